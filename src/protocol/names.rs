@@ -1,0 +1,81 @@
+//! The names of the specification that more than one room needs: methods, headers, error codes.
+
+/// Methods and notifications, by their names on the wire (MCP 2025-11-25, "Schema").
+pub mod method {
+    /// Opens a handshake-era session.
+    pub const INITIALIZE: &str = "initialize";
+    /// Ends the handshake.
+    pub const INITIALIZED: &str = "notifications/initialized";
+    /// Answered by whoever receives it.
+    pub const PING: &str = "ping";
+    /// Takes back a request.
+    pub const CANCELLED: &str = "notifications/cancelled";
+    /// Reports how far a request has come.
+    pub const PROGRESS: &str = "notifications/progress";
+    /// A log message of the server.
+    pub const LOG_MESSAGE: &str = "notifications/message";
+    /// Sets the least severe level that the server logs.
+    pub const SET_LEVEL: &str = "logging/setLevel";
+    /// Lists tools.
+    pub const TOOLS_LIST: &str = "tools/list";
+    /// Calls a tool.
+    pub const TOOLS_CALL: &str = "tools/call";
+    /// Lists resources.
+    pub const RESOURCES_LIST: &str = "resources/list";
+    /// Lists resource templates.
+    pub const TEMPLATES_LIST: &str = "resources/templates/list";
+    /// Asks for `notifications/resources/updated`.
+    pub const SUBSCRIBE: &str = "resources/subscribe";
+    /// Takes a subscription back.
+    pub const UNSUBSCRIBE: &str = "resources/unsubscribe";
+    /// Lists prompts.
+    pub const PROMPTS_LIST: &str = "prompts/list";
+    /// A subscribed resource changed.
+    pub const RESOURCE_UPDATED: &str = "notifications/resources/updated";
+    /// The list of tools changed.
+    pub const TOOLS_CHANGED: &str = "notifications/tools/list_changed";
+    /// The list of resources changed.
+    pub const RESOURCES_CHANGED: &str = "notifications/resources/list_changed";
+    /// The list of prompts changed.
+    pub const PROMPTS_CHANGED: &str = "notifications/prompts/list_changed";
+    /// The client's roots changed.
+    pub const ROOTS_CHANGED: &str = "notifications/roots/list_changed";
+}
+
+/// Header names in lower case, as HTTP/2 and the `http` crate want them.
+pub mod header {
+    /// The session of Streamable HTTP, 2025-03-26 and later.
+    pub const SESSION_ID: &str = "mcp-session-id";
+    /// The negotiated version, 2025-06-18 and later.
+    pub const PROTOCOL_VERSION: &str = "mcp-protocol-version";
+    /// Where an interrupted event stream goes on.
+    pub const LAST_EVENT_ID: &str = "last-event-id";
+    /// A session named the way of Portcullis' first design; answers are plain JSON.
+    pub const X_SESSION_ID: &str = "x-session-id";
+}
+
+/// JSON-RPC error codes. Those of the gateway lie in -32000 to -32019, to which the specification gives no meaning.
+pub mod code {
+    /// The text is not JSON.
+    pub const PARSE_ERROR: i32 = -32700;
+    /// The JSON is not a JSON-RPC message.
+    pub const INVALID_REQUEST: i32 = -32600;
+    /// The method is unknown, or not available on this server or session.
+    pub const METHOD_NOT_FOUND: i32 = -32601;
+    /// The parameters are wrong.
+    pub const INVALID_PARAMS: i32 = -32602;
+    /// The gateway failed.
+    pub const INTERNAL_ERROR: i32 = -32603;
+    /// The request was refused by the transport (wrong `Accept`, missing session, and so on).
+    pub const REFUSED: i32 = -32000;
+    /// The session is unknown or has ended; or the request took too long (the SDKs use one code for both).
+    pub const SESSION_NOT_FOUND: i32 = -32001;
+    /// The request took longer than its limit.
+    pub const REQUEST_TIMEOUT: i32 = -32001;
+    /// The server is not there: failed, stopping, crashed during the request, disabled or removed.
+    pub const SERVER_UNAVAILABLE: i32 = -32003;
+    /// A limit of the gateway was reached; the request may be sent again later.
+    pub const OVERLOADED: i32 = -32004;
+    /// The request was taken back by the client.
+    pub const CANCELLED: i32 = -32005;
+}
