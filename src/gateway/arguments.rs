@@ -1,0 +1,37 @@
+//! Checking the arguments of `tools/call` against the tool's own schema, where the server's configuration asks for it.
+
+use bytes::Bytes;
+use serde_json::json;
+use tracing::warn;
+
+use super::gateway::Gateway;
+use crate::config::ValidateArguments;
+use crate::protocol::Message;
+use crate::protocol::member::member;
+use crate::protocol::reply::write_result;
+use crate::registry::Server;
+
+impl Gateway {
+    /// Returns the answer to a call whose arguments do not fit: a result with `isError`, so that the model can mend
+    /// them (SEP-1303). `None` lets the call pass.
+    pub(super) fn check_arguments(&self, server: &Server, message: &Message) -> Option<Bytes> {
+        let mode = server.pool().spec().validate_arguments;
+        if mode == ValidateArguments::Off {
+            return None;
+        }
+        let tool = message.name()?;
+        let schema = server.catalog().input_schema(&tool)?;
+        let params = message.params()?;
+        let arguments = member(&params, "arguments").map_or("{}", |arguments| arguments.get());
+        let problem = self.schemas.check(schema.get(), arguments)?;
+        warn!(server = %server.name(), tool = &*tool, problem, "arguments do not fit the tool's input schema");
+        if mode == ValidateArguments::Warn {
+            return None;
+        }
+        let text = format!("The arguments do not fit the input schema of {tool}: {problem}");
+        let result = json!({ "content": [{ "type": "text", "text": text }], "isError": true }).to_string();
+        let mut out = Vec::new();
+        write_result(message.id().expect("a call has an id"), result.as_bytes(), &mut out);
+        Some(out.into())
+    }
+}

@@ -1,0 +1,41 @@
+//! What is known of a message before it is handled, and what becomes of it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::conversation::Session;
+use crate::session::OutboxReader;
+
+/// How the client takes the answer of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// On this very exchange: as JSON, or as an event stream once there is more to say than the answer.
+    JsonOrStream,
+    /// On this very exchange, as JSON; what else there is to say is not said.
+    JsonOnly,
+    /// On the session's own stream (HTTP+SSE).
+    SessionStream,
+}
+
+/// A message's surroundings.
+#[derive(Debug, Clone)]
+pub struct RequestContext {
+    /// Its session.
+    pub session: Arc<Session>,
+    /// How an answer is taken.
+    pub delivery: Delivery,
+}
+
+/// What becomes of a message.
+#[derive(Debug)]
+pub enum Answer {
+    /// It was taken and needs no answer, or gets it elsewhere.
+    Accepted,
+    /// The answer: one message or a batch of them, as JSON.
+    Json(Bytes),
+    /// The answer comes on a stream.
+    Stream(OutboxReader),
+    /// The request was taken back; there is no answer.
+    Withdrawn,
+}

@@ -1,0 +1,89 @@
+//! Why the gateway itself refuses, and how that looks to a client: the first of the two conversions to the wire.
+
+use serde_json::json;
+use thiserror::Error;
+
+use crate::config::ServerName;
+use crate::protocol::MessageError;
+use crate::protocol::names::code;
+use crate::protocol::reply::ErrorObject;
+use crate::upstream::UpstreamError;
+
+/// Why a message was not forwarded, or not answered by its server. The texts are what a client reads.
+#[derive(Debug, Clone, PartialEq, Error)]
+pub enum GatewayError {
+    /// The server could not answer.
+    #[error("{server}: {error}")]
+    Upstream {
+        /// Which server.
+        server: ServerName,
+        /// What happened to it.
+        error: UpstreamError,
+    },
+    /// The server is disabled or removed.
+    #[error("the server {0} is disabled")]
+    Disabled(ServerName),
+    /// The session ended while the request was on its way.
+    #[error("the session has ended")]
+    SessionEnded,
+    /// The method does not work on a server that sessions share.
+    #[error("{0} is not available on a shared server (set sharing = \"session\" for it)")]
+    NotOnShared(String),
+    /// The session was opened twice.
+    #[error("the session is initialized already")]
+    InitializedTwice,
+    /// The parameters are wrong.
+    #[error("{0}")]
+    InvalidParams(String),
+    /// The message is no message.
+    #[error("{0}")]
+    InvalidMessage(MessageError),
+    /// The session has too many requests in flight.
+    #[error("more than {0} requests of this session are in flight (requests.in-flight-max)")]
+    TooManyInFlight(usize),
+}
+
+impl GatewayError {
+    /// Returns the JSON-RPC error for the client.
+    pub fn to_error_object(&self) -> ErrorObject {
+        let code = match self {
+            Self::Upstream { error, .. } => match error {
+                UpstreamError::Timeout(_) => code::REQUEST_TIMEOUT,
+                UpstreamError::Overloaded(_) => code::OVERLOADED,
+                UpstreamError::Cancelled => code::CANCELLED,
+                UpstreamError::Oversized(_) => code::INTERNAL_ERROR,
+                UpstreamError::Ended(_)
+                | UpstreamError::Stopped(_)
+                | UpstreamError::Failed(_)
+                | UpstreamError::NotReady(_) => code::SERVER_UNAVAILABLE,
+            },
+            Self::Disabled(_) => code::SERVER_UNAVAILABLE,
+            Self::SessionEnded => code::SESSION_NOT_FOUND,
+            Self::NotOnShared(_) => code::METHOD_NOT_FOUND,
+            Self::InitializedTwice => code::INVALID_REQUEST,
+            Self::InvalidParams(_) => code::INVALID_PARAMS,
+            Self::InvalidMessage(error) => error.code,
+            Self::TooManyInFlight(_) => code::OVERLOADED,
+        };
+        let object = ErrorObject::new(code, self.to_string());
+        match self {
+            Self::Upstream { server, error } => object.with_data(json!({ "server": server, "reason": reason(error) })),
+            Self::Disabled(server) => object.with_data(json!({ "server": server, "reason": "disabled" })),
+            _ => object,
+        }
+    }
+}
+
+/// A word for programs.
+fn reason(error: &UpstreamError) -> &'static str {
+    match error {
+        UpstreamError::Ended(_) => "ended",
+        UpstreamError::Stopped(_) => "stopped",
+        UpstreamError::Failed(_) => "failed",
+        UpstreamError::NotReady(_) => "not-ready",
+        UpstreamError::Timeout(_) => "timeout",
+        UpstreamError::Overloaded(_) => "overloaded",
+        UpstreamError::Cancelled => "cancelled",
+        UpstreamError::Oversized(_) => "oversized",
+    }
+}

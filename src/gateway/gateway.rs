@@ -1,0 +1,230 @@
+//! The gateway itself: what it holds, and the one way of a message through it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::task::TaskTracker;
+use tracing::debug;
+
+use super::context::{Answer, Delivery, RequestContext};
+use super::conversation::{Conversation, Session};
+use super::error::GatewayError;
+use super::exchange::{End, Exchange, First};
+use super::shared_hub::SharedHub;
+use crate::config::Config;
+use crate::protocol::names::method;
+use crate::protocol::reply::write_result;
+use crate::protocol::{Kind, Message};
+use crate::registry::{Registry, Server};
+use crate::schema::SchemaCache;
+use crate::session::outbox::OutboxLimits;
+use crate::session::{SessionOptions, SessionStore, StoreLimits, Transport};
+use crate::upstream::lease::PoolContext;
+
+/// What a gateway is made of.
+pub struct GatewayOptions {
+    /// The limits, and the servers to begin with.
+    pub config: Arc<Config>,
+    /// What is registered.
+    pub registry: Arc<Registry>,
+    /// Who reaps the gateway's tasks.
+    pub tasks: TaskTracker,
+}
+
+/// The gateway.
+pub struct Gateway {
+    pub(super) config: Arc<Config>,
+    pub(super) registry: Arc<Registry>,
+    pub(super) sessions: SessionStore<Conversation>,
+    pub(super) pools: Arc<PoolContext>,
+    /// The receivers of shared instances, by instance. A std mutex: held for look-ups.
+    pub(super) hubs: Mutex<HashMap<u64, Arc<SharedHub>>>,
+    pub(super) schemas: SchemaCache,
+    pub(super) tasks: TaskTracker,
+}
+
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gateway").field("sessions", &self.sessions.len()).finish_non_exhaustive()
+    }
+}
+
+impl Gateway {
+    /// Returns a gateway without servers. `pools` gets it to make what its pools need of it.
+    pub fn new(options: GatewayOptions, pools: impl FnOnce(std::sync::Weak<Self>) -> PoolContext) -> Arc<Self> {
+        let GatewayOptions { config, registry, tasks } = options;
+        let limits = StoreLimits { max: config.sessions.max, idle_timeout: config.sessions.idle_timeout };
+        Arc::new_cyclic(|gateway| Self {
+            config,
+            registry,
+            sessions: SessionStore::new(limits),
+            pools: Arc::new(pools(gateway.clone())),
+            hubs: Mutex::default(),
+            schemas: SchemaCache::default(),
+            tasks,
+        })
+    }
+
+    /// Returns what is registered.
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    /// Returns the sessions.
+    pub fn sessions(&self) -> &SessionStore<Conversation> {
+        &self.sessions
+    }
+
+    /// Returns the configuration it started with.
+    pub fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+
+    /// Returns a session that is not in the store yet.
+    pub fn new_session(&self, server: Arc<Server>, principal: Arc<str>, transport: Transport) -> Arc<Session> {
+        let limits = &self.config.sessions;
+        let outbox = OutboxLimits { events_max: limits.outbox_events_max, bytes_max: limits.outbox_bytes_max };
+        let options = SessionOptions { principal, transport, outbox, streams_max: limits.streams_max };
+        Arc::new(Session::new(options, Conversation::new(server)))
+    }
+
+    /// Puts a session into the store, ending the least recently used one where there are too many.
+    pub fn keep_session(&self, session: &Arc<Session>) {
+        for evicted in self.sessions.insert(session.clone()) {
+            self.end_session(&evicted, "too many sessions: the least recently used one ends");
+        }
+    }
+
+    /// Takes one message of a client to its end.
+    pub async fn handle(self: &Arc<Self>, ctx: &RequestContext, message: Message) -> Answer {
+        ctx.session.touch();
+        match message.kind() {
+            Kind::Request => self.handle_request(ctx, message).await,
+            Kind::Notification => {
+                self.handle_notification(ctx, &message);
+                Answer::Accepted
+            }
+            Kind::Response => {
+                if !ctx.session.attachment().answer_server_request(&message) {
+                    debug!(session = ?ctx.session.id(), "answer to a request that nobody made, or no longer waits for");
+                }
+                Answer::Accepted
+            }
+        }
+    }
+
+    /// Takes the messages of one body (2025-03-26, "Batching") to their end.
+    pub async fn handle_batch(self: &Arc<Self>, ctx: &RequestContext, messages: Vec<Message>) -> Answer {
+        let (requests, others): (Vec<_>, Vec<_>) =
+            messages.into_iter().partition(|message| message.kind() == Kind::Request);
+        for message in others {
+            self.handle(ctx, message).await;
+        }
+        if requests.is_empty() {
+            return Answer::Accepted;
+        }
+        if ctx.delivery != Delivery::JsonOrStream {
+            let answers = requests.into_iter().map(|request| self.handle(ctx, request));
+            return collect_batch(futures_util::future::join_all(answers).await);
+        }
+        ctx.session.touch();
+        let outbox = ctx.session.open_stream(requests.len());
+        let reader = outbox.read_after(0);
+        for request in requests {
+            let exchange = Exchange::streaming(&request, ctx.session.clone(), outbox.clone());
+            self.start_detached(ctx.session.clone(), exchange, request);
+        }
+        Answer::Stream(reader)
+    }
+
+    async fn handle_request(self: &Arc<Self>, ctx: &RequestContext, message: Message) -> Answer {
+        if ctx.delivery == Delivery::SessionStream {
+            let outbox = ctx.session.standalone().clone();
+            let exchange = Exchange::streaming(&message, ctx.session.clone(), outbox);
+            self.start_detached(ctx.session.clone(), exchange, message);
+            return Answer::Accepted;
+        }
+        if message.method() == method::PING {
+            return ping(&message);
+        }
+        let takes_events = ctx.delivery == Delivery::JsonOrStream && message.method() != method::INITIALIZE;
+        let exchange = Exchange::waiting(&message, ctx.session.clone(), takes_events);
+        self.start(&ctx.session, &exchange, &message).await;
+        if !takes_events {
+            return match exchange.first().await {
+                First::End(End::Answer(answer)) => Answer::Json(answer),
+                First::End(End::Withdrawn) | First::Events => Answer::Withdrawn,
+            };
+        }
+        // Proxies and clients give up on a connection without a sign of life: after a while it becomes a stream.
+        let first = timeout_at(Instant::now() + self.config.http.sse_after, exchange.first()).await;
+        match first {
+            Ok(First::End(End::Answer(answer))) => Answer::Json(answer),
+            Ok(First::End(End::Withdrawn)) => Answer::Withdrawn,
+            Ok(First::Events) | Err(_) => {
+                let outbox = ctx.session.open_stream(1);
+                let reader = outbox.read_after(0);
+                exchange.stream_into(outbox);
+                Answer::Stream(reader)
+            }
+        }
+    }
+
+    /// Runs the start of an exchange on its own: its client does not wait for it here.
+    fn start_detached(self: &Arc<Self>, session: Arc<Session>, exchange: Arc<Exchange>, message: Message) {
+        let gateway = self.clone();
+        self.tasks.spawn(async move { gateway.start(&session, &exchange, &message).await });
+    }
+
+    /// Brings a request to its server, or answers it; errors end the exchange.
+    async fn start(self: &Arc<Self>, session: &Arc<Session>, exchange: &Arc<Exchange>, message: &Message) {
+        let started = match &*message.method() {
+            method::PING => {
+                let mut out = Vec::new();
+                write_result(exchange.client_id(), b"{}", &mut out);
+                exchange.finish(End::Answer(out.into()));
+                Ok(())
+            }
+            method::INITIALIZE => self.initialize(session, exchange, message).await,
+            _ => self.dispatch(session, exchange, message).await,
+        };
+        if let Err(error) = started {
+            debug!(session = ?session.id(), method = %message.method(), %error, "request refused");
+            exchange.fail(&error);
+        }
+    }
+}
+
+/// A ping asks whether the other end is there, and the other end is the gateway: it wakes no process.
+fn ping(message: &Message) -> Answer {
+    let mut out = Vec::new();
+    write_result(message.id().expect("a request has an id"), b"{}", &mut out);
+    Answer::Json(out.into())
+}
+
+fn collect_batch(answers: Vec<Answer>) -> Answer {
+    let mut out = vec![b'['];
+    for answer in answers {
+        if let Answer::Json(json) = answer {
+            if out.len() > 1 {
+                out.push(b',');
+            }
+            out.extend_from_slice(&json);
+        }
+    }
+    out.push(b']');
+    if out.len() == 2 { Answer::Accepted } else { Answer::Json(Bytes::from(out)) }
+}
+
+/// Turns the refusal of a whole body into what the client gets.
+pub(super) fn refusal(error: &GatewayError) -> Bytes {
+    let mut out = Vec::new();
+    let id = match error {
+        GatewayError::InvalidMessage(error) => error.id.clone(),
+        _ => None,
+    };
+    crate::protocol::reply::write_error(id.as_ref(), &error.to_error_object(), &mut out);
+    out.into()
+}

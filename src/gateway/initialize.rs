@@ -1,0 +1,100 @@
+//! `initialize`: a client says who it is, a lease is made, the server's own words go back.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use tracing::info;
+
+use super::conversation::Session;
+use super::error::GatewayError;
+use super::exchange::{End, Exchange};
+use super::gateway::Gateway;
+use super::session_inbox::SessionInbox;
+use crate::protocol::mcp::InitializeParams;
+use crate::protocol::reply::write_result;
+use crate::protocol::{Message, ProtocolVersion};
+use crate::upstream::lease::Applicant;
+use crate::upstream::{Lease, LeaseKind, UpstreamError};
+
+/// What a client of a shared server is not told of: log messages could reach nobody, or everybody.
+const NOT_ON_SHARED: [&str; 1] = ["logging"];
+
+impl Gateway {
+    pub(super) async fn initialize(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        exchange: &Arc<Exchange>,
+        message: &Message,
+    ) -> Result<(), GatewayError> {
+        if session.facts().is_some() {
+            return Err(GatewayError::InitializedTwice);
+        }
+        let params = message.params().unwrap_or_default();
+        let facts: InitializeParams = serde_json::from_slice(&params)
+            .map_err(|error| GatewayError::InvalidParams(format!("the params of initialize are not valid: {error}")))?;
+        let facts = Arc::new(facts);
+        let lease = self.lease(session, Some(&facts));
+        let deadline = Instant::now() + session.attachment().server().spec().handshake_timeout;
+        let connection = match lease.upstream().connection(deadline).await {
+            Ok(connection) => connection,
+            Err(error) => {
+                session.attachment().set_lease(None);
+                return Err(upstream_error(session, error));
+            }
+        };
+        let result = connection.initialize_result().expect("a ready connection has shaken hands");
+        let is_own = lease.kind() == LeaseKind::Own;
+        let version = agreed_version(&facts, result.version(), is_own);
+        let hidden: &[&str] = if is_own { &[] } else { &NOT_ON_SHARED };
+        let json = result.for_client(version, hidden);
+        if !session.set_facts(facts, version) {
+            return Err(GatewayError::InitializedTwice);
+        }
+        info!(
+            session = ?session.id(),
+            server = %session.attachment().server().name(),
+            principal = session.principal(),
+            lease = lease.kind().as_str(),
+            reason = lease.reason(),
+            %version,
+            "session opened"
+        );
+        let mut out = Vec::new();
+        write_result(exchange.client_id(), &json, &mut out);
+        exchange.finish(End::Answer(out.into()));
+        Ok(())
+    }
+
+    /// Returns the session's lease, making one where it has none or its instance is gone for good.
+    pub(super) fn lease(self: &Arc<Self>, session: &Arc<Session>, facts: Option<&Arc<InitializeParams>>) -> Arc<Lease> {
+        let conversation = session.attachment();
+        if let Some(lease) = conversation.lease()
+            && !lease.upstream().is_closed()
+        {
+            return lease;
+        }
+        let pool = conversation.server().pool();
+        let applicant = Applicant { principal: session.principal(), facts };
+        let lease = Arc::new(pool.lease(&applicant, || SessionInbox::new(self, session)));
+        let before = conversation.set_lease(Some(lease.clone()));
+        if let Some(before) = before {
+            self.leave_hub(session, &before);
+        }
+        if lease.kind() != LeaseKind::Own
+            && let Some(hub) = self.hub(lease.upstream().instance())
+        {
+            hub.join(session);
+        }
+        lease
+    }
+}
+
+/// A client that has the server for itself agrees with the server; one that shares it agrees with the gateway, which
+/// speaks every version.
+fn agreed_version(facts: &InitializeParams, servers: ProtocolVersion, is_own: bool) -> ProtocolVersion {
+    if is_own { servers } else { facts.version().unwrap_or(servers) }
+}
+
+pub(super) fn upstream_error(session: &Session, error: UpstreamError) -> GatewayError {
+    GatewayError::Upstream { server: session.attachment().server().name().clone(), error }
+}

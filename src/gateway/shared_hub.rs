@@ -1,0 +1,215 @@
+//! Receives what a server says on its own in an instance that several sessions share.
+//!
+//! What concerns everyone (`list_changed`) goes to every session once, updates of a resource to those that subscribed
+//! to it, log messages to the gateway's log and the `server.log` event. A request of the server is refused: nobody
+//! knows whom it is for.
+
+use std::collections::{BTreeSet, HashMap};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+
+use bytes::Bytes;
+use serde_json::value::to_raw_value;
+use tracing::{debug, info};
+
+use super::conversation::Session;
+use super::gateway::Gateway;
+use crate::config::ServerName;
+use crate::protocol::Message;
+use crate::protocol::mcp::{LISTINGS, Listing};
+use crate::protocol::names::{code, method};
+use crate::protocol::reply::{self, ErrorObject};
+use crate::registry::{Actor, EventKind};
+use crate::session::{Priority, SessionId};
+use crate::upstream::{Connection, ServerMessages};
+
+/// The receiver, and who listens to it.
+pub(crate) struct SharedHub {
+    gateway: Weak<Gateway>,
+    /// Known once the first session joined.
+    sessions: Mutex<HashMap<SessionId, Weak<Session>>>,
+}
+
+impl SharedHub {
+    pub(crate) fn new(gateway: Weak<Gateway>) -> Arc<Self> {
+        Arc::new(Self { gateway, sessions: Mutex::default() })
+    }
+
+    pub(super) fn join(&self, session: &Arc<Session>) {
+        self.lock().insert(session.id(), Arc::downgrade(session));
+    }
+
+    pub(super) fn leave(&self, session: &Session) {
+        self.lock().remove(&session.id());
+    }
+
+    /// Returns whether a session other than this one has subscribed to a resource.
+    pub(super) fn is_subscribed_by_another(&self, session: &Session, uri: &str) -> bool {
+        let others = self.sessions().into_iter().filter(|other| other.id() != session.id());
+        others.into_iter().any(|other| other.attachment().settings().subscriptions.contains(uri))
+    }
+
+    fn sessions(&self) -> Vec<Arc<Session>> {
+        self.lock().values().filter_map(Weak::upgrade).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Weak<Session>>> {
+        self.sessions.lock().expect("no holder panics")
+    }
+
+    fn broadcast(&self, data: &Bytes) {
+        for session in self.sessions() {
+            put(&session, data);
+        }
+    }
+
+    /// The subscriber of a URI gets its updates, and those of what lies below it.
+    fn tell_subscribers(&self, message: &Message) {
+        let Some(uri) = message.uri() else { return };
+        let data = line_of(message);
+        for session in self.sessions() {
+            if is_subscribed(&session.attachment().settings().subscriptions, &uri) {
+                put(&session, &data);
+            }
+        }
+    }
+}
+
+fn is_subscribed(subscriptions: &BTreeSet<String>, uri: &str) -> bool {
+    let below = |parent: &String| uri.strip_prefix(parent.as_str()).is_some_and(|rest| parent.ends_with('/') || rest.starts_with('/'));
+    subscriptions.contains(uri) || subscriptions.iter().any(below)
+}
+
+fn put(session: &Session, data: &Bytes) {
+    if session.standalone().push(data.clone(), Priority::Droppable).is_err() {
+        debug!(session = ?session.id(), "notification dropped: the client does not read");
+    }
+}
+
+/// Copies a message out of the read buffer, so that a message that waits long holds no more than itself.
+fn line_of(message: &Message) -> Bytes {
+    let mut out = Vec::new();
+    message.write(&mut out);
+    out.into()
+}
+
+impl ServerMessages for SharedHub {
+    fn request(&self, connection: &Arc<Connection>, message: Message) {
+        let text = format!("{} cannot be answered: this server process is shared by several clients", message.method());
+        let id = message.id().expect("a request has an id");
+        connection.refuse(id, &ErrorObject::new(code::METHOD_NOT_FOUND, text));
+    }
+
+    fn notification(&self, connection: &Arc<Connection>, message: Message) {
+        let server = connection.server();
+        refresh_after(&self.gateway, server, connection, &message);
+        match &*message.method() {
+            method::RESOURCE_UPDATED => self.tell_subscribers(&message),
+            method::LOG_MESSAGE => {
+                let params = message.params().unwrap_or_default();
+                info!(target: "upstream::log", %server, params = %String::from_utf8_lossy(&params), "message of the server");
+                let data = serde_json::from_slice(&params).unwrap_or_default();
+                if let Some(gateway) = self.gateway.upgrade() {
+                    gateway.registry().emit(EventKind::Log, server, Actor::Gateway, "message of the server", data);
+                }
+            }
+            name if LISTINGS.iter().any(|listing| listing.changed == name) => self.broadcast(&line_of(&message)),
+            name => {
+                connection.count_stray();
+                debug!(%server, method = name, "notification dropped: it cannot be known whom it is for");
+            }
+        }
+    }
+
+    fn ready(&self, connection: &Arc<Connection>) {
+        let mut uris = BTreeSet::new();
+        for session in self.sessions() {
+            uris.extend(session.attachment().settings().subscriptions.iter().cloned());
+        }
+        tell_subscriptions(connection, uris.iter());
+        let sessions = self.sessions();
+        refresh_all(&self.gateway, connection.server(), connection, Some(sessions));
+    }
+
+    fn keeps_process(&self) -> bool {
+        self.sessions().iter().any(|session| !session.attachment().settings().subscriptions.is_empty())
+    }
+
+    fn congestion(&self) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
+        None
+    }
+}
+
+/// Subscribes a new process to what its sessions had subscribed to.
+pub(super) fn tell_subscriptions<'a>(connection: &Connection, uris: impl Iterator<Item = &'a String>) {
+    for uri in uris {
+        let params = to_raw_value(&serde_json::json!({ "uri": uri })).expect("plain data becomes JSON");
+        connection.tell(method::SUBSCRIBE, params);
+    }
+}
+
+/// Reads the lists again that a notification says have changed.
+pub(super) fn refresh_after(
+    gateway: &Weak<Gateway>,
+    server: &ServerName,
+    connection: &Arc<Connection>,
+    message: &Message,
+) {
+    let Some(listing) = LISTINGS.iter().find(|listing| message.method() == listing.changed) else { return };
+    let changed = listing.changed;
+    refresh(gateway, server, connection, changed, move |listing: &Listing| listing.changed == changed, Vec::new());
+}
+
+/// Reads all lists of a process that has just become ready. If a later generation offers something else than the one
+/// before, its sessions are told.
+pub(super) fn refresh_all(
+    gateway: &Weak<Gateway>,
+    server: &ServerName,
+    connection: &Arc<Connection>,
+    sessions: Option<Vec<Arc<Session>>>,
+) {
+    let sessions = sessions.filter(|_| connection.generation() > 1).unwrap_or_default();
+    refresh(gateway, server, connection, "started", |_: &Listing| true, sessions);
+}
+
+fn refresh(
+    gateway: &Weak<Gateway>,
+    server: &ServerName,
+    connection: &Arc<Connection>,
+    cause: &'static str,
+    wanted: impl Fn(&Listing) -> bool + Send + Sync + 'static,
+    sessions: Vec<Arc<Session>>,
+) {
+    let Some(gateway) = gateway.upgrade() else { return };
+    let tasks = gateway.tasks.clone();
+    let (server, connection) = (server.clone(), connection.clone());
+    tasks.spawn(async move {
+        let changed = gateway.registry().refresh_catalog(&server, &connection, wanted, cause).await;
+        let mut told = BTreeSet::new();
+        for listing in LISTINGS.iter().filter(|listing| changed.contains(&listing.member)) {
+            if told.insert(listing.changed) {
+                let mut out = Vec::new();
+                reply::write_notification(listing.changed, None, &mut out);
+                let data = Bytes::from(out);
+                sessions.iter().for_each(|session| put(session, &data));
+            }
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn updates_below_a_subscription_count() {
+        let subscriptions = BTreeSet::from(["file:///a".to_owned(), "mem://all/".to_owned()]);
+        let check = |uri, expect| assert_eq!(is_subscribed(&subscriptions, uri), expect, "{uri}");
+        check("file:///a", true);
+        check("file:///a/b", true);
+        check("file:///ab", false);
+        check("mem://all/x", true);
+        check("mem://al", false);
+    }
+}

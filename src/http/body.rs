@@ -1,0 +1,88 @@
+//! Reading a request's body: up to a limit, within a time.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use futures_util::{Stream, StreamExt};
+
+/// Why a body was not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BodyRefused {
+    /// It is longer than the limit.
+    TooLarge,
+    /// It did not arrive in time.
+    TooSlow,
+    /// The connection broke.
+    Broken,
+}
+
+/// How much is read, and for how long.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BodyLimits {
+    pub(super) bytes_max: usize,
+    pub(super) timeout: Duration,
+}
+
+/// Reads a body. One that arrives in one piece is not copied.
+pub(super) async fn read_body<B: Buf, E>(
+    stream: impl Stream<Item = Result<B, E>>,
+    limits: BodyLimits,
+) -> Result<Bytes, BodyRefused> {
+    let collected = tokio::time::timeout(limits.timeout, collect(stream, limits.bytes_max)).await;
+    collected.map_err(|_| BodyRefused::TooSlow)?
+}
+
+async fn collect<B: Buf, E>(
+    stream: impl Stream<Item = Result<B, E>>,
+    bytes_max: usize,
+) -> Result<Bytes, BodyRefused> {
+    let mut stream = pin!(stream);
+    let mut first = Bytes::new();
+    let mut all: Option<BytesMut> = None;
+    while let Some(chunk) = stream.next().await {
+        let mut chunk = chunk.map_err(|_| BodyRefused::Broken)?;
+        let length = all.as_ref().map_or(first.len(), BytesMut::len) + chunk.remaining();
+        if length > bytes_max {
+            return Err(BodyRefused::TooLarge);
+        }
+        let chunk = chunk.copy_to_bytes(chunk.remaining());
+        match &mut all {
+            None if first.is_empty() => first = chunk,
+            None => {
+                let mut both = BytesMut::with_capacity((first.len() + chunk.len()) * 2);
+                both.extend_from_slice(&first);
+                both.extend_from_slice(&chunk);
+                all = Some(both);
+            }
+            Some(all) => all.extend_from_slice(&chunk),
+        }
+    }
+    Ok(all.map_or(first, BytesMut::freeze))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+
+    use super::*;
+
+    fn limits(bytes_max: usize) -> BodyLimits {
+        BodyLimits { bytes_max, timeout: Duration::from_secs(1) }
+    }
+
+    fn body(parts: &[&'static str]) -> impl Stream<Item = Result<Bytes, ()>> + use<> {
+        stream::iter(parts.iter().map(|part| Ok(Bytes::from_static(part.as_bytes()))).collect::<Vec<_>>())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn reads_up_to_the_limit_and_no_longer_than_the_time() {
+        assert_eq!(read_body(body(&["ab", "", "cd", "e"]), limits(5)).await, Ok(Bytes::from_static(b"abcde")));
+        assert_eq!(read_body(body(&["ab", "cd", "ef"]), limits(5)).await, Err(BodyRefused::TooLarge));
+        assert_eq!(read_body(body(&[]), limits(5)).await, Ok(Bytes::new()));
+        let stalled = body(&["ab"]).chain(stream::pending());
+        assert_eq!(read_body(stalled, limits(5)).await, Err(BodyRefused::TooSlow));
+        let broken = stream::iter([Ok(Bytes::from_static(b"a")), Err(())]);
+        assert_eq!(read_body(broken, limits(5)).await, Err(BodyRefused::Broken));
+    }
+}

@@ -1,0 +1,182 @@
+//! `POST /mcp/{server}`: messages of a client.
+
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes};
+use futures_util::Stream;
+use http::StatusCode;
+
+use super::accept::{EVENT_STREAM, JSON, accepts, is_json, names};
+use super::body::{BodyLimits, read_body};
+use super::mcp::{McpRequest, SessionNaming};
+use super::reply::{self, Response};
+use super::sse::{EventForm, event_stream, priming};
+use crate::gateway::{Answer, Delivery, GatewayError, RequestContext, Session};
+use crate::protocol::names::{code, header, method};
+use crate::protocol::scan::{ScanOptions, UniqueKeys, scan_array};
+use crate::protocol::{Kind, Message, MessageError};
+use crate::session::Transport;
+
+/// One body: a message, or in 2025-03-26 several.
+enum Body {
+    One(Message),
+    Batch(Vec<Message>),
+}
+
+/// Handles a POST.
+pub(super) async fn handle<B: Buf, E>(
+    request: McpRequest<'_>,
+    body: impl Stream<Item = Result<B, E>>,
+) -> Response {
+    if !is_json(request.headers) {
+        let message = "the body must be JSON: send Content-Type: application/json";
+        return reply::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, message);
+    }
+    let http = &request.context.config.http;
+    let limits = BodyLimits { bytes_max: http.body_max, timeout: http.body_timeout };
+    let body = match read_body(body, limits).await {
+        Ok(body) => body,
+        Err(refusal) => return refusal.into(),
+    };
+    let session = match request.session() {
+        Ok(session) => session,
+        Err(response) => return *response,
+    };
+    let parsed = match parse(&request, body) {
+        Ok(parsed) => parsed,
+        Err(error) => return reply::error_for(StatusCode::BAD_REQUEST, error.id.as_ref(), error.code, &error),
+    };
+    match session {
+        Some((session, naming)) => in_session(&request, session, naming, parsed).await,
+        None => without_session(&request, parsed).await,
+    }
+}
+
+fn parse(request: &McpRequest<'_>, body: Bytes) -> Result<Body, MessageError> {
+    let limits = &request.context.config.requests;
+    let scan = ScanOptions { depth_max: limits.depth_max, unique_keys: UniqueKeys::Everywhere };
+    let is_array = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
+    if !is_array {
+        return Message::parse(body, scan).map(Body::One);
+    }
+    let elements = scan_array(&body, scan)?.unwrap_or_default();
+    let refuse = |message: String| MessageError { code: code::INVALID_REQUEST, message, id: None };
+    if elements.is_empty() || elements.len() > limits.batch_max {
+        let message = format!("a batch has 1 to {} messages (requests.batch-max)", limits.batch_max);
+        return Err(refuse(message));
+    }
+    let messages = elements.into_iter().map(|span| Message::parse(body.slice(span), scan));
+    messages.collect::<Result<Vec<_>, _>>().map(Body::Batch)
+}
+
+async fn in_session(
+    request: &McpRequest<'_>,
+    session: Arc<Session>,
+    naming: SessionNaming,
+    body: Body,
+) -> Response {
+    if naming == SessionNaming::McpHeader && !takes_both(request) {
+        return not_acceptable();
+    }
+    let delivery = match naming {
+        SessionNaming::McpHeader => Delivery::JsonOrStream,
+        SessionNaming::XHeader => Delivery::JsonOnly,
+        SessionNaming::Query => Delivery::SessionStream,
+    };
+    let ctx = RequestContext { session, delivery };
+    let gateway = &request.context.gateway;
+    let answer = match body {
+        Body::One(message) => gateway.handle(&ctx, message).await,
+        Body::Batch(messages) => {
+            let opens = messages.iter().any(|message| message.method() == method::INITIALIZE);
+            if opens || !ctx.session.version().has_batches() {
+                let message = "batches are a feature of protocol version 2025-03-26, and never hold initialize";
+                return reply::error(StatusCode::BAD_REQUEST, code::INVALID_REQUEST, message);
+            }
+            gateway.handle_batch(&ctx, messages).await
+        }
+    };
+    respond(request, &ctx.session, answer)
+}
+
+async fn without_session(request: &McpRequest<'_>, body: Body) -> Response {
+    let Body::One(message) = body else { return session_required() };
+    if message.kind() == Kind::Request && message.method() == method::INITIALIZE {
+        return open(request, message).await;
+    }
+    let is_one_shot = !request.headers.contains_key(header::PROTOCOL_VERSION) && !names(request.headers, EVENT_STREAM);
+    if !is_one_shot {
+        return session_required();
+    }
+    if !request.server.is_enabled() {
+        return disabled(request, &message);
+    }
+    let gateway = &request.context.gateway;
+    let session = gateway.new_session(request.server.clone(), request.principal.clone(), Transport::OneShot);
+    let ctx = RequestContext { session, delivery: Delivery::JsonOnly };
+    let answer = gateway.handle(&ctx, message).await;
+    let response = respond(request, &ctx.session, answer);
+    gateway.end_session(&ctx.session, "one-shot");
+    response
+}
+
+/// `initialize`: opens a session, which is kept if the server agrees.
+async fn open(request: &McpRequest<'_>, message: Message) -> Response {
+    if !takes_both(request) {
+        return not_acceptable();
+    }
+    if !request.server.is_enabled() {
+        return disabled(request, &message);
+    }
+    let gateway = &request.context.gateway;
+    let session = gateway.new_session(request.server.clone(), request.principal.clone(), Transport::StreamableHttp);
+    let ctx = RequestContext { session, delivery: Delivery::JsonOrStream };
+    let answer = gateway.handle(&ctx, message).await;
+    let mut response = respond(request, &ctx.session, answer);
+    if ctx.session.facts().is_some() {
+        gateway.keep_session(&ctx.session);
+        reply::set_session_id(response.headers_mut(), header::SESSION_ID, ctx.session.id());
+    }
+    response
+}
+
+fn respond(request: &McpRequest<'_>, session: &Arc<Session>, answer: Answer) -> Response {
+    let config = &request.context.config;
+    match answer {
+        Answer::Accepted => reply::empty(StatusCode::ACCEPTED),
+        Answer::Json(body) => reply::json(StatusCode::OK, body),
+        Answer::Stream(reader) => {
+            let prelude = match session.version().has_priming_event() {
+                true => priming(&reader, config.sessions.retry),
+                false => Vec::new(),
+            };
+            event_stream(session, reader, EventForm::Resumable, prelude, config.http.keep_alive)
+        }
+        // A cancelled request has no answer: the stream ends without one.
+        Answer::Withdrawn => {
+            let mut response = reply::empty(StatusCode::OK);
+            let value = http::HeaderValue::from_static(EVENT_STREAM);
+            response.headers_mut().insert(http::header::CONTENT_TYPE, value);
+            response
+        }
+    }
+}
+
+fn takes_both(request: &McpRequest<'_>) -> bool {
+    accepts(request.headers, JSON) && accepts(request.headers, EVENT_STREAM)
+}
+
+fn not_acceptable() -> Response {
+    let message = "the client must accept both: send Accept: application/json, text/event-stream";
+    reply::refused(StatusCode::NOT_ACCEPTABLE, message)
+}
+
+fn session_required() -> Response {
+    let message = "the header Mcp-Session-Id is missing; a session opens with initialize";
+    reply::refused(StatusCode::BAD_REQUEST, message)
+}
+
+fn disabled(request: &McpRequest<'_>, message: &Message) -> Response {
+    let error = GatewayError::Disabled(request.server.name().clone());
+    reply::error_for(StatusCode::SERVICE_UNAVAILABLE, message.id(), error.to_error_object().code, error)
+}

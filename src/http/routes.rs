@@ -1,0 +1,94 @@
+//! The routes of the main listener.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::StatusCode;
+use tokio_util::sync::CancellationToken;
+use warp::filters::BoxedFilter;
+use warp::{Filter, Rejection};
+
+use super::auth::Principals;
+use super::origin::OriginPolicy;
+use super::reply::Response;
+use super::{health, mcp, reply};
+use crate::config::Config;
+use crate::gateway::Gateway;
+
+/// What every request needs.
+#[derive(Debug, Clone)]
+pub struct HttpContext {
+    /// Where messages go.
+    pub gateway: Arc<Gateway>,
+    /// The limits.
+    pub config: Arc<Config>,
+    /// Who may ask from where.
+    pub origins: Arc<OriginPolicy>,
+    /// Who asks.
+    pub principals: Arc<Principals>,
+    /// Cancelled when the gateway is about to stop.
+    pub draining: CancellationToken,
+}
+
+/// Returns the routes: the endpoints of the servers, and those for health.
+pub fn routes(context: HttpContext) -> BoxedFilter<(Response,)> {
+    let mcp_context = context.clone();
+    let query = warp::query::raw().or_else(|_| async { Ok::<_, Infallible>((String::new(),)) });
+    let endpoint = warp::path("mcp")
+        .and(warp::path::param::<String>())
+        .and(warp::path::end())
+        .and(warp::method())
+        .and(warp::header::headers_cloned())
+        .and(query)
+        .and(warp::body::stream())
+        .then(move |path, method, headers: HeaderMap, query, body| {
+            let context = mcp_context.clone();
+            async move {
+                let origin = headers.get(header::ORIGIN).cloned();
+                let response = mcp::handle(context, path, method, headers, query, body).await;
+                with_cors(response, origin)
+            }
+        });
+    endpoint.or(health_routes(context)).unify().recover(not_found).unify().boxed()
+}
+
+fn health_routes(context: HttpContext) -> BoxedFilter<(Response,)> {
+    let ready_context = context.clone();
+    let healthz = warp::path!("healthz").map(health::healthz);
+    let readyz = warp::path!("readyz").map(move || health::readyz(&ready_context));
+    let of_server = warp::path!("health" / String).map(move |name: String| health::of_server(&context, &name));
+    warp::get().and(healthz.or(readyz).unify().or(of_server).unify()).boxed()
+}
+
+/// The end of all routes: a rejection only ever means that none of them matched.
+pub(super) async fn not_found(rejection: Rejection) -> Result<Response, Infallible> {
+    let method = rejection.find::<warp::reject::MethodNotAllowed>().is_some();
+    Ok(match method {
+        true => reply::method_not_allowed("GET"),
+        false => reply::refused(StatusCode::NOT_FOUND, "there is nothing here; servers are at /mcp/{name}"),
+    })
+}
+
+/// Lets a page read the answer, if its origin was accepted.
+fn with_cors(mut response: Response, origin: Option<HeaderValue>) -> Response {
+    let Some(origin) = origin else { return response };
+    if response.status() == StatusCode::FORBIDDEN {
+        return response;
+    }
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    headers.append(header::VARY, HeaderValue::from_static("Origin"));
+    let set = |headers: &mut HeaderMap, name: HeaderName, value| headers.insert(name, HeaderValue::from_static(value));
+    set(headers, header::ACCESS_CONTROL_EXPOSE_HEADERS, "Mcp-Session-Id, X-Session-Id, WWW-Authenticate");
+    set(headers, header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, DELETE, OPTIONS");
+    set(
+        headers,
+        header::ACCESS_CONTROL_ALLOW_HEADERS,
+        "Authorization, Content-Type, Accept, Mcp-Session-Id, MCP-Protocol-Version, Last-Event-ID, X-Session-Id, \
+         Mcp-Method, Mcp-Name",
+    );
+    set(headers, header::ACCESS_CONTROL_MAX_AGE, "600");
+    response
+}
+

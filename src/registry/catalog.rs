@@ -1,0 +1,160 @@
+//! What a server offers: the tools, resources, templates and prompts that it listed itself.
+//!
+//! The lists are read when an instance becomes ready and again when the server says that they changed. Items stay the
+//! bytes that the server sent.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+use sha2::{Digest, Sha256};
+use tracing::{debug, warn};
+
+use crate::protocol::mcp::{LISTINGS, Listing};
+use crate::protocol::member::{member, members, string_member};
+use crate::upstream::{CallError, Connection};
+
+/// Pages of one list, at most; a server that hands out cursors for ever is cut off here.
+const PAGES_MAX: usize = 100;
+/// Items of one list, at most.
+const ITEMS_MAX: usize = 10_000;
+/// How long a server may take for one page.
+const PAGE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// One list, as the server gave it.
+#[derive(Debug, Clone, Default)]
+struct List {
+    items: Vec<Arc<RawValue>>,
+    by_name: HashMap<String, usize>,
+    digest: [u8; 32],
+}
+
+/// The lists of one server. A std mutex: held to swap or to read an `Arc`.
+#[derive(Debug, Default)]
+pub struct Catalog {
+    lists: Mutex<Lists>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Lists {
+    lists: [Arc<List>; LISTINGS.len()],
+    server_version: Option<String>,
+    announced: Option<serde_json::Value>,
+}
+
+/// The lists in the shape of the API.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CatalogView {
+    /// From `tools/list`.
+    pub tools: Vec<Arc<RawValue>>,
+    /// From `resources/list`.
+    pub resources: Vec<Arc<RawValue>>,
+    /// From `resources/templates/list`.
+    pub resource_templates: Vec<Arc<RawValue>>,
+    /// From `prompts/list`.
+    pub prompts: Vec<Arc<RawValue>>,
+    /// What the server announced in the handshake.
+    pub announced: Option<serde_json::Value>,
+}
+
+impl Catalog {
+    /// Returns the lists.
+    pub fn view(&self) -> CatalogView {
+        let lists = self.lists.lock().expect("no holder panics").clone();
+        let [tools, resources, resource_templates, prompts] = lists.lists.map(|list| list.items.clone());
+        CatalogView { tools, resources, resource_templates, prompts, announced: lists.announced }
+    }
+
+    /// Returns the version that the server says it has.
+    pub fn server_version(&self) -> Option<String> {
+        self.lists.lock().expect("no holder panics").server_version.clone()
+    }
+
+    /// Returns the input schema of a tool, if the server listed the tool.
+    pub fn input_schema(&self, tool: &str) -> Option<Box<RawValue>> {
+        let tools = self.lists.lock().expect("no holder panics").lists[0].clone();
+        let item = &tools.items[*tools.by_name.get(tool)?];
+        member(item.get().as_bytes(), "inputSchema").map(ToOwned::to_owned)
+    }
+
+    /// Reads the lists that `wanted` names from a server that is ready; returns the names of those that are different
+    /// from before.
+    pub async fn refresh(&self, connection: &Connection, wanted: impl Fn(&Listing) -> bool) -> Vec<&'static str> {
+        let Some(handshake) = connection.initialize_result() else { return Vec::new() };
+        let mut changed = Vec::new();
+        for (index, listing) in LISTINGS.iter().enumerate().filter(|(_, listing)| wanted(listing)) {
+            let list = match handshake.capability(listing.capability) {
+                Some(_) => read_list(connection, listing).await,
+                None => Some(List::default()),
+            };
+            // A list that could not be read stays what it was.
+            let Some(list) = list else { continue };
+            let mut lists = self.lists.lock().expect("no holder panics");
+            if lists.lists[index].digest != list.digest {
+                lists.lists[index] = Arc::new(list);
+                changed.push(listing.member);
+            }
+        }
+        let mut lists = self.lists.lock().expect("no holder panics");
+        lists.announced = Some(handshake.capabilities().clone());
+        let version = handshake.server_info().and_then(|info| info.get("version"));
+        lists.server_version = version.and_then(|version| version.as_str()).map(str::to_owned);
+        changed
+    }
+}
+
+async fn read_list(connection: &Connection, listing: &Listing) -> Option<List> {
+    let mut items = Vec::new();
+    let mut cursor: Option<String> = None;
+    for _ in 0..PAGES_MAX {
+        let params = cursor.as_ref().map(|cursor| {
+            to_raw_value(&serde_json::json!({ "cursor": cursor })).expect("plain data becomes JSON")
+        });
+        let page = match connection.call(listing.method, params.as_deref(), PAGE_TIMEOUT).await {
+            Ok(page) => page,
+            // Servers that announce resources and know no templates are common.
+            Err(CallError::Refused(error)) => {
+                debug!(method = listing.method, code = error.code, message = error.message, "not listed");
+                break;
+            }
+            Err(error) => {
+                warn!(method = listing.method, %error, "not listed");
+                return None;
+            }
+        };
+        let page_items = member(&page, listing.member).map(|items| serde_json::from_str(items.get()));
+        let Some(Ok(page_items)) = page_items else {
+            warn!(method = listing.method, "the result has no list");
+            return None;
+        };
+        let mut page_items: Vec<Arc<RawValue>> = page_items;
+        items.append(&mut page_items);
+        cursor = string_member(&page, "nextCursor");
+        if cursor.is_none() || items.len() > ITEMS_MAX {
+            break;
+        }
+    }
+    items.truncate(ITEMS_MAX);
+    Some(List::new(items))
+}
+
+impl List {
+    fn new(items: Vec<Arc<RawValue>>) -> Self {
+        let mut hash = Sha256::new();
+        let mut by_name = HashMap::new();
+        for (index, item) in items.iter().enumerate() {
+            hash.update(item.get());
+            hash.update([0]);
+            let name = members(item.get().as_bytes())
+                .and_then(|members| serde_json::from_str::<String>(members.get("name")?.get()).ok());
+            if let Some(name) = name {
+                by_name.entry(name).or_insert(index);
+            }
+        }
+        let digest = if items.is_empty() { [0; 32] } else { hash.finalize().into() };
+        Self { items, by_name, digest }
+    }
+}

@@ -1,0 +1,221 @@
+//! The events of the registry: typed, in one order, with time and cause; the last ones are kept for who comes late.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::SystemTime;
+
+use serde::Serialize;
+use serde_json::Value;
+use tokio::sync::watch;
+
+use crate::config::ServerName;
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EventKind {
+    /// A server was added.
+    Registered,
+    /// A server was removed.
+    Unregistered,
+    /// A server was enabled or disabled.
+    StatusChanged,
+    /// An instance of a server went from one phase to another.
+    ConnectionChanged,
+    /// What a server lists has changed.
+    CapabilitiesChanged,
+    /// A shared server logged something (`notifications/message`).
+    Log,
+}
+
+impl EventKind {
+    /// Returns the public name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Registered => "server.registered",
+            Self::Unregistered => "server.unregistered",
+            Self::StatusChanged => "server.status.changed",
+            Self::ConnectionChanged => "server.connection.changed",
+            Self::CapabilitiesChanged => "server.capabilities.changed",
+            Self::Log => "server.log",
+        }
+    }
+}
+
+impl Serialize for EventKind {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+/// Who caused something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Actor {
+    /// The configuration, at start.
+    Config,
+    /// Somebody with the admin token.
+    Admin,
+    /// The gateway itself.
+    Gateway,
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Config => "config",
+            Self::Admin => "admin",
+            Self::Gateway => "gateway",
+        })
+    }
+}
+
+impl Serialize for Actor {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// One event.
+#[derive(Debug, Clone, Serialize)]
+pub struct Event {
+    /// Its number: 1 for the first since the gateway started, without gaps.
+    pub id: u64,
+    /// When, in milliseconds since 1970 (UTC).
+    pub time: u64,
+    /// What happened.
+    #[serde(rename = "type")]
+    pub kind: EventKind,
+    /// To which server.
+    pub server: ServerName,
+    /// Who caused it.
+    pub actor: Actor,
+    /// Why, in words.
+    pub cause: String,
+    /// The details, by kind.
+    pub data: Value,
+}
+
+/// All events, in order. A std mutex makes the order; `newest` wakes who waits.
+#[derive(Debug)]
+pub struct EventLog {
+    history: Mutex<VecDeque<Arc<Event>>>,
+    history_max: usize,
+    newest: watch::Sender<u64>,
+}
+
+/// An event before it has its number.
+#[derive(Debug)]
+pub struct NewEvent {
+    /// What happened.
+    pub kind: EventKind,
+    /// To which server.
+    pub server: ServerName,
+    /// Who caused it.
+    pub actor: Actor,
+    /// Why, in words.
+    pub cause: String,
+    /// The details, by kind.
+    pub data: Value,
+}
+
+impl EventLog {
+    /// Returns a log that keeps the last `history_max` events.
+    pub fn new(history_max: usize) -> Self {
+        let newest = watch::Sender::new(0);
+        Self { history: Mutex::default(), history_max: history_max.max(1), newest }
+    }
+
+    /// Adds an event.
+    pub fn emit(&self, event: NewEvent) {
+        let NewEvent { kind, server, actor, cause, data } = event;
+        let mut history = self.lock();
+        let id = *self.newest.borrow() + 1;
+        let time = milliseconds(SystemTime::now());
+        if history.len() >= self.history_max {
+            history.pop_front();
+        }
+        history.push_back(Arc::new(Event { id, time, kind, server, actor, cause, data }));
+        // Under the lock, so that numbers and wake-ups keep one order.
+        self.newest.send_replace(id);
+    }
+
+    /// Returns a stream of the events after number `after`, or of those from now on.
+    pub fn subscribe(self: &Arc<Self>, after: Option<u64>) -> EventStream {
+        let newest = self.newest.subscribe();
+        let seen = after.unwrap_or_else(|| *newest.borrow());
+        EventStream { log: self.clone(), newest, seen }
+    }
+
+    fn after(&self, seen: u64) -> Vec<Arc<Event>> {
+        let history = self.lock();
+        let start = history.partition_point(|event| event.id <= seen);
+        history.range(start..).cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<Event>>> {
+        self.history.lock().expect("no holder panics")
+    }
+}
+
+/// The events from some point on. A reader slower than `events.history-max` events misses the oldest ones and can
+/// see it in the gap of the numbers.
+#[derive(Debug)]
+pub struct EventStream {
+    log: Arc<EventLog>,
+    newest: watch::Receiver<u64>,
+    seen: u64,
+}
+
+impl EventStream {
+    /// Waits for the next events, in order; never returns an empty list.
+    pub async fn next(&mut self) -> Vec<Arc<Event>> {
+        loop {
+            let _ = self.newest.borrow_and_update();
+            let events = self.log.after(self.seen);
+            if let Some(last) = events.last() {
+                self.seen = last.id;
+                return events;
+            }
+            if self.newest.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}
+
+/// Returns the time as milliseconds since 1970.
+pub fn milliseconds(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn emit(log: &EventLog, cause: &str) {
+        log.emit(NewEvent {
+            kind: EventKind::StatusChanged,
+            server: "s".parse().expect("a name"),
+            actor: Actor::Admin,
+            cause: cause.to_owned(),
+            data: Value::Null,
+        });
+    }
+
+    fn causes(events: &[Arc<Event>]) -> Vec<(u64, &str)> {
+        events.iter().map(|event| (event.id, event.cause.as_str())).collect()
+    }
+
+    #[tokio::test]
+    async fn late_readers_get_what_is_kept_and_then_the_rest() {
+        let log = Arc::new(EventLog::new(2));
+        ["a", "b", "c"].into_iter().for_each(|cause| emit(&log, cause));
+        let mut from_start = log.subscribe(Some(0));
+        let mut from_now = log.subscribe(None);
+        assert_eq!(causes(&from_start.next().await), [(2, "b"), (3, "c")]);
+        emit(&log, "d");
+        assert_eq!(causes(&from_start.next().await), [(4, "d")]);
+        assert_eq!(causes(&from_now.next().await), [(4, "d")]);
+    }
+}

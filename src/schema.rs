@@ -1,0 +1,84 @@
+//! Compiled JSON Schema validators by the digest of their schema: the only room that knows `jsonschema`.
+//!
+//! Servers supply the schemas. No reference is ever fetched (the crate is built without resolvers), the text of a
+//! schema is bounded, and so is the number of validators kept.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use jsonschema::Validator;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tracing::warn;
+
+/// A schema longer than this is not compiled, in bytes.
+const SCHEMA_MAX: usize = 1024 * 1024;
+/// Validators kept; beyond that all are forgotten and compiled anew as needed.
+const VALIDATORS_MAX: usize = 4096;
+
+/// The validators. A std mutex: held for look-ups; schemas compile outside of it.
+#[derive(Debug, Default)]
+pub struct SchemaCache {
+    validators: Mutex<HashMap<[u8; 32], Option<Arc<Validator>>>>,
+}
+
+impl SchemaCache {
+    /// Checks an instance against a schema, both JSON texts; returns the first problem, with its place. A schema that
+    /// cannot be used lets everything pass: it is the server's, which checks for itself.
+    pub fn check(&self, schema: &str, instance: &str) -> Option<String> {
+        let validator = self.validator(schema)?;
+        let instance: Value = serde_json::from_str(instance).ok()?;
+        let error = validator.iter_errors(&instance).next()?;
+        let place = error.instance_path().to_string();
+        let place = if place.is_empty() { "arguments".to_owned() } else { format!("arguments{place}") };
+        Some(format!("{place}: {error}"))
+    }
+
+    fn validator(&self, schema: &str) -> Option<Arc<Validator>> {
+        let digest: [u8; 32] = Sha256::digest(schema).into();
+        if let Some(known) = self.validators.lock().expect("no holder panics").get(&digest) {
+            return known.clone();
+        }
+        let compiled = compile(schema).map_err(|error| warn!(error, "a tool's input schema cannot be used")).ok();
+        let mut validators = self.validators.lock().expect("no holder panics");
+        if validators.len() >= VALIDATORS_MAX {
+            validators.clear();
+        }
+        validators.insert(digest, compiled.clone());
+        compiled
+    }
+}
+
+fn compile(schema: &str) -> Result<Arc<Validator>, String> {
+    if schema.len() > SCHEMA_MAX {
+        return Err(format!("it has {} bytes", schema.len()));
+    }
+    let schema: Value = serde_json::from_str(schema).map_err(|error| error.to_string())?;
+    let linear = jsonschema::PatternOptions::regex();
+    let options = jsonschema::options().with_pattern_options(linear);
+    options.build(&schema).map(Arc::new).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_the_place_of_a_problem() {
+        let cache = SchemaCache::default();
+        let schema = r#"{"type":"object","properties":{"n":{"type":"integer"}},"required":["n"]}"#;
+        assert_eq!(cache.check(schema, r#"{"n":1}"#), None);
+        let problem = cache.check(schema, r#"{"n":"x"}"#).expect("a problem");
+        assert!(problem.starts_with("arguments/n: "), "{problem}");
+        let problem = cache.check(schema, "{}").expect("a problem");
+        assert!(problem.contains("required"), "{problem}");
+    }
+
+    #[test]
+    fn a_schema_that_cannot_be_used_lets_pass() {
+        let cache = SchemaCache::default();
+        for schema in ["1", r#"{"type":"nonsense"}"#, r#"{"$ref":"https://example.invalid/x"}"#] {
+            assert_eq!(cache.check(schema, "{}"), None, "{schema}");
+        }
+    }
+}

@@ -1,0 +1,359 @@
+//! The messages of one event stream: a bounded ring that holds them before a reader is there, while it is away, and
+//! for a while after they were read, so that an interrupted stream can go on where it broke.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+/// How much one stream may hold.
+#[derive(Debug, Clone, Copy)]
+pub struct OutboxLimits {
+    /// Messages.
+    pub events_max: usize,
+    /// Bytes of messages.
+    pub bytes_max: usize,
+}
+
+/// What to do with a message that finds the ring full of unread ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Priority {
+    /// Refuse it: a notification, or a request that can be refused.
+    Droppable,
+    /// Take it all the same: an answer. There are no more of them than requests in flight, which are bounded.
+    Required,
+}
+
+/// The ring was full of unread messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Full;
+
+/// One message with its number in the stream; the first is 1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboxEvent {
+    /// Its number.
+    pub sequence: u64,
+    /// The message: JSON without line breaks.
+    pub data: Bytes,
+}
+
+/// The messages of one stream. A std mutex: held to append or to copy out.
+#[derive(Debug)]
+pub struct Outbox {
+    stream: u32,
+    limits: OutboxLimits,
+    ring: Mutex<Ring>,
+    /// Wakes the reader.
+    wake: Notify,
+    /// Wakes who waits for room.
+    room: Notify,
+}
+
+#[derive(Debug)]
+struct Ring {
+    events: VecDeque<OutboxEvent>,
+    bytes: usize,
+    next: u64,
+    /// The first sequence number that no reader has taken yet.
+    unread: u64,
+    /// Answers that are still to come before the stream is over; `None` for a stream that answers do not end.
+    answers_due: Option<usize>,
+    closed: bool,
+    /// Which reader is the present one; an older one ends.
+    reader: u64,
+    attached: bool,
+}
+
+impl Outbox {
+    /// Returns an empty ring. With `answers_due`, the stream is over when so many answers were pushed.
+    pub fn new(stream: u32, limits: OutboxLimits, answers_due: Option<usize>) -> Arc<Self> {
+        let ring = Ring {
+            events: VecDeque::new(),
+            bytes: 0,
+            next: 1,
+            unread: 1,
+            answers_due,
+            closed: false,
+            reader: 0,
+            attached: false,
+        };
+        Arc::new(Self { stream, limits, ring: Mutex::new(ring), wake: Notify::new(), room: Notify::new() })
+    }
+
+    /// Returns the number of the stream in its session.
+    pub fn stream(&self) -> u32 {
+        self.stream
+    }
+
+    /// Appends a message. Messages that were read make room first.
+    ///
+    /// # Errors
+    /// [`Full`], for a droppable message only.
+    pub fn push(&self, data: Bytes, priority: Priority) -> Result<(), Full> {
+        let mut ring = self.lock();
+        if ring.closed {
+            return Ok(()); // nobody will read it: the session is over
+        }
+        while ring.is_over(self.limits, data.len()) && ring.forget_oldest_read() {}
+        if priority == Priority::Droppable && ring.is_over(self.limits, data.len()) {
+            return Err(Full);
+        }
+        let sequence = ring.next;
+        ring.next += 1;
+        ring.bytes += data.len();
+        ring.events.push_back(OutboxEvent { sequence, data });
+        if priority == Priority::Required
+            && let Some(due) = &mut ring.answers_due
+        {
+            *due = due.saturating_sub(1);
+        }
+        drop(ring);
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// Notes that an answer which was due will not come: the stream may be over without it.
+    pub fn answer_withdrawn(&self) {
+        if let Some(due) = &mut self.lock().answers_due {
+            *due = due.saturating_sub(1);
+        }
+        self.wake.notify_one();
+    }
+
+    /// Ends the stream whatever is due.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.wake.notify_one();
+        self.room.notify_waiters();
+    }
+
+    /// Returns a reader of what comes after `sequence`; an earlier reader ends. A new stream is read from 0 on.
+    pub fn read_after(self: &Arc<Self>, sequence: u64) -> OutboxReader {
+        let mut ring = self.lock();
+        ring.reader += 1;
+        ring.attached = true;
+        let reader = ring.reader;
+        drop(ring);
+        self.wake.notify_waiters();
+        OutboxReader { outbox: self.clone(), cursor: sequence + 1, reader }
+    }
+
+    /// Returns the reader that `GET` gets: of everything that no reader has taken.
+    pub fn read_unread(self: &Arc<Self>) -> OutboxReader {
+        let unread = self.lock().unread;
+        self.read_after(unread - 1)
+    }
+
+    /// Returns whether somebody reads.
+    pub fn is_attached(&self) -> bool {
+        self.lock().attached
+    }
+
+    /// Returns whether everything that was due has been pushed and read.
+    pub fn is_over(&self) -> bool {
+        let ring = self.lock();
+        ring.is_complete() && ring.unread == ring.next
+    }
+
+    /// Returns the bytes held.
+    pub fn bytes(&self) -> usize {
+        self.lock().bytes
+    }
+
+    /// Returns whether a reader is there and far behind.
+    pub fn is_congested(&self) -> bool {
+        let ring = self.lock();
+        ring.attached && !ring.closed && ring.unread_count() * 2 > self.limits.events_max
+    }
+
+    /// Waits until the reader has caught up or gone. Who asks has seen [`Outbox::is_congested`].
+    pub async fn relieved(&self) {
+        loop {
+            let room = self.room.notified();
+            if !self.is_congested() {
+                return;
+            }
+            room.await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Ring> {
+        self.ring.lock().expect("no holder panics")
+    }
+}
+
+impl Ring {
+    fn is_over(&self, limits: OutboxLimits, more: usize) -> bool {
+        self.events.len() >= limits.events_max || self.bytes + more > limits.bytes_max
+    }
+
+    fn forget_oldest_read(&mut self) -> bool {
+        let read = self.events.front().is_some_and(|event| event.sequence < self.unread);
+        if read && let Some(event) = self.events.pop_front() {
+            self.bytes -= event.data.len();
+        }
+        read
+    }
+
+    fn unread_count(&self) -> usize {
+        usize::try_from(self.next - self.unread).unwrap_or(usize::MAX)
+    }
+
+    fn is_complete(&self) -> bool {
+        self.closed || self.answers_due == Some(0)
+    }
+}
+
+/// Reads one stream. Dropping it leaves the messages for the next reader.
+#[derive(Debug)]
+pub struct OutboxReader {
+    outbox: Arc<Outbox>,
+    cursor: u64,
+    reader: u64,
+}
+
+impl OutboxReader {
+    /// Returns the number of the stream.
+    pub fn stream(&self) -> u32 {
+        self.outbox.stream
+    }
+
+    /// Returns the number of the last event that was read, or the point from which it reads.
+    pub fn position(&self) -> u64 {
+        self.cursor - 1
+    }
+
+    /// Waits for the next messages: all that are there. `None` when the stream is over or another reader took it.
+    /// Cancel safe.
+    pub async fn next(&mut self) -> Option<Vec<OutboxEvent>> {
+        loop {
+            let outbox = self.outbox.clone();
+            let woken = outbox.wake.notified();
+            if let Some(step) = self.take() {
+                return step;
+            }
+            woken.await;
+        }
+    }
+
+    fn take(&mut self) -> Option<Option<Vec<OutboxEvent>>> {
+        let mut ring = self.outbox.lock();
+        if ring.reader != self.reader {
+            return Some(None);
+        }
+        let start = ring.events.partition_point(|event| event.sequence < self.cursor);
+        let events: Vec<OutboxEvent> = ring.events.range(start..).cloned().collect();
+        if let Some(last) = events.last() {
+            self.cursor = last.sequence + 1;
+            ring.unread = ring.unread.max(self.cursor);
+            drop(ring);
+            self.outbox.room.notify_waiters();
+            return Some(Some(events));
+        }
+        ring.is_complete().then_some(None)
+    }
+}
+
+impl Drop for OutboxReader {
+    fn drop(&mut self) {
+        let mut ring = self.outbox.lock();
+        if ring.reader == self.reader {
+            ring.attached = false;
+            drop(ring);
+            self.outbox.room.notify_waiters();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: OutboxLimits = OutboxLimits { events_max: 4, bytes_max: 100 };
+
+    fn push(outbox: &Outbox, text: &str) -> Result<(), Full> {
+        outbox.push(Bytes::copy_from_slice(text.as_bytes()), Priority::Droppable)
+    }
+
+    async fn read(reader: &mut OutboxReader) -> Option<Vec<(u64, String)>> {
+        let events = reader.next().await?;
+        let pair = |event: OutboxEvent| (event.sequence, String::from_utf8_lossy(&event.data).into_owned());
+        Some(events.into_iter().map(pair).collect())
+    }
+
+    fn pairs(pairs: &[(u64, &str)]) -> Option<Vec<(u64, String)>> {
+        Some(pairs.iter().map(|(sequence, text)| (*sequence, (*text).to_owned())).collect())
+    }
+
+    #[tokio::test]
+    async fn holds_messages_until_a_reader_comes_and_across_its_absence() {
+        let outbox = Outbox::new(0, LIMITS, None);
+        push(&outbox, "a").expect("room");
+        push(&outbox, "b").expect("room");
+        let mut reader = outbox.read_unread();
+        assert_eq!(read(&mut reader).await, pairs(&[(1, "a"), (2, "b")]), "in one go");
+        drop(reader);
+        assert!(!outbox.is_attached());
+        push(&outbox, "c").expect("room");
+        assert_eq!(read(&mut outbox.read_unread()).await, pairs(&[(3, "c")]));
+        assert_eq!(read(&mut outbox.read_after(1)).await, pairs(&[(2, "b"), (3, "c")]), "resumed after 1");
+    }
+
+    #[tokio::test]
+    async fn a_new_reader_takes_over() {
+        let outbox = Outbox::new(0, LIMITS, None);
+        let mut old = outbox.read_unread();
+        let mut new = outbox.read_unread();
+        push(&outbox, "a").expect("room");
+        assert_eq!(read(&mut old).await, None);
+        drop(old);
+        assert!(outbox.is_attached(), "the old one's end is not the new one's");
+        assert_eq!(read(&mut new).await, pairs(&[(1, "a")]));
+    }
+
+    #[tokio::test]
+    async fn full_of_unread_it_refuses_what_can_be_refused() {
+        let outbox = Outbox::new(0, LIMITS, None);
+        for text in ["a", "b", "c", "d"] {
+            push(&outbox, text).expect("room");
+        }
+        assert_eq!(push(&outbox, "e"), Err(Full));
+        outbox.push(Bytes::from_static(b"answer"), Priority::Required).expect("answers always fit");
+        let mut reader = outbox.read_unread();
+        assert_eq!(read(&mut reader).await.map(|events| events.len()), Some(5));
+        push(&outbox, "f").expect("read messages made room");
+        assert_eq!(push(&outbox, &"x".repeat(100)), Err(Full), "bytes");
+    }
+
+    #[tokio::test]
+    async fn ends_with_its_last_answer() {
+        let outbox = Outbox::new(1, LIMITS, Some(2));
+        let mut reader = outbox.read_after(0);
+        outbox.push(Bytes::from_static(b"1"), Priority::Required).expect("answer");
+        assert_eq!(read(&mut reader).await, pairs(&[(1, "1")]));
+        outbox.push(Bytes::from_static(b"2"), Priority::Required).expect("answer");
+        assert!(!outbox.is_over());
+        assert_eq!(read(&mut reader).await, pairs(&[(2, "2")]));
+        assert_eq!(read(&mut reader).await, None);
+        assert!(outbox.is_over());
+        assert_eq!(read(&mut outbox.read_after(1)).await, pairs(&[(2, "2")]), "still there for a resumption");
+    }
+
+    #[tokio::test]
+    async fn congestion_ends_when_the_reader_catches_up_or_goes() {
+        let outbox = Outbox::new(0, LIMITS, None);
+        let mut reader = outbox.read_unread();
+        for text in ["a", "b", "c"] {
+            push(&outbox, text).expect("room");
+        }
+        assert!(outbox.is_congested());
+        let (_, _) = tokio::join!(outbox.relieved(), read(&mut reader));
+        for text in ["a", "b", "c"] {
+            push(&outbox, text).expect("room");
+        }
+        assert!(outbox.is_congested());
+        drop(reader);
+        outbox.relieved().await;
+    }
+}

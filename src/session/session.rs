@@ -1,0 +1,275 @@
+//! One session.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::event_id::EventId;
+use super::outbox::{Outbox, OutboxLimits, OutboxReader};
+use crate::protocol::ProtocolVersion;
+use crate::protocol::mcp::InitializeParams;
+
+/// The id of a session: a UUID v4 of the operating system's random generator. Whoever knows it may use the session,
+/// together with the principal's token.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionId(Uuid);
+
+impl SessionId {
+    /// Returns a new id.
+    pub fn random() -> Self {
+        Self(Uuid::new_v4())
+    }
+
+    /// Reads an id; `None` for anything that is not the canonical form.
+    pub fn parse(text: &str) -> Option<Self> {
+        (text.len() == 36).then(|| Uuid::try_parse(text).ok().map(Self)).flatten()
+    }
+
+    pub(super) fn shard(self, shards: usize) -> usize {
+        usize::from(self.0.as_bytes()[15]) % shards
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.hyphenated().fmt(f)
+    }
+}
+
+/// In logs an id is cut: it is a credential.
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.0.simple().to_string();
+        write!(f, "{}…", &text[..8])
+    }
+}
+
+/// How a session's client takes its messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// Streamable HTTP: an answer on the request that it answers.
+    StreamableHttp,
+    /// HTTP+SSE of 2024-11-05: everything on the one stream.
+    HttpSse,
+    /// One request, and the session ends with it.
+    OneShot,
+}
+
+impl Transport {
+    /// Returns the name used in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::StreamableHttp => "streamable-http",
+            Self::HttpSse => "http+sse",
+            Self::OneShot => "one-shot",
+        }
+    }
+}
+
+/// What a session is made of.
+#[derive(Debug, Clone)]
+pub struct SessionOptions {
+    /// Whose it is: the principal's name, or `anonymous`.
+    pub principal: Arc<str>,
+    /// How its client takes its messages.
+    pub transport: Transport,
+    /// How much each stream may hold.
+    pub outbox: OutboxLimits,
+    /// Streams of answers kept for resumption, at most.
+    pub streams_max: usize,
+}
+
+/// Bytes that the finished streams of one session may keep for resumption.
+const FINISHED_BYTES_MAX: usize = 1024 * 1024;
+
+/// A session, with what the gateway attached to it.
+#[derive(Debug)]
+pub struct Session<A> {
+    id: SessionId,
+    options: SessionOptions,
+    created: SystemTime,
+    started: Instant,
+    /// Milliseconds after `started`.
+    last_activity: AtomicU64,
+    facts: OnceLock<(Arc<InitializeParams>, ProtocolVersion)>,
+    standalone: Arc<Outbox>,
+    streams: Mutex<Streams>,
+    open_streams: AtomicUsize,
+    ended: CancellationToken,
+    attachment: A,
+}
+
+/// The streams of answers, by number.
+#[derive(Debug, Default)]
+struct Streams {
+    last: u32,
+    by_number: BTreeMap<u32, (Arc<Outbox>, Instant)>,
+}
+
+impl<A> Session<A> {
+    /// Returns a session with a new id.
+    pub fn new(options: SessionOptions, attachment: A) -> Self {
+        Self {
+            id: SessionId::random(),
+            standalone: Outbox::new(0, options.outbox, None),
+            options,
+            created: SystemTime::now(),
+            started: Instant::now(),
+            last_activity: AtomicU64::new(0),
+            facts: OnceLock::new(),
+            streams: Mutex::default(),
+            open_streams: AtomicUsize::new(0),
+            ended: CancellationToken::new(),
+            attachment,
+        }
+    }
+
+    /// Returns the id.
+    pub fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// Returns whose it is.
+    pub fn principal(&self) -> &str {
+        &self.options.principal
+    }
+
+    /// Returns how its client takes its messages.
+    pub fn transport(&self) -> Transport {
+        self.options.transport
+    }
+
+    /// Returns when it was opened.
+    pub fn created(&self) -> SystemTime {
+        self.created
+    }
+
+    /// Returns what the gateway attached.
+    pub fn attachment(&self) -> &A {
+        &self.attachment
+    }
+
+    /// Notes that its client did something.
+    pub fn touch(&self) {
+        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last_activity.store(now, Ordering::Relaxed);
+    }
+
+    /// Returns when its client last did something.
+    pub fn last_activity(&self) -> Instant {
+        self.started + Duration::from_millis(self.last_activity.load(Ordering::Relaxed))
+    }
+
+    /// Keeps what the client said in `initialize`, and the version agreed on; `false` if it said so before.
+    pub fn set_facts(&self, facts: Arc<InitializeParams>, version: ProtocolVersion) -> bool {
+        self.facts.set((facts, version)).is_ok()
+    }
+
+    /// Returns what the client said in `initialize`.
+    pub fn facts(&self) -> Option<&Arc<InitializeParams>> {
+        self.facts.get().map(|(facts, _)| facts)
+    }
+
+    /// Returns the version agreed on; before the handshake the one that needs no header.
+    pub fn version(&self) -> ProtocolVersion {
+        self.facts.get().map_or(ProtocolVersion::WITHOUT_HEADER, |(_, version)| *version)
+    }
+
+    /// Returns the stream that `GET` opens, for messages that answer nothing.
+    pub fn standalone(&self) -> &Arc<Outbox> {
+        &self.standalone
+    }
+
+    /// Opens a stream for so many answers, forgetting finished ones beyond the limits.
+    pub fn open_stream(&self, answers_due: usize) -> Arc<Outbox> {
+        let mut streams = self.streams();
+        streams.last += 1;
+        let number = streams.last;
+        let outbox = Outbox::new(number, self.options.outbox, Some(answers_due));
+        streams.by_number.insert(number, (outbox.clone(), Instant::now()));
+        streams.forget_beyond(self.options.streams_max);
+        outbox
+    }
+
+    /// Returns a reader that goes on after an event, if its stream is still known.
+    pub fn resume(&self, after: EventId) -> Option<OutboxReader> {
+        if after.stream == 0 {
+            return Some(self.standalone.read_after(after.sequence));
+        }
+        let outbox = self.streams().by_number.get(&after.stream).map(|(outbox, _)| outbox.clone())?;
+        Some(outbox.read_after(after.sequence))
+    }
+
+    /// Forgets finished streams that were opened longer than `retention` ago.
+    pub fn forget_streams(&self, now: Instant, retention: Duration) {
+        let mut streams = self.streams();
+        streams.by_number.retain(|_, (outbox, opened)| {
+            !outbox.is_over() || outbox.is_attached() || now.saturating_duration_since(*opened) < retention
+        });
+    }
+
+    /// Counts an event stream that a client holds open; dropping the guard counts it off.
+    pub fn stream_opened(self: &Arc<Self>) -> OpenStream<A> {
+        self.open_streams.fetch_add(1, Ordering::Relaxed);
+        OpenStream(self.clone())
+    }
+
+    /// Returns how many event streams clients hold open.
+    pub fn open_streams(&self) -> usize {
+        self.open_streams.load(Ordering::Relaxed)
+    }
+
+    /// Ends the session: its streams close and it cannot be found any more.
+    pub fn end(&self) {
+        self.ended.cancel();
+        self.standalone.close();
+        self.streams().by_number.values().for_each(|(outbox, _)| outbox.close());
+    }
+
+    /// Returns whether it has ended.
+    pub fn has_ended(&self) -> bool {
+        self.ended.is_cancelled()
+    }
+
+    fn streams(&self) -> MutexGuard<'_, Streams> {
+        self.streams.lock().expect("no holder panics")
+    }
+}
+
+impl Streams {
+    fn forget_beyond(&mut self, streams_max: usize) {
+        let mut finished: Vec<u32> = Vec::new();
+        let mut bytes = 0;
+        for (number, (outbox, _)) in &self.by_number {
+            if outbox.is_over() && !outbox.is_attached() {
+                finished.push(*number);
+                bytes += outbox.bytes();
+            }
+        }
+        for number in finished {
+            if self.by_number.len() <= streams_max && bytes <= FINISHED_BYTES_MAX {
+                break;
+            }
+            if let Some((outbox, _)) = self.by_number.remove(&number) {
+                bytes -= outbox.bytes();
+            }
+        }
+    }
+}
+
+/// An event stream that a client holds open.
+#[derive(Debug)]
+pub struct OpenStream<A>(Arc<Session<A>>);
+
+impl<A> Drop for OpenStream<A> {
+    fn drop(&mut self) {
+        self.0.open_streams.fetch_sub(1, Ordering::Relaxed);
+        self.0.touch();
+    }
+}

@@ -1,0 +1,185 @@
+//! All sessions, by id: looked up on every request, ended when idle, bounded in number.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::session::{Session, SessionId};
+
+/// How many sessions, and for how long.
+#[derive(Debug, Clone, Copy)]
+pub struct StoreLimits {
+    /// Sessions, at most; one more ends the one that was used least recently.
+    pub max: usize,
+    /// A session whose client does nothing, and holds no stream open, ends after this time.
+    pub idle_timeout: Duration,
+}
+
+/// So many maps share the sessions, so that look-ups rarely meet.
+const SHARDS: usize = 16;
+
+type Shard<A> = HashMap<SessionId, Arc<Session<A>>>;
+
+/// The store. Std mutexes: held for one look-up, or for a walk over one shard.
+#[derive(Debug)]
+pub struct SessionStore<A> {
+    shards: [Mutex<Shard<A>>; SHARDS],
+    limits: StoreLimits,
+}
+
+impl<A> SessionStore<A> {
+    /// Returns an empty store.
+    pub fn new(limits: StoreLimits) -> Self {
+        Self { shards: std::array::from_fn(|_| Mutex::default()), limits }
+    }
+
+    /// Adds a session; returns those that had to go, which the caller ends.
+    #[must_use]
+    pub fn insert(&self, session: Arc<Session<A>>) -> Vec<Arc<Session<A>>> {
+        let mut evicted = Vec::new();
+        while self.len() >= self.limits.max.max(1) {
+            let Some(oldest) = self.least_recently_used() else { break };
+            evicted.extend(self.remove(oldest));
+        }
+        self.shard(session.id()).insert(session.id(), session);
+        evicted
+    }
+
+    /// Returns a session of this principal. With another principal it is unknown.
+    pub fn get(&self, id: SessionId, principal: &str) -> Option<Arc<Session<A>>> {
+        let session = self.shard(id).get(&id).cloned()?;
+        (session.principal() == principal && !session.has_ended()).then_some(session)
+    }
+
+    /// Takes out a session, which the caller ends.
+    pub fn remove(&self, id: SessionId) -> Option<Arc<Session<A>>> {
+        self.shard(id).remove(&id)
+    }
+
+    /// Takes out every session that `over` says is over.
+    pub fn remove_where(&self, mut over: impl FnMut(&Session<A>) -> bool) -> Vec<Arc<Session<A>>> {
+        let mut removed = Vec::new();
+        for shard in &self.shards {
+            let mut shard = lock(shard);
+            removed.extend(shard.extract_if(|_, session| over(session)).map(|(_, session)| session));
+        }
+        removed
+    }
+
+    /// Takes out the sessions that have been idle for too long.
+    pub fn remove_idle(&self, now: Instant) -> Vec<Arc<Session<A>>> {
+        let idle_timeout = self.limits.idle_timeout;
+        self.remove_where(|session| {
+            let idle = now.saturating_duration_since(session.last_activity());
+            session.open_streams() == 0 && idle >= idle_timeout
+        })
+    }
+
+    /// Returns all sessions.
+    pub fn all(&self) -> Vec<Arc<Session<A>>> {
+        self.shards.iter().flat_map(|shard| lock(shard).values().cloned().collect::<Vec<_>>()).collect()
+    }
+
+    /// Returns how many there are.
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(|shard| lock(shard).len()).sum()
+    }
+
+    /// Returns whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn least_recently_used(&self) -> Option<SessionId> {
+        // Sessions with an open stream go last: their clients are there.
+        let key = |session: &Arc<Session<A>>| (session.open_streams() > 0, session.last_activity(), session.id());
+        let oldest = self.shards.iter().filter_map(|shard| lock(shard).values().map(key).min()).min()?;
+        Some(oldest.2)
+    }
+
+    fn shard(&self, id: SessionId) -> MutexGuard<'_, Shard<A>> {
+        lock(&self.shards[id.shard(SHARDS)])
+    }
+}
+
+fn lock<A>(shard: &Mutex<Shard<A>>) -> MutexGuard<'_, Shard<A>> {
+    shard.lock().expect("no holder panics")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::outbox::OutboxLimits;
+    use super::super::session::{SessionOptions, Transport};
+    use super::*;
+
+    fn session(principal: &str) -> Arc<Session<()>> {
+        let options = SessionOptions {
+            principal: principal.into(),
+            transport: Transport::StreamableHttp,
+            outbox: OutboxLimits { events_max: 4, bytes_max: 100 },
+            streams_max: 2,
+        };
+        Arc::new(Session::new(options, ()))
+    }
+
+    fn store(max: usize) -> SessionStore<()> {
+        SessionStore::new(StoreLimits { max, idle_timeout: Duration::from_secs(600) })
+    }
+
+    #[test]
+    fn a_session_is_unknown_to_another_principal() {
+        let store = store(2);
+        let session = session("alice");
+        assert!(store.insert(session.clone()).is_empty());
+        assert!(store.get(session.id(), "alice").is_some());
+        assert!(store.get(session.id(), "bob").is_none());
+        session.end();
+        assert!(store.get(session.id(), "alice").is_none(), "an ended one to everybody");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_least_recently_used_goes_first_and_streams_protect() {
+        let store = store(3);
+        let sessions: Vec<_> = (0..3).map(|_| session("a")).collect();
+        for session in &sessions {
+            assert!(store.insert(session.clone()).is_empty());
+        }
+        let _open = sessions[0].stream_opened();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        sessions[1].touch();
+        let evicted = store.insert(session("a"));
+        assert_eq!(evicted.iter().map(|session| session.id()).collect::<Vec<_>>(), [sessions[2].id()]);
+        assert_eq!(store.len(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn idle_sessions_end_unless_a_stream_is_open() {
+        let store = store(10);
+        let (idle, open) = (session("a"), session("a"));
+        let _ = store.insert(idle.clone());
+        let _ = store.insert(open.clone());
+        let stream = open.stream_opened();
+        tokio::time::advance(Duration::from_secs(601)).await;
+        assert_eq!(store.remove_idle(Instant::now()).len(), 1);
+        drop(stream);
+        assert!(store.remove_idle(Instant::now()).is_empty(), "the end of the stream was activity");
+        tokio::time::advance(Duration::from_secs(601)).await;
+        assert_eq!(store.remove_idle(Instant::now()).len(), 1);
+    }
+
+    #[test]
+    fn finished_streams_are_kept_up_to_the_limit() {
+        let session = session("a");
+        let first = session.open_stream(0);
+        let after = |outbox: &Outbox| super::super::EventId { stream: outbox.stream(), sequence: 0 };
+        assert!(session.resume(after(&first)).is_some());
+        for _ in 0..2 {
+            session.open_stream(0);
+        }
+        assert!(session.resume(after(&first)).is_none(), "two are kept");
+    }
+
+    use super::super::Outbox;
+}

@@ -1,0 +1,128 @@
+//! How often a server may fail, and how long to wait before it is tried again. Pure; the caller brings time and chance.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::config::RestartPolicy;
+
+/// The failures of one server, over all its instances.
+#[derive(Debug)]
+pub struct RestartBudget {
+    policy: RestartPolicy,
+    /// Failures within the window, oldest first.
+    failures: VecDeque<Instant>,
+}
+
+/// What to do after a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AfterFailure {
+    /// Start again after this delay.
+    Retry {
+        /// How many failures there were in the window, this one included.
+        attempt: u32,
+        /// How long to wait.
+        delay: Duration,
+    },
+    /// Too many failures: leave it to an operator, or to a request after this time.
+    GiveUp {
+        /// When the cool-down is over.
+        until: Instant,
+    },
+}
+
+impl RestartBudget {
+    /// Returns a budget without failures.
+    pub fn new(policy: RestartPolicy) -> Self {
+        Self { policy, failures: VecDeque::new() }
+    }
+
+    /// Notes a failure. `chance` lies in `0.0..1.0` and spreads the delays over their upper half.
+    pub fn failed(&mut self, now: Instant, chance: f64) -> AfterFailure {
+        let window = self.policy.window;
+        while self.failures.front().is_some_and(|first| now.duration_since(*first) > window) {
+            self.failures.pop_front();
+        }
+        self.failures.push_back(now);
+        let attempt = u32::try_from(self.failures.len()).unwrap_or(u32::MAX);
+        if attempt > self.policy.attempts_max {
+            // The oldest failures decide nothing any more; the list stays bounded.
+            self.failures.truncate(self.policy.attempts_max as usize);
+            return AfterFailure::GiveUp { until: now + self.policy.cool_down };
+        }
+        AfterFailure::Retry { attempt, delay: self.delay(attempt, chance) }
+    }
+
+    /// Forgets all failures: the server has been up long enough, or an operator said so.
+    pub fn reset(&mut self) {
+        self.failures.clear();
+    }
+
+    fn delay(&self, attempt: u32, chance: f64) -> Duration {
+        let doubled = self.policy.backoff_initial.saturating_mul(2_u32.saturating_pow(attempt - 1));
+        doubled.min(self.policy.backoff_max).mul_f64(0.5 + chance / 2.0)
+    }
+}
+
+/// Returns a number in `0.0..1.0` that differs from process to process and call to call. Not for secrets.
+pub fn chance() -> f64 {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    let bits = RandomState::new().build_hasher().finish() >> 11;
+    #[expect(clippy::cast_precision_loss, reason = "53 bits fit a double exactly")]
+    let fraction = bits as f64 / (1_u64 << 53) as f64;
+    fraction
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy() -> RestartPolicy {
+        RestartPolicy {
+            attempts_max: 5,
+            window: Duration::from_secs(300),
+            backoff_initial: Duration::from_millis(500),
+            backoff_max: Duration::from_secs(3),
+            stable_after: Duration::from_secs(60),
+            cool_down: Duration::from_secs(30),
+        }
+    }
+
+    #[test]
+    fn doubles_up_to_the_maximum_and_gives_up_after_the_fifth() {
+        let mut budget = RestartBudget::new(policy());
+        let now = Instant::now();
+        let mut delays = Vec::new();
+        for _ in 0..5 {
+            let AfterFailure::Retry { delay, .. } = budget.failed(now, 1.0) else { panic!("gave up early") };
+            delays.push(delay.as_millis());
+        }
+        assert_eq!(delays, [500, 1000, 2000, 3000, 3000]);
+        let until = now + Duration::from_secs(30);
+        assert_eq!(budget.failed(now, 0.0), AfterFailure::GiveUp { until });
+        assert_eq!(budget.failed(now, 0.0), AfterFailure::GiveUp { until }, "and stays there within the window");
+    }
+
+    #[test]
+    fn old_failures_and_uptime_are_forgiven() {
+        let mut budget = RestartBudget::new(policy());
+        let start = Instant::now();
+        (0..5).for_each(|_| drop(budget.failed(start, 0.0)));
+        let later = start + Duration::from_secs(301);
+        assert_eq!(
+            budget.failed(later, 0.0),
+            AfterFailure::Retry { attempt: 1, delay: Duration::from_millis(250) }
+        );
+        (0..4).for_each(|_| drop(budget.failed(later, 0.0)));
+        budget.reset();
+        assert!(matches!(budget.failed(later, 0.0), AfterFailure::Retry { attempt: 1, .. }));
+    }
+
+    #[test]
+    fn chance_stays_in_its_range() {
+        for _ in 0..1000 {
+            assert!((0.0..1.0).contains(&chance()));
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! Who shares a process with whom.
+//!
+//! A [`ServerPool`] holds the instances of one server: those that sessions share, for ever; those of one session, as
+//! long as its lease. The decision is made once, when a session opens, and can be read in the lease.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+
+use super::backoff::RestartBudget;
+use super::connection::ConnectionCounts;
+use super::environment::launch_spec;
+use super::handle::{Upstream, UpstreamOptions, Usage};
+use super::inbound::ServerMessages;
+use super::launch::Launch;
+use super::state::Observer;
+use super::stderr::StderrTail;
+use crate::config::{ClientFeature, PidNamespace, ServerSpec, Sharing};
+use crate::protocol::mcp::InitializeParams;
+
+/// What all pools of a gateway have in common.
+pub struct PoolContext {
+    /// How processes are started.
+    pub launch: Arc<dyn Launch>,
+    /// Who reaps the supervisors.
+    pub tasks: TaskTracker,
+    /// Bounds how many servers start at once.
+    pub starting: Arc<Semaphore>,
+    /// Who is told of each change of state.
+    pub observer: Observer,
+    /// Makes the receiver of a shared instance's messages; gets the number of the instance.
+    pub shared_inbound: Box<dyn Fn(u64) -> Arc<dyn ServerMessages> + Send + Sync>,
+    /// Whether processes get a PID namespace of their own.
+    pub pid_namespace: PidNamespace,
+    /// The gateway's own environment, from which `inherit-env` takes.
+    pub environment: BTreeMap<String, String>,
+    /// Numbers the instances, uniquely over all servers.
+    pub next_instance: AtomicU64,
+}
+
+/// How a session holds its instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeaseKind {
+    /// With every other session of the server.
+    Shared,
+    /// With every other session of the same principal.
+    Principal,
+    /// Alone.
+    Own,
+}
+
+impl LeaseKind {
+    /// Returns the name used in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Shared => "shared",
+            Self::Principal => "principal",
+            Self::Own => "session",
+        }
+    }
+}
+
+/// A session's right to use an instance. Dropping it gives it back; an instance of one session ends with it.
+#[derive(Debug)]
+pub struct Lease {
+    upstream: Arc<Upstream>,
+    kind: LeaseKind,
+    reason: &'static str,
+}
+
+impl Lease {
+    fn new(upstream: Arc<Upstream>, kind: LeaseKind, reason: &'static str) -> Self {
+        upstream.usage().acquire();
+        Self { upstream, kind, reason }
+    }
+
+    /// Returns the instance.
+    pub fn upstream(&self) -> &Arc<Upstream> {
+        &self.upstream
+    }
+
+    /// Returns with whom it is shared.
+    pub fn kind(&self) -> LeaseKind {
+        self.kind
+    }
+
+    /// Returns why, in words for an operator.
+    pub fn reason(&self) -> &'static str {
+        self.reason
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.upstream.usage().release();
+    }
+}
+
+/// Who wants a lease.
+pub struct Applicant<'a> {
+    /// The principal's name, or `anonymous`.
+    pub principal: &'a str,
+    /// What the client said in `initialize`; absent for a client that has not said anything.
+    pub facts: Option<&'a Arc<InitializeParams>>,
+}
+
+/// The instances of one server.
+pub struct ServerPool {
+    spec: Arc<ServerSpec>,
+    context: Arc<PoolContext>,
+    budget: Arc<Mutex<RestartBudget>>,
+    /// A std mutex: held for look-ups only.
+    instances: Mutex<Instances>,
+}
+
+#[derive(Default)]
+struct Instances {
+    shared: Vec<Arc<Upstream>>,
+    by_principal: BTreeMap<String, Arc<Upstream>>,
+    own: Vec<Weak<Upstream>>,
+}
+
+impl std::fmt::Debug for ServerPool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServerPool").field("server", &self.spec.name).finish_non_exhaustive()
+    }
+}
+
+impl ServerPool {
+    /// Returns a pool without instances.
+    pub fn new(spec: Arc<ServerSpec>, context: Arc<PoolContext>) -> Self {
+        let budget = Arc::new(Mutex::new(RestartBudget::new(spec.restart.clone())));
+        Self { spec, context, budget, instances: Mutex::default() }
+    }
+
+    /// Returns the configuration that its instances run with.
+    pub fn spec(&self) -> &Arc<ServerSpec> {
+        &self.spec
+    }
+
+    /// Returns a lease. `own_inbound` makes the receiver of the messages of an instance that is the applicant's alone.
+    pub fn lease(&self, applicant: &Applicant<'_>, own_inbound: impl FnOnce() -> Arc<dyn ServerMessages>) -> Lease {
+        match self.spec.sharing {
+            Sharing::Shared => self.lease_shared("sharing = shared"),
+            Sharing::Principal => self.lease_of_principal(applicant.principal),
+            Sharing::Session => self.lease_own(applicant, own_inbound, "sharing = session"),
+            Sharing::Auto if self.may_be_asked_back(applicant) => {
+                self.lease_own(applicant, own_inbound, "its client can be asked back (client-features)")
+            }
+            Sharing::Auto => self.lease_shared("its client declares nothing that the server may ask for"),
+        }
+    }
+
+    /// Returns whether the client declares something, beyond roots, that the server may ask for.
+    fn may_be_asked_back(&self, applicant: &Applicant<'_>) -> bool {
+        let Some(facts) = applicant.facts else { return false };
+        self.spec.client_features.iter().any(|feature| match feature {
+            ClientFeature::Sampling => facts.declares("sampling"),
+            ClientFeature::Elicitation => facts.declares("elicitation"),
+            // Nearly every client declares roots; they alone are no reason for a process of its own.
+            ClientFeature::Roots => false,
+        })
+    }
+
+    fn lease_shared(&self, reason: &'static str) -> Lease {
+        let mut instances = self.instances.lock().expect("no holder panics");
+        while instances.shared.len() < self.spec.instances.max(1) {
+            instances.shared.push(self.new_shared());
+        }
+        let quietest = instances.shared.iter().min_by_key(|upstream| (upstream.in_flight(), upstream.usage().leases()));
+        let upstream = quietest.expect("there is at least one").clone();
+        Lease::new(upstream, LeaseKind::Shared, reason)
+    }
+
+    fn lease_of_principal(&self, principal: &str) -> Lease {
+        let mut instances = self.instances.lock().expect("no holder panics");
+        if let Some(upstream) = instances.by_principal.get(principal) {
+            return Lease::new(upstream.clone(), LeaseKind::Principal, "sharing = principal");
+        }
+        if instances.count() >= self.spec.instances_max {
+            drop(instances);
+            return self.lease_shared("instances-max is reached: shared instead of per principal");
+        }
+        let upstream = self.new_shared();
+        instances.by_principal.insert(principal.to_owned(), upstream.clone());
+        Lease::new(upstream, LeaseKind::Principal, "sharing = principal")
+    }
+
+    fn lease_own(
+        &self,
+        applicant: &Applicant<'_>,
+        own_inbound: impl FnOnce() -> Arc<dyn ServerMessages>,
+        reason: &'static str,
+    ) -> Lease {
+        let mut instances = self.instances.lock().expect("no holder panics");
+        instances.own.retain(|instance| instance.strong_count() > 0);
+        if instances.count() >= self.spec.instances_max {
+            drop(instances);
+            tracing::warn!(server = %self.spec.name, limit = self.spec.instances_max, "instances-max is reached: the session shares an instance");
+            return self.lease_shared("instances-max is reached: shared instead of an instance of its own");
+        }
+        let facts = applicant.facts.cloned().unwrap_or_else(|| Arc::new(InitializeParams::of_gateway()));
+        let upstream = self.new_instance(facts, |_| own_inbound());
+        instances.own.push(Arc::downgrade(&upstream));
+        Lease::new(upstream, LeaseKind::Own, reason)
+    }
+
+    /// Returns every instance there is now.
+    pub fn instances(&self) -> Vec<Arc<Upstream>> {
+        let instances = self.instances.lock().expect("no holder panics");
+        let own = instances.own.iter().filter_map(Weak::upgrade);
+        instances.shared.iter().chain(instances.by_principal.values()).cloned().chain(own).collect()
+    }
+
+    /// Starts what runs without a session: the shared instances.
+    pub async fn start(&self, cause: &str) {
+        for upstream in self.startable() {
+            upstream.ensure_started(cause).await;
+        }
+    }
+
+    fn startable(&self) -> Vec<Arc<Upstream>> {
+        if self.spec.sharing != Sharing::Session && self.instances().is_empty() {
+            drop(self.lease_shared("started without a session"));
+        }
+        self.instances()
+    }
+
+    /// Ends every process; the next request starts one again.
+    pub async fn stop(&self, cause: &str) {
+        let stops = self.instances();
+        futures_util::future::join_all(stops.iter().map(|upstream| upstream.stop(cause))).await;
+    }
+
+    /// Ends every process and starts it again.
+    pub async fn restart(&self, cause: &str) {
+        let instances = self.startable();
+        futures_util::future::join_all(instances.iter().map(|upstream| upstream.restart(cause))).await;
+    }
+
+    /// Ends every process for good.
+    pub async fn close(&self, cause: &str) {
+        let instances = self.instances();
+        futures_util::future::join_all(instances.iter().map(|upstream| upstream.close(cause))).await;
+    }
+
+    /// Skips the graces of the stops that are under way.
+    pub fn hurry(&self) {
+        self.instances().iter().for_each(|upstream| upstream.hurry());
+    }
+
+    fn new_shared(&self) -> Arc<Upstream> {
+        let facts = Arc::new(InitializeParams::of_gateway());
+        self.new_instance(facts, |instance| (self.context.shared_inbound)(instance))
+    }
+
+    fn new_instance(
+        &self,
+        facts: Arc<InitializeParams>,
+        inbound: impl FnOnce(u64) -> Arc<dyn ServerMessages>,
+    ) -> Arc<Upstream> {
+        let instance = self.context.next_instance.fetch_add(1, Ordering::Relaxed) + 1;
+        let options = UpstreamOptions {
+            spec: self.spec.clone(),
+            instance,
+            launch: self.context.launch.clone(),
+            launch_spec: launch_spec(&self.spec, &self.context.environment, self.context.pid_namespace),
+            facts,
+            inbound: inbound(instance),
+            observer: self.context.observer.clone(),
+            starting: self.context.starting.clone(),
+            budget: self.budget.clone(),
+            tail: StderrTail::new(self.spec.stderr_tail),
+            usage: Usage::new(),
+            counts: Arc::new(ConnectionCounts::default()),
+        };
+        Upstream::start(options, &self.context.tasks)
+    }
+}
+
+impl Instances {
+    fn count(&self) -> usize {
+        self.shared.len() + self.by_principal.len() + self.own.iter().filter(|own| own.strong_count() > 0).count()
+    }
+}

@@ -1,0 +1,187 @@
+//! The requests of one connection that wait for an answer: ids, waiters, deadlines. Pure; the caller brings the time.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::error::UpstreamError;
+use crate::protocol::Message;
+
+/// How a request ended.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// The server answered, with a result or an error; the id in it is the gateway's.
+    Response(Message),
+    /// The server did not answer.
+    Failed(UpstreamError),
+}
+
+/// Who waits for an answer. Called from the task that reads the server's output: never blocks.
+pub trait Waiter: Send + Sync + 'static {
+    /// Takes the end of the request; called exactly once.
+    fn complete(&self, outcome: Outcome);
+    /// Takes a progress notification with the token of this request, which is the gateway's.
+    fn progress(&self, message: Message);
+}
+
+/// How long a request may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// Without a word of the server.
+    pub timeout: Duration,
+    /// In all, however much progress it reports.
+    pub timeout_max: Duration,
+}
+
+/// A request that waits.
+pub(super) struct Entry {
+    pub(super) waiter: Arc<dyn Waiter>,
+    pub(super) deadline: Instant,
+    deadline_max: Instant,
+    patience: Patience,
+}
+
+/// The table. Ids grow and are never used twice on one connection, so a late answer meets nobody.
+pub(super) struct Pending {
+    entries: HashMap<i64, Entry>,
+    next_id: i64,
+    limit: usize,
+    closed: Option<UpstreamError>,
+    last_used: Instant,
+}
+
+impl Pending {
+    pub(super) fn new(limit: usize, now: Instant) -> Self {
+        Self { entries: HashMap::new(), next_id: 1, limit, closed: None, last_used: now }
+    }
+
+    /// Registers a waiter under a new id.
+    ///
+    /// # Errors
+    /// Why the table takes no more: it was closed, or it is full.
+    pub(super) fn insert(
+        &mut self,
+        waiter: Arc<dyn Waiter>,
+        patience: Patience,
+        now: Instant,
+    ) -> Result<i64, UpstreamError> {
+        if let Some(reason) = &self.closed {
+            return Err(reason.clone());
+        }
+        if self.entries.len() >= self.limit {
+            return Err(UpstreamError::Overloaded("in-flight-max requests are waiting for it"));
+        }
+        let id = self.next_id;
+        self.next_id += 1;
+        let deadline_max = now + patience.timeout_max.max(patience.timeout);
+        let deadline = now + patience.timeout;
+        self.entries.insert(id, Entry { waiter, deadline, deadline_max, patience });
+        self.last_used = now;
+        Ok(id)
+    }
+
+    /// Takes out the waiter of an answer.
+    pub(super) fn remove(&mut self, id: i64, now: Instant) -> Option<Entry> {
+        let entry = self.entries.remove(&id)?;
+        self.last_used = now;
+        Some(entry)
+    }
+
+    /// Notes that a request made progress and returns its waiter.
+    pub(super) fn progress(&mut self, id: i64, now: Instant) -> Option<Arc<dyn Waiter>> {
+        let entry = self.entries.get_mut(&id)?;
+        entry.deadline = (now + entry.patience.timeout).min(entry.deadline_max);
+        Some(entry.waiter.clone())
+    }
+
+    /// Takes out everything whose deadline has passed.
+    pub(super) fn expire(&mut self, now: Instant) -> Vec<(i64, Arc<dyn Waiter>, Duration)> {
+        let late: Vec<i64> =
+            self.entries.iter().filter(|(_, entry)| entry.deadline <= now).map(|(id, _)| *id).collect();
+        let entry_of = |id| {
+            let entry = self.entries.remove(&id).expect("the id was just read from the table");
+            (id, entry.waiter, entry.patience.timeout)
+        };
+        late.into_iter().map(entry_of).collect()
+    }
+
+    /// Refuses all that comes from now on and returns who still waits. The first reason given stays.
+    pub(super) fn close(&mut self, reason: UpstreamError) -> Vec<Arc<dyn Waiter>> {
+        self.closed.get_or_insert(reason);
+        self.entries.drain().map(|(_, entry)| entry.waiter).collect()
+    }
+
+    /// Refuses all that comes from now on; who waits goes on waiting.
+    pub(super) fn refuse_new(&mut self, reason: UpstreamError) {
+        self.closed.get_or_insert(reason);
+    }
+
+    /// Closes the table if nobody waits; a request that comes later is refused, so it cannot race with a stop.
+    pub(super) fn close_if_empty(&mut self, reason: UpstreamError) -> bool {
+        if self.entries.is_empty() {
+            self.closed.get_or_insert(reason);
+        }
+        self.entries.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.is_some()
+    }
+
+    /// Returns when a request was last made or answered.
+    pub(super) fn last_used(&self) -> Instant {
+        self.last_used
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nobody;
+
+    impl Waiter for Nobody {
+        fn complete(&self, _: Outcome) {}
+        fn progress(&self, _: Message) {}
+    }
+
+    const PATIENCE: Patience =
+        Patience { timeout: Duration::from_secs(30), timeout_max: Duration::from_secs(70) };
+
+    fn seconds(start: Instant, seconds: u64) -> Instant {
+        start + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn progress_extends_a_deadline_up_to_the_maximum() {
+        let start = Instant::now();
+        let mut pending = Pending::new(8, start);
+        let id = pending.insert(Arc::new(Nobody), PATIENCE, start).expect("open");
+        assert!(pending.expire(seconds(start, 29)).is_empty());
+        assert!(pending.progress(id, seconds(start, 29)).is_some());
+        assert!(pending.progress(id, seconds(start, 58)).is_some());
+        assert!(pending.expire(seconds(start, 69)).is_empty());
+        assert_eq!(pending.expire(seconds(start, 70)).len(), 1);
+        assert!(pending.progress(id, seconds(start, 71)).is_none());
+    }
+
+    #[test]
+    fn a_full_table_refuses_and_a_closed_one_says_why() {
+        let start = Instant::now();
+        let mut pending = Pending::new(1, start);
+        let id = pending.insert(Arc::new(Nobody), PATIENCE, start).expect("open");
+        let full = pending.insert(Arc::new(Nobody), PATIENCE, start).expect_err("full");
+        assert!(matches!(full, UpstreamError::Overloaded(_)));
+        assert!(!pending.close_if_empty(UpstreamError::Cancelled), "somebody waits");
+        assert!(pending.remove(id, start).is_some());
+        let reason = UpstreamError::Stopped("idle".into());
+        assert!(pending.close_if_empty(reason.clone()));
+        assert_eq!(pending.insert(Arc::new(Nobody), PATIENCE, start), Err(reason));
+    }
+}
