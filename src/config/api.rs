@@ -1,0 +1,177 @@
+//! Servers that come and go through the running API: the same checks as for a file, but every text is
+//! literal, for whoever may register a command must not read the gateway's environment with it.
+
+use serde_json::{Map, Value, json};
+
+use super::choice::name_of;
+use super::name::ServerName;
+use super::normalise::{Null, normalise_server};
+use super::secret::Expanded;
+use super::server::{INVOCATION, ServerDefaults, ServerSpec};
+use super::texts::Texts;
+use super::tree::Table;
+use super::units::{format_duration, format_size};
+use super::violation::{Findings, Place, Violation};
+
+impl ServerSpec {
+    /// Reads a registration. The name is the argument or the `name` of the body; both must agree.
+    pub fn from_api(name: Option<&str>, json: &Value, defaults: &ServerDefaults) -> Result<Self, Vec<Violation>> {
+        let findings = Findings::default();
+        let body = body(json, Null::Absent, &findings);
+        let inner = body.get("name").cloned();
+        let name = registered_name(name, inner.as_ref(), &findings);
+        finish(name, body, defaults, findings)
+    }
+
+    /// Returns the server with a JSON merge patch (RFC 7396) applied: `null` restores a default. The name
+    /// stays. A text that a patch repeats as it was shown keeps the value it had, variables included.
+    pub fn patched(&self, patch: &Value, defaults: &ServerDefaults) -> Result<Self, Vec<Violation>> {
+        let findings = Findings::default();
+        let patch = body(patch, Null::Kept, &findings);
+        if patch.get("name").is_some_and(|name| name.as_str() != Some(self.name.as_str())) {
+            findings.refuse(&Place::Request, "name", "cannot change: register a new server, then remove this one");
+        }
+        let mut document = self.document();
+        merge_patch(&mut document, patch);
+        let mut patched = finish(Some(self.name.clone()), document, defaults, findings)?;
+        self.restore(&mut patched);
+        Ok(patched)
+    }
+
+    /// Returns the server as the API shows it: camelCase, and variables by name.
+    pub fn shown(&self) -> Value {
+        let never = |duration: Option<std::time::Duration>| duration.map_or("never".to_owned(), format_duration);
+        let size = |bytes: usize| format_size(bytes as u64);
+        json!({
+            "name": self.name,
+            "path": self.path,
+            "displayName": self.display_name,
+            "version": self.version,
+            "command": self.command,
+            "args": self.args,
+            "env": self.env,
+            "cwd": self.cwd,
+            "inheritEnv": self.inherit_env,
+            "enabled": self.enabled,
+            "autostart": self.autostart,
+            "sharing": name_of(self.sharing),
+            "clientFeatures": self.client_features.iter().copied().map(name_of).collect::<Vec<_>>(),
+            "instances": self.instances,
+            "instancesMax": self.instances_max,
+            "warmSpares": self.warm_spares,
+            "handshakeTimeout": format_duration(self.handshake_timeout),
+            "requestTimeout": self.request_timeout.map(format_duration),
+            "idleTimeout": never(self.idle_timeout),
+            "linger": format_duration(self.linger),
+            "stopGrace": format_duration(self.stop_grace),
+            "pingInterval": never(self.ping_interval),
+            "pingTimeout": format_duration(self.ping_timeout),
+            "restartAttemptsMax": self.restart.attempts_max,
+            "restartWindow": format_duration(self.restart.window),
+            "backoffInitial": format_duration(self.restart.backoff_initial),
+            "backoffMax": format_duration(self.restart.backoff_max),
+            "stableAfter": format_duration(self.restart.stable_after),
+            "coolDown": format_duration(self.restart.cool_down),
+            "lineMax": size(self.line_max),
+            "queueMax": self.queue_max,
+            "queueBytesMax": size(self.queue_bytes_max),
+            "inFlightMax": self.in_flight_max,
+            "validateArguments": name_of(self.validate_arguments),
+            "stderrRate": self.stderr_rate,
+            "stderrTail": self.stderr_tail,
+        })
+    }
+
+    /// Returns what was set for this server, as a registration with variables by name.
+    fn document(&self) -> Map<String, Value> {
+        let mut document = self.own.clone();
+        let texts = [json!(self.command), json!(self.args), json!(self.env), json!(self.cwd)];
+        document.extend(INVOCATION.map(str::to_owned).into_iter().zip(texts));
+        document
+    }
+
+    /// Gives the texts of a patched server that are this server's the values they have here.
+    fn restore(&self, patched: &mut Self) {
+        let same = |texts: &[Expanded], text: &Expanded| {
+            texts.iter().find(|known| known.template() == text.template()).cloned()
+        };
+        if patched.command.template() == self.command.template() {
+            patched.command = self.command.clone();
+        }
+        for arg in &mut patched.args {
+            *arg = same(&self.args, arg).unwrap_or_else(|| arg.clone());
+        }
+        for (name, text) in &mut patched.env {
+            if let Some(known) = self.env.get(name).filter(|known| known.template() == text.template()) {
+                *text = known.clone();
+            }
+        }
+        if let (Some(cwd), Some(known)) = (&mut patched.cwd, &self.cwd)
+            && cwd.template() == known.template()
+        {
+            *cwd = known.clone();
+        }
+    }
+}
+
+fn body(json: &Value, null: Null, findings: &Findings) -> Map<String, Value> {
+    let Value::Object(map) = json else {
+        findings.refuse(&Place::Request, "", "expected a JSON object that describes a server");
+        return Map::new();
+    };
+    normalise_server(map.clone(), "", null, &Place::Request, findings)
+}
+
+fn registered_name(given: Option<&str>, inner: Option<&Value>, findings: &Findings) -> Option<ServerName> {
+    let refuse = |message: String| {
+        findings.refuse(&Place::Request, "name", message);
+        None
+    };
+    let text = match (given, inner) {
+        (None, None) => return refuse("is missing: a server needs a name".to_owned()),
+        (Some(given), Some(inner)) if inner.as_str() != Some(given) => {
+            return refuse(format!("differs from `{given}`, the name in the URL: remove it"));
+        }
+        (Some(given), _) => given,
+        (None, Some(inner)) => match inner.as_str() {
+            Some(inner) => inner,
+            None => return refuse("expected text".to_owned()),
+        },
+    };
+    text.parse().map_or_else(|error: super::NameError| refuse(error.to_string()), Some)
+}
+
+fn finish(
+    name: Option<ServerName>,
+    mut body: Map<String, Value>,
+    defaults: &ServerDefaults,
+    findings: Findings,
+) -> Result<ServerSpec, Vec<Violation>> {
+    body.retain(|key, value| key != "name" && !value.is_null());
+    let table = Table::new(body, &Place::Request);
+    // A stand-in lets the other keys be checked too; the missing name is a violation already.
+    let stand_in = || "unnamed".parse().expect("letters are a name");
+    let texts = Texts { variables: None, findings: &findings };
+    let spec = ServerSpec::read(name.unwrap_or_else(stand_in), &table, defaults, "", &texts);
+    findings.conclude(spec).map(|(spec, _)| spec)
+}
+
+/// Applies a merge patch. Tables are merged, and they are one level deep in a server.
+fn merge_patch(document: &mut Map<String, Value>, patch: Map<String, Value>) {
+    for (key, value) in patch {
+        match (document.get_mut(&key), value) {
+            (_, Value::Null) => {
+                document.shift_remove(&key);
+            }
+            (Some(Value::Object(target)), Value::Object(inner)) => merge_patch(target, inner),
+            (_, Value::Object(inner)) => {
+                let mut fresh = Map::new();
+                merge_patch(&mut fresh, inner);
+                document.insert(key, Value::Object(fresh));
+            }
+            (_, value) => {
+                document.insert(key, value);
+            }
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Loading: all layers in, a valid configuration out, or everything that is wrong with it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::files;
+use super::layers::{Layer, merge};
+use super::model::Config;
+use super::origins::Origins;
+use super::reading::{Surroundings, read};
+use super::violation::{ConfigError, Findings, Place, Violation};
+
+/// What a configuration is loaded from. The default is the embedded defaults alone: no file is looked
+/// for, no variable is set, and there is no home, so a state directory must come by a flag.
+#[derive(Clone, Default)]
+pub struct Loader {
+    /// The file to read; `None` looks for one in the working directory and in the user's configuration
+    /// directory, and does without if there is none.
+    pub file: Option<PathBuf>,
+    /// Key paths such as `http.body-max` and their values, later ones over earlier ones.
+    pub flags: Vec<(String, Value)>,
+    /// The environment: for `PORTCULLIS__SECTION__KEY`, for `${VAR}` and for the XDG directories.
+    pub environment: BTreeMap<String, String>,
+    /// What relative paths start from and where a file is looked for.
+    pub working_dir: Option<PathBuf>,
+    /// The user's home.
+    pub home: Option<PathBuf>,
+}
+
+/// Shows which variables there are, not what they contain.
+impl std::fmt::Debug for Loader {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Loader")
+            .field("file", &self.file)
+            .field("flags", &self.flags.iter().map(|(key, _)| key).collect::<Vec<_>>())
+            .field("environment", &self.environment.keys().collect::<Vec<_>>())
+            .field("working_dir", &self.working_dir)
+            .field("home", &self.home)
+            .finish()
+    }
+}
+
+/// A configuration that was loaded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// Where each value came from.
+    pub origins: Origins,
+    /// What is allowed and probably not meant.
+    pub warnings: Vec<Violation>,
+    /// The main file, if there was one.
+    pub file: Option<PathBuf>,
+}
+
+impl Loader {
+    /// Loads from the environment, the working directory and the home of this process. Variables that are
+    /// not Unicode are passed over.
+    pub fn for_process() -> Self {
+        let unicode = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        Self {
+            environment: std::env::vars_os().filter_map(unicode).collect(),
+            working_dir: std::env::current_dir().ok(),
+            home: std::env::home_dir().filter(|home| home.is_absolute()),
+            ..Self::default()
+        }
+    }
+
+    /// Reads and checks everything.
+    pub fn load(&self) -> Result<Loaded, ConfigError> {
+        let findings = Findings::default();
+        let file = match &self.file {
+            Some(file) => Some(self.absolute(file)),
+            None => files::find(&self.directories(), &findings),
+        };
+        let beside = file.as_deref().and_then(Path::parent).or(self.working_dir.as_deref());
+        let mut layers = vec![Layer::defaults()];
+        layers.extend(files::read_all(file.as_deref(), beside, &findings));
+        let from_environment = Layer::environment(&self.environment, &layers, &findings);
+        layers.extend(from_environment);
+        layers.extend(self.flags.iter().map(|(key, value)| Layer::flag(key, value.clone(), &findings)));
+        let merged = merge(&layers);
+        let config = read(&merged, &self.surroundings(&findings));
+        Self::warn_of_nothing(&config, file.as_deref(), &findings);
+        let (config, warnings) = findings.conclude(config).map_err(|violations| ConfigError { violations })?;
+        let origins = Origins::of(&merged, &config);
+        Ok(Loaded { config, origins, warnings, file })
+    }
+
+    fn surroundings<'a>(&'a self, findings: &'a Findings) -> Surroundings<'a> {
+        let state_home = self.directory("XDG_STATE_HOME", ".local/state");
+        Surroundings {
+            variables: &self.environment,
+            state_dir: state_home.map(|directory| directory.join("portcullis")),
+            working_dir: self.working_dir.as_deref().unwrap_or(Path::new("")),
+            findings,
+        }
+    }
+
+    /// Returns where a file is looked for.
+    fn directories(&self) -> Vec<PathBuf> {
+        let user = self.directory("XDG_CONFIG_HOME", ".config").map(|directory| directory.join("portcullis"));
+        self.working_dir.clone().into_iter().chain(user).collect()
+    }
+
+    /// Returns an XDG directory. The specification wants relative ones ignored.
+    fn directory(&self, variable: &str, below_home: &str) -> Option<PathBuf> {
+        let named = self.environment.get(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+        named.or_else(|| self.home.as_ref().map(|home| home.join(below_home)))
+    }
+
+    fn absolute(&self, path: &Path) -> PathBuf {
+        self.working_dir.as_ref().map_or_else(|| path.to_owned(), |directory| directory.join(path))
+    }
+
+    fn warn_of_nothing(config: &Config, file: Option<&Path>, findings: &Findings) {
+        if config.servers.is_empty() {
+            let place = file.map_or(Place::Default, |file| Place::File(file.into()));
+            findings.warn(&place, "servers", "there are none: add one, or register one through the admin API");
+        }
+    }
+}

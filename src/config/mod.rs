@@ -1,0 +1,56 @@
+//! The configuration: layers of text in, valid plain data out.
+//!
+//! [`Loader::load`] takes the embedded defaults, a file of TOML, JSON or YAML, the files of `servers.d`,
+//! the environment and flags. Each is brought to one spelling (`normalise`), then they are merged
+//! (`layers`; figment is used there and for reading documents, nowhere else), then one pass checks the
+//! merged values against the table of `keys` and makes the model of them (`reading`, `server`). Whatever
+//! is wrong is reported at once, with its place, its key and a remedy; a [`Config`] cannot be wrong.
+//!
+//! Servers that are registered while the gateway runs take the last of these steps alone, and nothing
+//! expands in them (`api`).
+//!
+//! Secrets and the values of variables are never shown: not by `Debug`, not in errors, not in [`Origins`].
+
+mod model;
+mod server;
+mod name;
+mod secret;
+mod choice;
+mod units;
+
+mod loader;
+mod files;
+mod document;
+mod normalise;
+mod layers;
+mod tree;
+
+mod keys;
+mod kind;
+mod suggest;
+mod scope;
+mod texts;
+mod expand;
+mod reading;
+mod api;
+
+mod violation;
+mod origins;
+mod json_schema;
+
+#[cfg(test)]
+mod tests;
+
+pub use choice::{Choice, ClientFeature, LogFormat, PidNamespace, Sharing, ValidateArguments, name_of};
+pub use json_schema::json_schema;
+pub use loader::{Loaded, Loader};
+pub use model::{
+    AdminConfig, AnonymousConfig, Config, EventConfig, HttpConfig, LogConfig, PrincipalConfig, RequestConfig,
+    SessionConfig, SupervisionConfig, TOKEN_BYTES_MIN,
+};
+pub use name::{NAME_CHARACTERS_MAX, NameError, PrincipalName, ServerName};
+pub use origins::{Origin, Origins};
+pub use secret::{Expanded, Secret};
+pub use server::{RestartPolicy, SELF_COMMAND, ServerDefaults, ServerSpec};
+pub use units::{format_duration, format_size, parse_duration, parse_size};
+pub use violation::{ConfigError, Place, Violation};
