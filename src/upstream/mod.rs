@@ -1,0 +1,3 @@
+//! One server's instances and their supervision.
+
+pub mod launch;
