@@ -3,6 +3,10 @@
 //! Only *children* are ever killed by number, never deeper descendants: a child that nobody but us can reap keeps its
 //! pid, so the number cannot have passed to a stranger. When a child dies, its own children become ours, because we are
 //! a child subreaper; round by round nothing is left. A process that left its group or session is still a descendant.
+//! Parents before children also keeps the count exact: a killed parent can no longer reap what is killed after it.
+//!
+//! Whoever forks and exits faster than a listing takes is caught by its group, after some rounds. One that also starts
+//! a new session each time outruns any listing: for that there is the PID namespace.
 
 use std::{
     fs, io,
@@ -12,7 +16,9 @@ use std::{
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
-    process::{Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process, wait},
+    process::{
+        Pid, Signal, WaitOptions, WaitStatus, getpgrp, getpid, kill_process, kill_process_group, wait,
+    },
 };
 
 use super::{Exit, signals::SignalFd};
@@ -22,8 +28,32 @@ pub(super) const SWEEP_LIMIT: Duration = Duration::from_secs(10);
 /// How long a round waits: an orphan's becoming ours is announced by nothing.
 pub(super) const SWEEP_ROUND: Duration = Duration::from_millis(5);
 
-/// The pids of the children of `parent`, zombies included, as `/proc` shows them.
-pub(super) fn children_of(parent: Pid) -> io::Result<Vec<Pid>> {
+/// Rounds after which the groups of children are killed too.
+const PATIENT_ROUNDS: u32 = 10;
+
+/// A child and the process group that it is in. Until the child is reaped, both numbers are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Relative {
+    pub(super) pid: Pid,
+    pub(super) group: Option<Pid>,
+}
+
+impl Relative {
+    /// Kills it; with its whole group in a later `round`, unless that is our own group.
+    pub(super) fn kill(self, round: u32) {
+        // Refused only for another user's process, which then counts as a survivor.
+        let _ = kill_process(self.pid, Signal::KILL);
+        if let Some(group) = self
+            .group
+            .filter(|group| round >= PATIENT_ROUNDS && *group != getpgrp())
+        {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+/// The children of `parent`, zombies included, as `/proc` shows them.
+pub(super) fn children_of(parent: Pid) -> io::Result<Vec<Relative>> {
     let mut children = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let name = entry?.file_name();
@@ -35,8 +65,13 @@ pub(super) fn children_of(parent: Pid) -> io::Result<Vec<Pid>> {
         let Some((pid, stat)) = pid.and_then(|pid| Some((pid, fs::read(stat_path(pid)).ok()?))) else {
             continue;
         };
-        if parent_in(&stat) == Some(parent.as_raw_pid()) {
-            children.push(pid);
+        if let Some((of, group)) = parent_and_group(&stat)
+            && of == parent.as_raw_pid()
+        {
+            children.push(Relative {
+                pid,
+                group: Pid::from_raw(group),
+            });
         }
     }
     Ok(children)
@@ -46,19 +81,20 @@ fn stat_path(pid: Pid) -> String {
     format!("/proc/{}/stat", pid.as_raw_pid())
 }
 
-/// The parent's pid in the text of a `stat` file. The name in parentheses may hold anything, so the last `)` counts.
-fn parent_in(stat: &[u8]) -> Option<i32> {
+/// Parent and group in the text of a `stat` file. The name in parentheses may hold anything, so the last `)` counts.
+fn parent_and_group(stat: &[u8]) -> Option<(i32, i32)> {
     let name_end = stat.iter().rposition(|byte| *byte == b')')?;
     let mut fields = std::str::from_utf8(&stat[name_end + 1..])
         .ok()?
-        .split_ascii_whitespace();
-    fields.nth(1)?.parse().ok()
+        .split_ascii_whitespace()
+        .skip(1);
+    Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
 }
 
 /// The child of `init` that is number `inner` in the PID namespace of `init`.
 pub(super) fn child_in_namespace(init: Pid, inner: u32) -> io::Result<Option<Pid>> {
     let inner = inner.to_string();
-    Ok(children_of(init)?.into_iter().find(|pid| {
+    Ok(children_of(init)?.into_iter().map(|child| child.pid).find(|pid| {
         let status = fs::read_to_string(format!("/proc/{}/status", pid.as_raw_pid())).unwrap_or_default();
         let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
         numbers.and_then(|numbers| numbers.split_ascii_whitespace().last()) == Some(&inner)
@@ -153,18 +189,23 @@ impl Descendants {
     pub(super) fn end_all(&mut self, signals: &SignalFd) -> u32 {
         self.begin_end();
         let deadline = Instant::now() + SWEEP_LIMIT;
-        while self.reap() == Left::Some {
-            let children = children_of(getpid()).unwrap_or_else(|_| vec![self.leader]);
+        for round in 0.. {
+            if self.reap() == Left::None {
+                return 0;
+            }
+            let children = children_of(getpid()).unwrap_or_else(|_| {
+                vec![Relative {
+                    pid: self.leader,
+                    group: None,
+                }]
+            });
             if Instant::now() > deadline {
                 return u32::try_from(children.len()).unwrap_or(u32::MAX);
             }
-            for child in children {
-                // Refused only for another user's process, which then counts as a survivor.
-                let _ = kill_process(child, Signal::KILL);
-            }
+            children.into_iter().for_each(|child| child.kill(round));
             wait_for(signals, SWEEP_ROUND);
         }
-        0
+        unreachable!("the deadline comes before the rounds run out")
     }
 }
 
@@ -181,9 +222,9 @@ mod tests {
 
     #[test]
     fn the_parent_is_read_behind_a_hostile_name() {
-        assert_eq!(parent_in(b"42 (cat) S 7 42 42 0"), Some(7));
-        assert_eq!(parent_in(b"42 (a) S 1 (b) R 7 42"), Some(7));
-        assert_eq!(parent_in(b"42 (cat)"), None);
-        assert_eq!(parent_in(b""), None);
+        assert_eq!(parent_and_group(b"42 (cat) S 7 41 42 0"), Some((7, 41)));
+        assert_eq!(parent_and_group(b"42 (a) S 1 (b) R 7 41 42"), Some((7, 41)));
+        assert_eq!(parent_and_group(b"42 (cat)"), None);
+        assert_eq!(parent_and_group(b""), None);
     }
 }

@@ -18,7 +18,8 @@ pub enum Exit {
 pub struct ProcessEnd {
     /// The end of the process itself.
     pub exit: Exit,
-    /// Processes of it, inside or outside its group, that were still running after it and had to be killed.
+    /// Processes of it, inside or outside its group, that were still running after it and had to be killed. In a PID
+    /// namespace those that a parent of theirs reaped while it was killed itself are not counted.
     pub stragglers: u32,
     /// Processes of it that could not be killed within the limit: another user's, or stuck in the kernel.
     pub survivors: u32,

@@ -167,10 +167,8 @@ impl Guard {
             }
         }
         descendants.begin_end();
-        if descendants.leader_exit().is_none() {
-            let _ = kill_process_group(leader.group, Signal::KILL);
-        }
-        if leader.init.is_some() {
+        if let Some(init) = &leader.init {
+            init.kill_server();
             self.await_leader(&mut descendants);
         }
         let survivors = descendants.end_all(&self.signals);

@@ -20,8 +20,8 @@ use std::{
 use rustix::{
     event::{EventfdFlags, PollFd, PollFlags, eventfd, poll},
     process::{
-        Pid, PidfdFlags, Signal, WaitOptions, getpid, kill_process, kill_process_group, pidfd_open,
-        pidfd_send_signal, set_child_subreaper, waitpid,
+        Pid, PidfdFlags, Signal, WaitOptions, getpid, kill_process_group, pidfd_open, pidfd_send_signal,
+        set_child_subreaper, waitpid,
     },
 };
 use tokio::sync::{mpsc, oneshot};
@@ -242,24 +242,25 @@ impl Work {
             return burial;
         }
         let deadline = Instant::now() + SWEEP_LIMIT;
-        loop {
+        for round in 0.. {
             let mut orphans = children_of(getpid()).unwrap_or_default();
-            orphans.retain(|pid| {
+            orphans.retain(|orphan| {
                 self.guards
                     .iter()
-                    .all(|kept| Pid::from_child(&kept.guard) != *pid)
+                    .all(|kept| Pid::from_child(&kept.guard) != orphan.pid)
             });
             burial.survivors = u32::try_from(orphans.len()).unwrap_or(u32::MAX);
             if orphans.is_empty() || Instant::now() > deadline {
-                return burial;
+                break;
             }
             for orphan in orphans {
-                let _ = kill_process(orphan, Signal::KILL);
-                if matches!(waitpid(Some(orphan), WaitOptions::NOHANG), Ok(Some(_))) {
-                    burial.ended.push(orphan);
+                orphan.kill(round);
+                if matches!(waitpid(Some(orphan.pid), WaitOptions::NOHANG), Ok(Some(_))) {
+                    burial.ended.push(orphan.pid);
                 }
             }
             thread::sleep(SWEEP_ROUND);
         }
+        burial
     }
 }

@@ -7,11 +7,14 @@
 use std::{
     fs,
     io::{self, Read, Write},
-    os::unix::net::UnixStream,
+    os::{fd::OwnedFd, unix::net::UnixStream},
 };
 
 use rustix::{
-    process::{Pid, Signal, getgid, getpid, getuid, kill_process_group, set_parent_process_death_signal},
+    process::{
+        Pid, PidfdFlags, Signal, getgid, getpid, getuid, kill_process_group, pidfd_open, pidfd_send_signal,
+        set_parent_process_death_signal,
+    },
     thread::{UnshareFlags, unshare_unsafe},
 };
 
@@ -31,6 +34,7 @@ pub(super) struct Init {
     pub(super) pid: Pid,
     /// The server's pid here, which is also its group's.
     pub(super) server: Pid,
+    server_fd: OwnedFd,
     reports: UnixStream,
 }
 
@@ -90,8 +94,14 @@ fn greet(pid: Pid, mut reports: UnixStream) -> io::Result<Result<Init, Report>> 
     };
     // Init waits for our word before it reaps, so the server is there to be found even if it has ended already.
     let server = child_in_namespace(pid, inner)?.ok_or(io::ErrorKind::NotFound)?;
+    let server_fd = pidfd_open(server, PidfdFlags::empty())?;
     reports.write_all(&[0])?;
-    Ok(Ok(Init { pid, server, reports }))
+    Ok(Ok(Init {
+        pid,
+        server,
+        server_fd,
+        reports,
+    }))
 }
 
 fn read_report(mut reports: impl Read) -> io::Result<Report> {
@@ -101,6 +111,11 @@ fn read_report(mut reports: impl Read) -> io::Result<Report> {
 }
 
 impl Init {
+    /// Kills the server, upon which init ends the rest and itself. Init may have reaped it: its number means nothing.
+    pub(super) fn kill_server(&self) {
+        let _ = pidfd_send_signal(&self.server_fd, Signal::KILL);
+    }
+
     /// What init said of the server's end before its own; if it was killed first, the server was killed with it.
     pub(super) fn last_words(&mut self) -> (Exit, u32) {
         match read_report(&mut self.reports) {

@@ -10,6 +10,9 @@ use std::{
 
 use rustix::process::Pid;
 
+/// The highest signal number of Linux.
+const SIGNALS: libc::c_int = 64;
+
 /// Closes every descriptor from 3 up, whatever the parent forgot to mark.
 ///
 /// # Safety
@@ -22,11 +25,22 @@ pub(super) unsafe fn close_inherited() {
 /// Gives every signal its default meaning, so that neither we nor our children inherit "ignored" from whoever started
 /// the gateway. An ignored SIGCHLD would even hide how children end.
 pub(super) fn reset_dispositions() {
-    for signal in 1..=libc::SIGRTMAX() {
+    // The kernel's own `struct sigaction`, larger than on any architecture; all zero means SIG_DFL without flags.
+    let default = [0_u64; 8];
+    for signal in 1..=SIGNALS {
         // SIGSEGV and SIGBUS keep the standard library's stack overflow handler; executing resets those by itself.
         if signal != libc::SIGSEGV && signal != libc::SIGBUS {
-            // SAFETY: SIG_DFL is a valid disposition of every signal; those that cannot be changed are refused.
-            unsafe { libc::signal(signal, libc::SIG_DFL) };
+            // SAFETY: the kernel reads a valid structure and writes none; what cannot be changed it refuses. Past the C
+            // library, which hides two signals that may have come ignored like any other.
+            unsafe {
+                libc::syscall(
+                    libc::SYS_rt_sigaction,
+                    signal,
+                    default.as_ptr(),
+                    ptr::null::<u64>(),
+                    size_of::<u64>(),
+                )
+            };
         }
     }
 }

@@ -52,6 +52,12 @@ impl Census {
         self.alive().len()
     }
 
+    /// Waits until the shell of a nest and its three children run. In the middle of an exec a process shows no mark.
+    #[track_caller]
+    pub(super) fn await_nest(&self) {
+        until(|| self.count() >= 4);
+    }
+
     /// Waits until no marked process runs.
     #[track_caller]
     pub(super) fn await_none(&self) {

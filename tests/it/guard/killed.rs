@@ -12,7 +12,7 @@ use super::{
 
 fn gateway(census: &Census, script: &str) -> Gateway {
     let gateway = Gateway::start(census, "together", None, script).expect("no namespace was asked for");
-    assert!(census.alive().contains(&gateway.server), "the server is marked");
+    census::until(|| census.alive().contains(&gateway.server));
     gateway
 }
 
@@ -20,7 +20,7 @@ fn gateway(census: &Census, script: &str) -> Gateway {
 fn nothing_survives_a_killed_gateway() {
     let census = Census::new();
     let gateway = gateway(&census, NEST);
-    assert!(census.count() >= 4, "the shell and its three");
+    census.await_nest();
     let guard = gateway.guard;
     gateway.kill();
     census.await_none();
@@ -76,7 +76,7 @@ fn the_guard_ignores_every_signal_that_can_be_ignored() {
         signal(gateway.guard, harmless);
     }
     let guard = gateway.guard;
-    assert!(census.count() >= 4);
+    census.await_nest();
     gateway.kill();
     census.await_none();
     await_gone(guard);
