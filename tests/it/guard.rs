@@ -154,6 +154,11 @@ async fn the_guard_shows_no_secret_and_reaps_strangers() {
             .expect("the guard runs")
             .is_empty()
     );
+    assert_eq!(
+        census::session(server),
+        Some(guard),
+        "no terminal is within reach of the server"
+    );
     census::until(|| census::children(guard) == [server]);
     drop(launched.stdin);
     let end = launched.process.wait().await;

@@ -54,7 +54,7 @@ pub enum LaunchError {
         source: io::Error,
     },
     /// The guard that every child runs under failed; nothing was started.
-    #[error("the guard process failed while {action}")]
+    #[error("the server cannot be put under a guard: failed while {action}")]
     Guard {
         /// What was being done.
         action: &'static str,

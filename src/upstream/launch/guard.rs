@@ -105,7 +105,7 @@ impl Guard {
         set_child_subreaper(Some(Pid::INIT))?;
         set_parent_process_death_signal(Some(Signal::CONT))?;
         // Out of the terminal's reach: no ^C, and no child that stops to ask for a password.
-        let _ = setsid();
+        setsid()?;
         let _ = rustix::thread::set_name(c"portcullis-grd");
         Ok(Self {
             link,

@@ -195,7 +195,6 @@ impl Work {
             .stdin(Stdio::from(link))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .process_group(0)
             .spawn()?;
         let pidfd = match pidfd_open(Pid::from_child(&guard), PidfdFlags::empty()) {
             Ok(pidfd) => Arc::new(pidfd),

@@ -119,6 +119,12 @@ pub(super) fn parent(pid: u32) -> Option<u32> {
         .ok()
 }
 
+/// The session of a process, as the number of its leader.
+pub(super) fn session(pid: u32) -> Option<u32> {
+    let session = rustix::process::getsid(Some(pid_of(pid))).ok()?;
+    Some(session.as_raw_pid().cast_unsigned())
+}
+
 /// The children of a process, zombies included.
 pub(super) fn children(of: u32) -> Vec<u32> {
     pids().filter(|pid| parent(*pid) == Some(of)).collect()
