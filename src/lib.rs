@@ -1,3 +1,2 @@
 //! Portcullis.
-
-pub mod config;
+pub mod upstream;

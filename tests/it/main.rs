@@ -1,1 +1,4 @@
-fn main() {}
+//! The integration tests, one binary.
+
+#[cfg(target_os = "linux")]
+mod guard;
