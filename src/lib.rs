@@ -1,1 +1,4 @@
 //! Portcullis.
+
+pub mod cli;
+pub mod mock;
