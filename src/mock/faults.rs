@@ -114,7 +114,10 @@ impl Faults {
     /// output is to be closed.
     pub(crate) fn write(&self, line: &mut Vec<u8>, id: &str, method: &str, answer: &Answer<'_>) -> bool {
         let number = self.answers.fetch_add(1, Relaxed) + 1;
-        if self.garbage_every.is_some_and(|every| number % every == 0) {
+        if self
+            .garbage_every
+            .is_some_and(|every| number.is_multiple_of(every))
+        {
             line.extend_from_slice(format!("garbage {number}: this line is not JSON {{[\n").as_bytes());
         }
         if self.unknown_ids {

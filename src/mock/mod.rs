@@ -6,8 +6,8 @@
 //! garbling, deaf to SIGTERM, with descendants that stay behind.
 //!
 //! Requests that need no waiting are answered by the thread that reads, a whole chunk of input at a time, in one
-//! write; what must wait is a script on the [`schedule`] and holds up nobody. Reading never waits for writing.
-//! There is no asynchronous runtime here: the mock also serves the benchmarks.
+//! write; what must wait is a script on the schedule and holds up nobody. Reading never waits for writing.
+//! No asynchronous runtime stands on the way of a request: the mock also serves the benchmarks.
 
 mod additions;
 mod arguments;
@@ -34,6 +34,7 @@ mod script;
 mod server;
 mod tools;
 mod version;
+mod work;
 
 pub use options::MockOptions;
 pub use server::{MockError, serve};

@@ -248,13 +248,12 @@ fn close_standard_output() {}
 #[cfg(all(test, unix))]
 mod tests {
     use std::io::Read;
-    use std::os::fd::OwnedFd;
 
     use super::*;
 
     fn pipe(pending_max: usize) -> (Arc<Output>, File) {
-        let (reader, writer) = rustix::pipe::pipe().unwrap();
-        let output = Arc::new(Output::new(File::from(OwnedFd::from(writer)), pending_max));
+        let (reader, writer) = rustix::pipe::pipe().expect("a pipe");
+        let output = Arc::new(Output::new(File::from(writer), pending_max));
         (output, File::from(reader))
     }
 

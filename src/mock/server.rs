@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::additions::Additions;
 use super::catalogue::Catalogue;
-use super::client_requests::{Asked, Question, Questions, Reply};
+use super::client_requests::{Questions, Reply};
 use super::faults::{Arrival, Faults};
 use super::input::Input;
 use super::locked::Locked;
@@ -20,12 +20,11 @@ use super::options::MockOptions;
 use super::output::{self, Output};
 use super::peer::Peer;
 use super::schedule::Schedule;
-use super::script::{Action, Outcome, OwnedRequest, Run, Step};
 use super::version::Version;
 use super::{descendants, methods, noise};
 
 /// How long an ending process waits for a client to take what was already answered.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+pub(crate) const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Answers of one chunk of input are written together, up to about this many bytes.
 const ANSWERS_MAX: usize = 1 << 20;
 
@@ -87,11 +86,11 @@ pub(crate) struct Server {
     pub(crate) schedule: Arc<Schedule>,
     pub(crate) counts: Counts,
     pub(crate) started_once: Once,
-    faults: Option<Faults>,
-    output: Output,
-    questions: Questions,
+    pub(crate) faults: Option<Faults>,
+    pub(crate) output: Output,
+    pub(crate) questions: Questions,
     /// Requests being worked on: the number of the run, and the id of the request.
-    running: Locked<BTreeMap<u64, Box<str>>>,
+    pub(crate) running: Locked<BTreeMap<u64, Box<str>>>,
     descendants: Vec<u32>,
 }
 
@@ -104,9 +103,9 @@ pub(crate) struct Counts {
     responses: AtomicU64,
     /// Answers of the client to nothing we asked.
     responses_unmatched: AtomicU64,
-    cancelled: AtomicU64,
+    pub(crate) cancelled: AtomicU64,
     invalid: AtomicU64,
-    runs: AtomicU64,
+    pub(crate) runs: AtomicU64,
 }
 
 impl Counts {
@@ -271,143 +270,7 @@ impl Server {
             return;
         };
         self.counts.responses.fetch_add(1, Relaxed);
-        if self.running.lock().remove(&asked.run).is_some() {
-            let request = &asked.request;
-            self.answer(
-                &request.id,
-                &request.method,
-                &Answer::Result(&asked.result(reply)),
-                answers,
-            );
-        }
-    }
-
-    /// Does what a method decided, as far as it can be done at once.
-    fn follow(self: &Arc<Self>, id: &str, method: &str, outcome: Outcome, answers: &mut Vec<u8>) {
-        match outcome {
-            Outcome::Result(result) => self.answer(id, method, &Answer::Result(&result), answers),
-            Outcome::Error(error) => self.answer(id, method, &Answer::Error(&error), answers),
-            Outcome::Script(steps) => {
-                let (number, request) = self.begin(id, method);
-                let run = Run {
-                    number,
-                    request,
-                    answered: false,
-                    steps: steps.into_iter(),
-                };
-                self.advance(run, answers);
-            }
-            Outcome::Ask(question) => self.ask(id, method, &question, answers),
-        }
-    }
-
-    /// Registers a request as being worked on, so that it can be cancelled.
-    fn begin(&self, id: &str, method: &str) -> (u64, OwnedRequest) {
-        let number = self.counts.runs.fetch_add(1, Relaxed);
-        self.running.lock().insert(number, id.into());
-        (
-            number,
-            OwnedRequest {
-                id: id.into(),
-                method: method.into(),
-            },
-        )
-    }
-
-    fn ask(&self, id: &str, method: &str, question: &Question, lines: &mut Vec<u8>) {
-        let (number, request) = self.begin(id, method);
-        let question_id = self.questions.remember(Asked::new(number, request, question));
-        message::write_request(lines, question_id, &question.method, question.params.as_deref());
-    }
-
-    /// Does the steps that are due and schedules the rest. A cancelled run ends.
-    fn advance(self: &Arc<Self>, mut run: Run, lines: &mut Vec<u8>) {
-        loop {
-            if !run.answered && !self.running.lock().contains_key(&run.number) {
-                return;
-            }
-            let Some(next) = run.steps.as_mut_slice().first_mut() else {
-                break;
-            };
-            let wait = std::mem::take(&mut next.after);
-            if !wait.is_zero() {
-                let server = Arc::clone(self);
-                return self.schedule.after(wait, move || {
-                    let mut lines = Vec::new();
-                    server.advance(run, &mut lines);
-                    server.send(&mut lines);
-                });
-            }
-            let Some(Step { action, .. }) = run.steps.next() else {
-                break;
-            };
-            if let Action::Answer(result) = &action {
-                run.answered = true;
-                self.running.lock().remove(&run.number);
-                self.answer(
-                    &run.request.id,
-                    &run.request.method,
-                    &Answer::Result(result),
-                    lines,
-                );
-            } else {
-                self.perform(&action, lines);
-            }
-        }
-        self.running.lock().remove(&run.number);
-    }
-
-    /// Does what belongs to no request.
-    pub(crate) fn perform_now(&self, action: &Action) {
-        let mut lines = Vec::new();
-        self.perform(action, &mut lines);
-        self.send(&mut lines);
-    }
-
-    fn perform(&self, action: &Action, lines: &mut Vec<u8>) {
-        match action {
-            Action::Nothing => {}
-            Action::Notify(method, params) => message::write_notification(lines, method, params.as_deref()),
-            Action::Log(level, data) => {
-                if *level >= self.peer.lock().level {
-                    let params = format!(
-                        "{{\"level\":\"{}\",\"logger\":\"mock\",\"data\":{data}}}",
-                        level.as_str()
-                    );
-                    message::write_notification(lines, "notifications/message", Some(&params));
-                }
-            }
-            Action::Answer(_) => debug_assert!(false, "answers belong to a run"),
-            Action::Exit(code) => self.end(*code, lines),
-            Action::Abort => std::process::abort(),
-        }
-    }
-
-    /// Answers a request, with everything that is to go wrong, now or after the delay of the options.
-    fn answer(self: &Arc<Self>, id: &str, method: &str, answer: &Answer<'_>, lines: &mut Vec<u8>) {
-        let Some(faults) = &self.faults else {
-            return answer.write(lines, id);
-        };
-        let mut line = Vec::new();
-        let closes = faults.write(&mut line, id, method, answer);
-        let delay = faults.delay();
-        if delay.is_zero() {
-            lines.append(&mut line);
-            return self.close_if(closes, lines);
-        }
-        let server = Arc::clone(self);
-        self.schedule.after(delay, move || {
-            server.send(&mut line);
-            server.close_if(closes, &mut line);
-        });
-    }
-
-    fn close_if(&self, closes: bool, lines: &mut Vec<u8>) {
-        if closes {
-            self.send(lines);
-            self.output.drain(LAST_WORDS);
-            self.output.close();
-        }
+        self.answer_asked(&asked, reply, answers);
     }
 
     /// Refuses what is no proper message.
@@ -418,24 +281,6 @@ impl Server {
             id.map_or("null", RawValue::get),
             &RpcError::new(code, why),
         );
-    }
-
-    /// Drops the work on a request, and the question that it waits for.
-    pub(crate) fn cancel(&self, id: &str) {
-        let mut numbers = Vec::new();
-        self.running.lock().retain(|number, of| {
-            let matches = &**of == id;
-            numbers.extend(matches.then_some(*number));
-            !matches
-        });
-        self.counts.cancelled.fetch_add(numbers.len() as u64, Relaxed);
-        for question in numbers
-            .into_iter()
-            .filter_map(|number| self.questions.withdraw(number))
-        {
-            let params = json!({ "requestId": question, "reason": "the call was cancelled" }).to_string();
-            self.perform_now(&Action::Notify("notifications/cancelled".into(), Some(params)));
-        }
     }
 
     /// Returns what the `state` tool tells.
@@ -461,7 +306,7 @@ impl Server {
         })
     }
 
-    fn send(&self, bytes: &mut Vec<u8>) {
+    pub(crate) fn send(&self, bytes: &mut Vec<u8>) {
         if let Err(error) = self.output.send(bytes) {
             noise::say(&format!("mock-server: {error}"));
             exit(1);
@@ -469,7 +314,7 @@ impl Server {
     }
 
     /// Ends the process, once what was answered before is written.
-    fn end(&self, code: i32, answers: &mut Vec<u8>) -> ! {
+    pub(crate) fn end(&self, code: i32, answers: &mut Vec<u8>) -> ! {
         self.send(answers);
         self.output.drain(LAST_WORDS);
         exit(code)
