@@ -25,6 +25,8 @@ use super::{descendants, methods, noise};
 
 /// How long an ending process waits for a client to take what was already answered.
 pub(crate) const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long the end of the input waits for a client that reads slowly.
+const LAST_ANSWERS: Duration = Duration::from_secs(10);
 /// Answers of one chunk of input are written together, up to about this many bytes.
 const ANSWERS_MAX: usize = 1 << 20;
 
@@ -56,7 +58,7 @@ pub fn serve(options: MockOptions) -> Result<(), MockError> {
     if server.options.ignore_eof {
         sleep_forever();
     }
-    server.output.drain(LAST_WORDS);
+    server.output.drain(LAST_ANSWERS);
     read.map_err(MockError::Input)
 }
 
