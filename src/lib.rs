@@ -1,2 +1,4 @@
 //! Portcullis.
-pub mod upstream;
+
+pub mod cli;
+pub mod mock;

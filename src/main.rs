@@ -1,15 +1,19 @@
-//! The `portcullis` program.
+//! The command line of Portcullis.
 
 use std::process::ExitCode;
 
-fn main() -> ExitCode {
-    // First of all, before threads, a runtime or the command line's parser: the guard is this program, and must stay small.
-    #[cfg(target_os = "linux")]
-    if std::env::args_os()
-        .nth(1)
-        .is_some_and(|argument| argument == portcullis::upstream::launch::GUARD_VERB)
-    {
-        return portcullis::upstream::launch::guard_main();
+use clap::Parser;
+use portcullis::cli::mock_server;
+
+#[derive(Debug, Parser)]
+#[command(name = "portcullis", version)]
+enum Command {
+    /// Serves as a mock MCP server on standard input and output
+    MockServer(Box<mock_server::MockServerArgs>),
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    match Command::parse() {
+        Command::MockServer(args) => mock_server::run(*args),
     }
-    ExitCode::SUCCESS
 }

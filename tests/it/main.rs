@@ -1,4 +1,3 @@
 //! The integration tests, one binary.
 
-#[cfg(target_os = "linux")]
-mod guard;
+mod mock;

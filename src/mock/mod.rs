@@ -1,0 +1,40 @@
+//! The mock MCP server: a real stdio server, and a bad one on demand.
+//!
+//! With no options it is the fixture of the conformance suite for the handshake-era versions (2024-11-05 to
+//! 2025-11-25): tools, resources, templates, prompts, completions, logging, sampling, elicitation. Options and
+//! a second set of tools turn it into what supervision is tested against: slow, crashing, hanging, chatty,
+//! garbling, deaf to SIGTERM, with descendants that stay behind.
+//!
+//! Requests that need no waiting are answered by the thread that reads, a whole chunk of input at a time, in one
+//! write; what must wait is a script on the schedule and holds up nobody. Reading never waits for writing.
+//! No asynchronous runtime stands on the way of a request: the mock also serves the benchmarks.
+
+mod additions;
+mod arguments;
+mod catalogue;
+mod client_requests;
+mod completions;
+mod content;
+mod descendants;
+mod faults;
+mod fixture_tools;
+mod input;
+mod locked;
+mod message;
+mod methods;
+mod noise;
+mod options;
+mod output;
+mod peer;
+mod probe_tools;
+mod prompts;
+mod resources;
+mod schedule;
+mod script;
+mod server;
+mod tools;
+mod version;
+mod work;
+
+pub use options::MockOptions;
+pub use server::{MockError, serve};

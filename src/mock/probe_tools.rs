@@ -1,0 +1,200 @@
+//! The tools that tests of a client or a gateway call: echo, delays, crashes, floods, questions, and a look inside.
+
+use serde_json::json;
+
+use super::arguments::{Arguments, BadArgument};
+use super::catalogue::Kind;
+use super::client_requests::{Question, elicitation, elicited, sampling};
+use super::content;
+use super::fixture_tools::{answer, ask, progress_action};
+use super::message::quoted;
+use super::noise;
+use super::peer::Level;
+use super::script::{Action, Outcome, Step};
+use super::tools::{Call, Tool, ToolResult};
+
+pub(crate) const TOOLS: &[Tool] = &[
+    Tool::new("echo", echo),
+    Tool::new("sleep", sleep),
+    Tool::new("crash", crash),
+    Tool::new("crash_after", crash_after),
+    Tool::new("hang", hang),
+    Tool::new("big", big),
+    Tool::new("notify", notify),
+    Tool::new("progress", progress),
+    Tool::new("log", log),
+    Tool::new("ask", ask_client),
+    Tool::new("pid", pid),
+    Tool::new("env", env),
+    Tool::new("touch", touch),
+    Tool::new("change", change),
+    Tool::new("count", count),
+    Tool::new("state", state),
+];
+
+const MS_MAX: u64 = 24 * 3600 * 1000;
+const BYTES_MAX: u64 = 1 << 30;
+const COUNT_MAX: u64 = 1_000_000;
+
+fn echo(call: &Call<'_>) -> ToolResult {
+    Ok(Outcome::result(content::text(
+        call.raw.map_or("{}", |raw| raw.get()),
+    )))
+}
+
+fn sleep(call: &Call<'_>) -> ToolResult {
+    let ms = call.arguments()?.number("ms", 0, MS_MAX)?;
+    Ok(Outcome::Script(vec![answer(ms, &format!("slept {ms} ms"))]))
+}
+
+fn crash(call: &Call<'_>) -> ToolResult {
+    let arguments = call.arguments()?;
+    let end = if arguments.is_on("abort")? {
+        Action::Abort
+    } else {
+        exit_action(call, &arguments)?
+    };
+    Ok(Outcome::Script(vec![Step::now(end)]))
+}
+
+fn crash_after(call: &Call<'_>) -> ToolResult {
+    let arguments = call.arguments()?;
+    let ms = arguments.number("ms", 0, MS_MAX)?;
+    let end = exit_action(call, &arguments)?;
+    Ok(Outcome::Script(vec![
+        answer(0, &format!("crashes in {ms} ms")),
+        Step::after_ms(ms, end),
+    ]))
+}
+
+fn hang(_call: &Call<'_>) -> ToolResult {
+    Ok(Outcome::Script(vec![Step::after_ms(MS_MAX, Action::Nothing)]))
+}
+
+fn big(call: &Call<'_>) -> ToolResult {
+    let bytes = call.arguments()?.number("bytes", 0, BYTES_MAX)?;
+    let length = usize::try_from(bytes).expect("the limit fits into memory's address range");
+    Ok(Outcome::result(format!(
+        "{{\"content\":[{{\"type\":\"text\",\"text\":\"{}\"}}]}}",
+        "x".repeat(length)
+    )))
+}
+
+fn notify(call: &Call<'_>) -> ToolResult {
+    let arguments = call.arguments()?;
+    let count = arguments.number("count", 1, COUNT_MAX)?;
+    let method = arguments
+        .optional_text("method")?
+        .unwrap_or("notifications/message");
+    let burst = (1..=count).map(|number| Step::now(noise::notification(method, number)));
+    Ok(Outcome::Script(
+        burst
+            .chain([answer(0, &format!("sent {count} of {method}"))])
+            .collect(),
+    ))
+}
+
+fn progress(call: &Call<'_>) -> ToolResult {
+    let arguments = call.arguments()?;
+    let steps = arguments.number("steps", 1, COUNT_MAX)?;
+    let ms = arguments.number("ms", 0, MS_MAX)?;
+    let reports = (1..=steps).map(|step| Step::after_ms(ms, progress_action(call, step, steps)));
+    Ok(Outcome::Script(
+        reports
+            .chain([answer(0, &format!("made {steps} steps"))])
+            .collect(),
+    ))
+}
+
+fn log(call: &Call<'_>) -> ToolResult {
+    let arguments = call.arguments()?;
+    let name = arguments.optional_text("level")?.unwrap_or("info");
+    let level = Level::named(name).ok_or_else(|| BadArgument(format!("there is no level {name}")))?;
+    let message = Action::Log(level, quoted(arguments.text("text")?));
+    Ok(Outcome::Script(vec![Step::now(message), answer(0, "logged")]))
+}
+
+fn ask_client(call: &Call<'_>) -> ToolResult {
+    let arguments = call.arguments()?;
+    let method = arguments.text("method")?;
+    let question = match (method, arguments.value("params")) {
+        ("sampling/createMessage", None) => sampling("Say hello."),
+        ("elicitation/create", None) => {
+            let schema = json!({ "type": "object", "properties": { "answer": { "type": "string" } } });
+            elicitation("What do you say?", &schema, elicited)
+        }
+        (_, params) => Question {
+            method: method.to_owned(),
+            params: params.map(ToString::to_string),
+            then: ToString::to_string,
+        },
+    };
+    ask(call, question)
+}
+
+fn pid(_call: &Call<'_>) -> ToolResult {
+    Ok(Outcome::result(content::text(&std::process::id().to_string())))
+}
+
+fn env(call: &Call<'_>) -> ToolResult {
+    let arguments = call.arguments()?;
+    let Some(name) = arguments.optional_text("name")? else {
+        let names: Vec<String> = std::env::vars_os()
+            .map(|(name, _)| name.to_string_lossy().into_owned())
+            .collect();
+        return Ok(Outcome::result(content::text(&json!(names).to_string())));
+    };
+    let value = std::env::var_os(name).ok_or_else(|| BadArgument(format!("{name} is not set")))?;
+    Ok(Outcome::result(content::text(&value.to_string_lossy())))
+}
+
+fn touch(call: &Call<'_>) -> ToolResult {
+    let arguments = call.arguments()?;
+    let uri = arguments.text("uri")?;
+    if !arguments.is_on("force")? && !call.server.peer.lock().subscriptions.contains(uri) {
+        return Ok(Outcome::result(content::text("nobody subscribed")));
+    }
+    let params = json!({ "uri": uri }).to_string();
+    let update = Action::Notify("notifications/resources/updated".into(), Some(params));
+    Ok(Outcome::Script(vec![Step::now(update), answer(0, "updated")]))
+}
+
+fn change(call: &Call<'_>) -> ToolResult {
+    let arguments = call.arguments()?;
+    let (kind, method) = match arguments.text("kind")? {
+        "tools" => (Kind::Tools, "notifications/tools/list_changed"),
+        "resources" => (Kind::Resources, "notifications/resources/list_changed"),
+        "prompts" => (Kind::Prompts, "notifications/prompts/list_changed"),
+        other => {
+            return Err(BadArgument(format!(
+                "{other} is none of tools, resources, prompts"
+            )));
+        }
+    };
+    if let Some(name) = arguments.optional_text("name")? {
+        call.server.additions.lock().toggle(kind, name);
+    }
+    Ok(Outcome::Script(vec![
+        Step::now(Action::Notify(method.into(), None)),
+        answer(0, "changed"),
+    ]))
+}
+
+fn count(call: &Call<'_>) -> ToolResult {
+    Ok(Outcome::result(content::text(
+        &call.server.counts.requests().to_string(),
+    )))
+}
+
+fn state(call: &Call<'_>) -> ToolResult {
+    Ok(Outcome::result(content::text(&call.server.state().to_string())))
+}
+
+fn exit_action(call: &Call<'_>, arguments: &Arguments) -> Result<Action, BadArgument> {
+    let Some(code) = arguments.value("code") else {
+        return Ok(Action::Exit(call.server.options.exit_code));
+    };
+    let code = code.as_i64().and_then(|code| i32::try_from(code).ok());
+    code.map(Action::Exit)
+        .ok_or_else(|| BadArgument("code must be a whole number".to_owned()))
+}

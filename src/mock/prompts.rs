@@ -1,0 +1,94 @@
+//! `prompts/get`.
+
+use std::collections::HashMap;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::additions::Additions;
+use super::content::IMAGE_PNG;
+use super::message::RpcError;
+
+#[derive(Deserialize)]
+struct Params {
+    name: String,
+    #[serde(default)]
+    arguments: HashMap<String, String>,
+}
+
+/// Returns the result of getting a prompt.
+///
+/// # Errors
+/// If there is no such prompt, or an argument is missing.
+pub(crate) fn get(params: Option<&RawValue>, additions: &Additions) -> Result<String, RpcError> {
+    let params: Params = serde_json::from_str(params.map_or("{}", RawValue::get))
+        .map_err(|error| RpcError::invalid_params(error.to_string()))?;
+    let contents = match params.name.as_str() {
+        "test_simple_prompt" => vec![text("This is a simple prompt for testing.")],
+        "test_prompt_with_arguments" => {
+            let (one, two) = (params.argument("arg1")?, params.argument("arg2")?);
+            vec![text(&format!(
+                "Prompt with arguments: arg1='{one}', arg2='{two}'"
+            ))]
+        }
+        "test_prompt_with_embedded_resource" => vec![
+            embedded(params.argument("resourceUri")?),
+            text("Please process the embedded resource above."),
+        ],
+        "test_prompt_with_image" => vec![
+            json!({ "type": "image", "data": IMAGE_PNG, "mimeType": "image/png" }),
+            text("Please analyze the image above."),
+        ],
+        name if additions.has_prompt(name) => vec![text("Added by the change tool.")],
+        name => return Err(RpcError::invalid_params(format!("Unknown prompt: {name}"))),
+    };
+    let messages: Vec<Value> = contents
+        .into_iter()
+        .map(|content| json!({ "role": "user", "content": content }))
+        .collect();
+    Ok(json!({ "messages": messages }).to_string())
+}
+
+impl Params {
+    fn argument(&self, name: &str) -> Result<&str, RpcError> {
+        let missing = || RpcError::invalid_params(format!("argument {name} is required"));
+        self.arguments.get(name).map(String::as_str).ok_or_else(missing)
+    }
+}
+
+fn text(text: &str) -> Value {
+    json!({ "type": "text", "text": text })
+}
+
+fn embedded(uri: &str) -> Value {
+    let text = "Embedded resource content for testing.";
+    json!({ "type": "resource", "resource": { "uri": uri, "mimeType": "text/plain", "text": text } })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn get_text(params: &str) -> Result<String, RpcError> {
+        let raw: Box<RawValue> = serde_json::from_str(params).unwrap();
+        get(Some(&raw), &Additions::default())
+    }
+
+    #[test]
+    fn arguments_are_filled_in() {
+        let params = r#"{"name":"test_prompt_with_arguments","arguments":{"arg1":"hello","arg2":"world"}}"#;
+        let result: Value = serde_json::from_str(&get_text(params).unwrap()).unwrap();
+        let text = &result["messages"][0]["content"]["text"];
+        assert_eq!(text, "Prompt with arguments: arg1='hello', arg2='world'");
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let error =
+            get_text(r#"{"name":"test_prompt_with_arguments","arguments":{"arg1":"x"}}"#).unwrap_err();
+        assert_eq!(error.message, "argument arg2 is required");
+        let error = get_text(r#"{"name":"nope"}"#).unwrap_err();
+        assert_eq!(error.message, "Unknown prompt: nope");
+    }
+}

@@ -1,0 +1,89 @@
+//! What becomes of a request: an answer at once, a script of steps in time, or a question to the client first.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use super::client_requests::Question;
+use super::message::RpcError;
+use super::peer::Level;
+
+/// What a method decided.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// Answered with this result (raw JSON).
+    Result(Cow<'static, str>),
+    Error(RpcError),
+    /// Done step by step; one of the steps answers, or none does.
+    Script(Vec<Step>),
+    /// Answered when the client has answered.
+    Ask(Question),
+}
+
+impl Outcome {
+    pub(crate) fn result(result: impl Into<Cow<'static, str>>) -> Self {
+        Self::Result(result.into())
+    }
+}
+
+impl From<RpcError> for Outcome {
+    fn from(error: RpcError) -> Self {
+        Self::Error(error)
+    }
+}
+
+/// Something to do, and how long to wait first.
+#[derive(Debug)]
+pub(crate) struct Step {
+    pub(crate) after: Duration,
+    pub(crate) action: Action,
+}
+
+#[derive(Debug)]
+pub(crate) enum Action {
+    /// Only the time passes.
+    Nothing,
+    /// Sends a notification; the parameters are raw JSON.
+    Notify(Cow<'static, str>, Option<String>),
+    /// Sends a log message, if the client's level lets it through.
+    Log(Level, String),
+    /// Answers the request with this result (raw JSON).
+    Answer(Cow<'static, str>),
+    /// Ends the process with this exit code.
+    Exit(i32),
+    /// Ends the process by a signal.
+    Abort,
+}
+
+impl Step {
+    pub(crate) fn now(action: Action) -> Self {
+        Self {
+            after: Duration::ZERO,
+            action,
+        }
+    }
+
+    pub(crate) fn after_ms(after_ms: u64, action: Action) -> Self {
+        Self {
+            after: Duration::from_millis(after_ms),
+            action,
+        }
+    }
+}
+
+/// A request that is being worked on, its steps still to come.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) number: u64,
+    pub(crate) request: OwnedRequest,
+    /// From then on it cannot be cancelled.
+    pub(crate) answered: bool,
+    pub(crate) steps: std::vec::IntoIter<Step>,
+}
+
+/// What must be kept of a request until it is answered.
+#[derive(Debug, Clone)]
+pub(crate) struct OwnedRequest {
+    /// Raw JSON, so that the answer has the id in its own spelling.
+    pub(crate) id: Box<str>,
+    pub(crate) method: Box<str>,
+}

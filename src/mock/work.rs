@@ -1,0 +1,167 @@
+//! Work on a request: from what a method decided to the answer, over time, until it is done or cancelled.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use serde_json::json;
+
+use super::client_requests::{Asked, Question, Reply};
+use super::message;
+use super::script::{Action, Outcome, OwnedRequest, Run, Step};
+use super::server::{Answer, LAST_WORDS, Server};
+
+impl Server {
+    /// Does what a method decided, as far as it can be done at once.
+    pub(crate) fn follow(self: &Arc<Self>, id: &str, method: &str, outcome: Outcome, answers: &mut Vec<u8>) {
+        match outcome {
+            Outcome::Result(result) => self.answer(id, method, &Answer::Result(&result), answers),
+            Outcome::Error(error) => self.answer(id, method, &Answer::Error(&error), answers),
+            Outcome::Script(steps) => {
+                let (number, request) = self.begin(id, method);
+                let run = Run {
+                    number,
+                    request,
+                    answered: false,
+                    steps: steps.into_iter(),
+                };
+                self.advance(run, answers);
+            }
+            Outcome::Ask(question) => self.ask(id, method, &question, answers),
+        }
+    }
+
+    /// Registers a request as being worked on, so that it can be cancelled.
+    fn begin(&self, id: &str, method: &str) -> (u64, OwnedRequest) {
+        let number = self.counts.runs.fetch_add(1, Relaxed);
+        self.running.lock().insert(number, id.into());
+        (
+            number,
+            OwnedRequest {
+                id: id.into(),
+                method: method.into(),
+            },
+        )
+    }
+
+    fn ask(&self, id: &str, method: &str, question: &Question, lines: &mut Vec<u8>) {
+        let (number, request) = self.begin(id, method);
+        let question_id = self.questions.remember(Asked::new(number, request, question));
+        message::write_request(lines, question_id, &question.method, question.params.as_deref());
+    }
+
+    /// Answers the call that waited for the client's reply, unless it was cancelled meanwhile.
+    pub(crate) fn answer_asked(self: &Arc<Self>, asked: &Asked, reply: Reply<'_>, answers: &mut Vec<u8>) {
+        if self.running.lock().remove(&asked.run).is_some() {
+            let OwnedRequest { id, method } = &asked.request;
+            self.answer(id, method, &Answer::Result(&asked.result(reply)), answers);
+        }
+    }
+
+    /// Does the steps that are due and schedules the rest. A cancelled run ends.
+    fn advance(self: &Arc<Self>, mut run: Run, lines: &mut Vec<u8>) {
+        loop {
+            if !run.answered && !self.running.lock().contains_key(&run.number) {
+                return;
+            }
+            let Some(next) = run.steps.as_mut_slice().first_mut() else {
+                break;
+            };
+            let wait = std::mem::take(&mut next.after);
+            if !wait.is_zero() {
+                let server = Arc::clone(self);
+                return self.schedule.after(wait, move || {
+                    let mut lines = Vec::new();
+                    server.advance(run, &mut lines);
+                    server.send(&mut lines);
+                });
+            }
+            let Some(Step { action, .. }) = run.steps.next() else {
+                break;
+            };
+            if let Action::Answer(result) = &action {
+                run.answered = true;
+                self.running.lock().remove(&run.number);
+                self.answer(
+                    &run.request.id,
+                    &run.request.method,
+                    &Answer::Result(result),
+                    lines,
+                );
+            } else {
+                self.perform(&action, lines);
+            }
+        }
+        self.running.lock().remove(&run.number);
+    }
+
+    /// Does what belongs to no request.
+    pub(crate) fn perform_now(&self, action: &Action) {
+        let mut lines = Vec::new();
+        self.perform(action, &mut lines);
+        self.send(&mut lines);
+    }
+
+    fn perform(&self, action: &Action, lines: &mut Vec<u8>) {
+        match action {
+            Action::Nothing => {}
+            Action::Notify(method, params) => message::write_notification(lines, method, params.as_deref()),
+            Action::Log(level, data) => {
+                if *level >= self.peer.lock().level {
+                    let params = format!(
+                        "{{\"level\":\"{}\",\"logger\":\"mock\",\"data\":{data}}}",
+                        level.as_str()
+                    );
+                    message::write_notification(lines, "notifications/message", Some(&params));
+                }
+            }
+            Action::Answer(_) => debug_assert!(false, "answers belong to a run"),
+            Action::Exit(code) => self.end(*code, lines),
+            Action::Abort => std::process::abort(),
+        }
+    }
+
+    /// Answers a request, with everything that is to go wrong, now or after the delay of the options.
+    fn answer(self: &Arc<Self>, id: &str, method: &str, answer: &Answer<'_>, lines: &mut Vec<u8>) {
+        let Some(faults) = &self.faults else {
+            return answer.write(lines, id);
+        };
+        let mut line = Vec::new();
+        let closes = faults.write(&mut line, id, method, answer);
+        let delay = faults.delay();
+        if delay.is_zero() {
+            lines.append(&mut line);
+            return self.close_if(closes, lines);
+        }
+        let server = Arc::clone(self);
+        self.schedule.after(delay, move || {
+            server.send(&mut line);
+            server.close_if(closes, &mut line);
+        });
+    }
+
+    fn close_if(&self, closes: bool, lines: &mut Vec<u8>) {
+        if closes {
+            self.send(lines);
+            self.output.drain(LAST_WORDS);
+            self.output.close();
+        }
+    }
+
+    /// Drops the work on a request, and the question that it waits for.
+    pub(crate) fn cancel(&self, id: &str) {
+        let mut numbers = Vec::new();
+        self.running.lock().retain(|number, of| {
+            let matches = &**of == id;
+            numbers.extend(matches.then_some(*number));
+            !matches
+        });
+        self.counts.cancelled.fetch_add(numbers.len() as u64, Relaxed);
+        for question in numbers
+            .into_iter()
+            .filter_map(|number| self.questions.withdraw(number))
+        {
+            let params = json!({ "requestId": question, "reason": "the call was cancelled" }).to_string();
+            self.perform_now(&Action::Notify("notifications/cancelled".into(), Some(params)));
+        }
+    }
+}

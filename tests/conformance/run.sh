@@ -1,0 +1,72 @@
+#!/bin/sh
+# Runs the published MCP conformance suites against URL, with an empty baseline: every failure counts.
+# One line per run; exit code 0 only if all of them pass.
+#
+#   tests/conformance/run.sh http://localhost:PORT/mcp/NAME
+#
+# The suites need Node 22 or later. They and, where the system has none, Node itself come from npm, pinned, into
+# the user's cache; later runs need no network. CONFORMANCE_OUT names a directory for the full results.
+set -eu
+
+NODE_VERSION=22.23.3
+FIRST=0.1.16
+SECOND=0.2.0-alpha.12
+
+if [ $# -ne 1 ]; then
+    echo "usage: $0 URL" >&2
+    exit 2
+fi
+url=$1
+
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/portcullis/conformance-$FIRST-$SECOND-node-$NODE_VERSION
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+system_node_is_new() {
+    major=$(node -p 'process.versions.node.split(".")[0]' 2>/dev/null) && [ "$major" -ge 22 ]
+}
+
+# Installs beside the place and moves, so that an interrupted or a second installation does no harm.
+install() {
+    command -v npm >/dev/null || { echo "npm is needed to install the conformance suites" >&2; exit 2; }
+    mkdir -p "$(dirname "$cache")"
+    fresh=$(mktemp -d "$cache.XXXXXX")
+    set -- "first@npm:@modelcontextprotocol/conformance@$FIRST" "second@npm:@modelcontextprotocol/conformance@$SECOND"
+    system_node_is_new || set -- "$@" "node@$NODE_VERSION"
+    if ! npm install --prefix "$fresh" --no-audit --no-fund --loglevel=error "$@" >"$work/npm.log" 2>&1; then
+        cat "$work/npm.log" >&2
+        rm -rf "$fresh"
+        exit 2
+    fi
+    mv "$fresh" "$cache" 2>/dev/null || rm -rf "$fresh"
+}
+
+[ -d "$cache/node_modules" ] || install
+node=$cache/node_modules/node/bin/node
+[ -x "$node" ] || node=node
+
+failed=0
+
+# run NAME PACKAGE ARGUMENT...
+run() {
+    name=$1 package=$2
+    shift 2
+    log=$work/$package.log
+    out=${CONFORMANCE_OUT:-$work/out}/$package
+    status=0
+    "$node" "$cache/node_modules/$package/dist/index.js" server --url "$url" "$@" -o "$out" >"$log" 2>&1 || status=$?
+    total=$(sed -n 's/^Total: //p' "$log" | tail -n 1)
+    case "$total" in
+        '' | 0\ passed*) status=${status#0}; status=${status:-1} ;;
+    esac
+    echo "conformance $name: ${total:-no result} (exit $status)"
+    if [ "$status" -ne 0 ]; then
+        failed=1
+        grep '^✗' "$log" || tail -n 20 "$log"
+    fi
+}
+
+run "$FIRST active" first --suite active
+run "$SECOND active" second --suite active
+run "$SECOND requirements 2025-11-25" second --requirements 2025-11-25
+exit $failed
