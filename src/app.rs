@@ -109,6 +109,16 @@ impl App {
         self.address
     }
 
+    /// Returns where the admin API is served, if it is.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        None
+    }
+
+    /// Returns the file with the admin token.
+    pub fn token_file(&self) -> &std::path::Path {
+        &self.gateway.config().admin.token_file
+    }
+
     /// Returns the gateway.
     pub fn gateway(&self) -> &Arc<Gateway> {
         &self.gateway

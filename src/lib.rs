@@ -1,4 +1,66 @@
-//! Portcullis.
+//! Portcullis: an MCP gateway. Clients on one side, supervised MCP servers on the other.
+//!
+//! This page is the map. *Downstream* is the side of the MCP client, *upstream* that of the MCP server; "server" alone
+//! means a registered MCP server.
+//!
+//! # Rooms
+//!
+//! | room | what it is for |
+//! |---|---|
+//! | [`protocol`] | what is said on the wire: messages, ids, versions, framing; pure data |
+//! | [`config`] | layers of text become one valid model |
+//! | [`schema`] | compiled JSON Schema validators |
+//! | [`upstream`] | one server's instances: processes, supervision, connections, leases |
+//! | [`registry`] | what is registered, in which state, and who is told |
+//! | [`session`] | handshake-era sessions and their event streams |
+//! | [`gateway`] | the path of one request |
+//! | [`http`] | warp and hyper: routes, transports, authentication, the admin API |
+//! | [`mock`] | a real stdio server, for trying things out and for tests |
+//! | [`telemetry`] | logs |
+//! | [`app`] | the composition root |
+//! | [`cli`] | one file per command |
+//!
+//! # Who may import whom
+//!
+//! `main -> cli -> app -> http -> gateway -> {registry -> upstream, schema, session} -> protocol`; `cli -> mock ->
+//! protocol`; `telemetry` from `app` and `cli` only; `config` is plain data that any room but `protocol` and `schema`
+//! may read. No cycles. Walls: figment stays in `config`, jsonschema in `schema`, warp and hyper in `http`, the
+//! starting of processes in `upstream::launch`. The test `layers` holds the code to this.
+//!
+//! # Invariants
+//!
+//! 1. `protocol` performs no I/O and reads no clock.
+//! 2. Only a supervisor holds a child; only `upstream::launch` creates one, always in a process group of its own, under
+//!    a guard, with a cleared environment.
+//! 3. The era is known to `http::mcp` (downstream) and `upstream::handshake` (upstream); nothing else asks.
+//! 4. HTTP types stay in `http`.
+//! 5. No lock guard lives across an await. No task without an owner that reaps it.
+//! 6. Every queue, map, buffer, body, line, wait and retry has a limit and a stated behaviour at it.
+//! 7. Every request is answered exactly once: response, error or closed stream, also when the process dies.
+//! 8. Payloads are forwarded as the bytes that were authorised; what changes (ids, progress tokens) is spliced. Unknown
+//!    methods and fields pass untouched. Repeated keys are refused at every depth in what clients send.
+//! 9. What a client may read and what the log says are different strings.
+//! 10. A message goes to the one session it belongs to. Where that cannot be known, it is refused, never guessed.
+//!
+//! # Follow one request
+//!
+//! `POST /mcp/{server}` arrives in `http::routes`. `http::mcp` checks host, origin, principal and version and finds the
+//! server; `http::post` reads the body under a limit, finds the session and parses the message in one scan. From there
+//! [`gateway::Gateway::handle`] knows nothing of HTTP: it opens an [`Exchange`](gateway::exchange::Exchange), takes the
+//! session's lease, waits for a connection of the leased instance (starting its process if need be) and sends the
+//! request under an id of the connection's own. The task that reads the server's stdout finds the exchange in the
+//! pending table and completes it; whoever waits gets JSON, or the exchange has meanwhile become an event stream and
+//! the answer goes there. `http::post` turns either into an HTTP answer.
 
-pub mod cli;
+pub mod protocol;
+pub mod config;
+pub mod schema;
+pub mod upstream;
+pub mod registry;
+pub mod session;
+pub mod gateway;
+pub mod http;
 pub mod mock;
+pub mod telemetry;
+pub mod app;
+pub mod cli;

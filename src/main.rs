@@ -1,19 +1,18 @@
-//! The command line of Portcullis.
+//! The `portcullis` program.
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use portcullis::cli::mock_server;
-
-#[derive(Debug, Parser)]
-#[command(name = "portcullis", version)]
-enum Command {
-    /// Serves as a mock MCP server on standard input and output
-    MockServer(Box<mock_server::MockServerArgs>),
-}
-
-fn main() -> anyhow::Result<ExitCode> {
-    match Command::parse() {
-        Command::MockServer(args) => mock_server::run(*args),
+fn main() -> ExitCode {
+    // First of all, before threads, a runtime or the command line's parser: the guard is this program, and must stay small.
+    #[cfg(target_os = "linux")]
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == portcullis::upstream::launch::GUARD_VERB) {
+        return portcullis::upstream::launch::guard_main();
     }
+    portcullis::cli::run().unwrap_or_else(|error| {
+        #[expect(clippy::print_stderr, reason = "the last word of a program that ends")]
+        {
+            eprintln!("portcullis: {error:#}");
+        }
+        ExitCode::FAILURE
+    })
 }

@@ -1,3 +1,30 @@
 //! One server's instances and their supervision.
+//!
+//! A [`Supervisor`](supervisor::Supervisor) is a task that owns one child at a time and brings it through its phases;
+//! an [`Upstream`] is the handle by which others use it. What crosses the pipes belongs to a [`Connection`], which
+//! lives exactly as long as one generation of the child.
 
+pub mod handle;
+pub mod connection;
+pub mod pending;
+pub mod outbound;
+pub mod inbound;
+pub mod handshake;
+pub mod state;
+pub mod backoff;
+pub mod supervisor;
+mod generation;
+mod ladder;
+pub mod stderr;
+pub mod environment;
 pub mod launch;
+pub mod lease;
+pub mod error;
+
+pub use connection::{Connection, RequestRefused};
+pub use error::{CallError, UpstreamError};
+pub use handle::Upstream;
+pub use inbound::ServerMessages;
+pub use lease::{Lease, LeaseKind, ServerPool};
+pub use pending::{Outcome, Waiter};
+pub use state::{Phase, StateChange, UpstreamState};

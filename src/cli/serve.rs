@@ -1,0 +1,113 @@
+//! `portcullis serve`: runs the gateway until it is told to stop.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::ConfigArgs;
+use crate::app::App;
+use crate::config::{Loaded, Loader};
+use crate::telemetry;
+
+/// Runs until SIGTERM or SIGINT; a second signal hurries.
+///
+/// # Errors
+/// The configuration is not valid, or an address cannot be bound.
+pub fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
+    let Loaded { config, warnings, file, .. } = load(args)?;
+    telemetry::start(&config.log).map_err(anyhow::Error::msg)?;
+    for warning in &warnings {
+        warn!("{warning}");
+    }
+    match &file {
+        Some(file) => info!(file = %file.display(), servers = config.servers.len(), "configuration loaded"),
+        None => info!("no configuration file: the defaults and the environment count"),
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut signals = Signals::new().context("cannot listen for signals")?;
+        // Descendants of a guard that was killed come to us; nobody else would end them.
+        #[cfg(target_os = "linux")]
+        crate::upstream::launch::become_subreaper().context("cannot become a subreaper")?;
+        let app = App::start(config).await?;
+        announce(&app);
+        let hurry = CancellationToken::new();
+        let cause = signals.next().await;
+        let second = hurry.clone();
+        let waiting = tokio::spawn(async move {
+            signals.next().await;
+            warn!("a second signal: hurrying");
+            second.cancel();
+        });
+        app.stop(cause, hurry).await;
+        waiting.abort();
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// Loads the configuration that the arguments mean.
+pub(super) fn load(args: &ConfigArgs) -> anyhow::Result<Loaded> {
+    let mut flags = Vec::new();
+    if let Some(listen) = &args.listen {
+        flags.push(("listen".to_owned(), Value::from(listen.as_str())));
+    }
+    for pair in &args.set {
+        let (key, value) = pair.split_once('=').with_context(|| format!("--set {pair}: write --set KEY=VALUE"))?;
+        // What is not JSON is a text: `log.level=debug` needs no quotes.
+        flags.push((key.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| Value::from(value))));
+    }
+    let loader = Loader { file: args.config.clone(), flags, ..Loader::for_process() };
+    loader.load().map_err(|error| anyhow::anyhow!("the configuration is not valid:\n{error}"))
+}
+
+#[expect(clippy::print_stdout, reason = "where it listens is what the command has to say")]
+fn announce(app: &App) {
+    let address = app.address();
+    println!("listening on http://{address}");
+    for server in app.gateway().registry().servers() {
+        println!("  {}: http://{address}/mcp/{}", server.name(), server.spec().path);
+    }
+    if let Some(admin) = app.admin_address() {
+        println!("  admin API: http://{admin}/admin/v1 (token in {})", app.token_file().display());
+    }
+}
+
+#[cfg(unix)]
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits for the next signal and returns its name.
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+#[cfg(windows)]
+struct Signals;
+
+#[cfg(windows)]
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) -> &'static str {
+        let _ = tokio::signal::ctrl_c().await;
+        "ctrl-c"
+    }
+}
