@@ -1,1 +1,6 @@
-fn main() {}
+//! The integration tests: one binary, the real executable under test.
+
+mod bench_parts;
+mod classic;
+mod stress;
+mod support;
