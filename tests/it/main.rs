@@ -1,3 +1,6 @@
-//! The integration tests, one binary.
+//! The integration tests: one binary, the real executable under test.
 
-mod mock;
+mod bench_parts;
+mod classic;
+mod stress;
+mod support;

@@ -1,0 +1,16 @@
+//! What the integration tests stand on: the real gateway in a process of its own, a client that speaks to it
+//! as any other would, and the process table as witness.
+
+mod client;
+mod eventually;
+mod gateway;
+mod http;
+mod process;
+mod sse;
+
+pub(crate) use client::{Client, text_of};
+pub(crate) use eventually::{LIMIT, eventually, within};
+pub(crate) use gateway::Gateway;
+pub(crate) use http::{Answer, Connection};
+pub(crate) use process::{Footprint, Process, raise_descriptor_limit};
+pub(crate) use sse::EventStream;
