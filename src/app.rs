@@ -87,7 +87,11 @@ impl App {
         let context = HttpContext {
             gateway: gateway.clone(),
             config: config.clone(),
-            origins: Arc::new(OriginPolicy::new(address, &config.http.allowed_hosts, &config.http.allowed_origins)),
+            origins: Arc::new(OriginPolicy::new(
+                address,
+                &config.http.allowed_hosts,
+                &config.http.allowed_origins,
+            )),
             principals: Arc::new(Principals::new(&config)),
             draining: draining.clone(),
         };
@@ -96,12 +100,23 @@ impl App {
         let rounds = gateway.clone();
         let stop_rounds = stop.clone();
         tasks.spawn(async move {
-            while tokio::time::timeout(ROUNDS, stop_rounds.cancelled()).await.is_err() {
+            while tokio::time::timeout(ROUNDS, stop_rounds.cancelled())
+                .await
+                .is_err()
+            {
                 rounds.look_after_sessions();
             }
         });
         let drain_timeout = config.http.drain_timeout;
-        Ok(Self { gateway, address, draining, stop, serving, tasks, drain_timeout })
+        Ok(Self {
+            gateway,
+            address,
+            draining,
+            stop,
+            serving,
+            tasks,
+            drain_timeout,
+        })
     }
 
     /// Returns the address of the main listener.
@@ -147,7 +162,10 @@ impl App {
             let _ = tokio::time::timeout(self.drain_timeout, serving).await;
         }
         self.tasks.close();
-        if tokio::time::timeout(self.drain_timeout, self.tasks.wait()).await.is_err() {
+        if tokio::time::timeout(self.drain_timeout, self.tasks.wait())
+            .await
+            .is_err()
+        {
             warn!(tasks = self.tasks.len(), "tasks were left behind");
         }
         info!("stopped");
@@ -160,20 +178,32 @@ impl App {
         }
         let left = self.gateway.in_flight();
         if left > 0 {
-            warn!(requests = left, "requests were still in flight at the end of the drain time");
+            warn!(
+                requests = left,
+                "requests were still in flight at the end of the drain time"
+            );
         }
     }
 }
 
 async fn bind(address: SocketAddr, config: &Config) -> Result<Listener, AppError> {
     let options = ServeOptions::of(&config.http);
-    Listener::bind(address, options).await.map_err(|source| AppError::Listen { address, source })
+    Listener::bind(address, options)
+        .await
+        .map_err(|source| AppError::Listen { address, source })
 }
 
 fn build_gateway(config: &Arc<Config>, launch: Arc<dyn Launch>, tasks: &TaskTracker) -> Arc<Gateway> {
     let registry = Registry::new(Arc::new(EventLog::new(config.events.history_max)));
-    let options = GatewayOptions { config: config.clone(), registry: registry.clone(), tasks: tasks.clone() };
-    let SupervisionConfig { starting_max, pid_namespace } = config.supervision;
+    let options = GatewayOptions {
+        config: config.clone(),
+        registry: registry.clone(),
+        tasks: tasks.clone(),
+    };
+    let SupervisionConfig {
+        starting_max,
+        pid_namespace,
+    } = config.supervision;
     let tasks = tasks.clone();
     Gateway::new(options, move |gateway| {
         let of_observer = gateway.clone();
@@ -191,10 +221,15 @@ fn build_gateway(config: &Arc<Config>, launch: Arc<dyn Launch>, tasks: &TaskTrac
             starting: Arc::new(Semaphore::new(starting_max)),
             observer: Arc::new(observer),
             shared_inbound: Box::new(move |instance| {
-                gateway.upgrade().expect("a pool lives in its gateway").new_hub(instance)
+                gateway
+                    .upgrade()
+                    .expect("a pool lives in its gateway")
+                    .new_hub(instance)
             }),
             pid_namespace,
-            environment: std::env::vars_os().filter_map(text_pair).collect::<BTreeMap<_, _>>(),
+            environment: std::env::vars_os()
+                .filter_map(text_pair)
+                .collect::<BTreeMap<_, _>>(),
             next_instance: AtomicU64::new(0),
         }
     })
@@ -206,7 +241,10 @@ fn text_pair((name, value): (std::ffi::OsString, std::ffi::OsString)) -> Option<
 
 async fn register_all(gateway: &Arc<Gateway>, config: &Config) {
     for spec in config.servers.values() {
-        if let Err(error) = gateway.register(spec.clone(), Source::Config, Actor::Config).await {
+        if let Err(error) = gateway
+            .register(spec.clone(), Source::Config, Actor::Config)
+            .await
+        {
             warn!(server = %spec.name, %error, "not registered");
         }
     }

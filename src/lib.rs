@@ -52,15 +52,15 @@
 //! pending table and completes it; whoever waits gets JSON, or the exchange has meanwhile become an event stream and
 //! the answer goes there. `http::post` turns either into an HTTP answer.
 
-pub mod protocol;
+pub mod app;
+pub mod cli;
 pub mod config;
-pub mod schema;
-pub mod upstream;
-pub mod registry;
-pub mod session;
 pub mod gateway;
 pub mod http;
 pub mod mock;
+pub mod protocol;
+pub mod registry;
+pub mod schema;
+pub mod session;
 pub mod telemetry;
-pub mod app;
-pub mod cli;
+pub mod upstream;

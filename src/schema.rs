@@ -30,7 +30,11 @@ impl SchemaCache {
         let instance: Value = serde_json::from_str(instance).ok()?;
         let error = validator.iter_errors(&instance).next()?;
         let place = error.instance_path().to_string();
-        let place = if place.is_empty() { "arguments".to_owned() } else { format!("arguments{place}") };
+        let place = if place.is_empty() {
+            "arguments".to_owned()
+        } else {
+            format!("arguments{place}")
+        };
         Some(format!("{place}: {error}"))
     }
 
@@ -39,7 +43,9 @@ impl SchemaCache {
         if let Some(known) = self.validators.lock().expect("no holder panics").get(&digest) {
             return known.clone();
         }
-        let compiled = compile(schema).map_err(|error| warn!(error, "a tool's input schema cannot be used")).ok();
+        let compiled = compile(schema)
+            .map_err(|error| warn!(error, "a tool's input schema cannot be used"))
+            .ok();
         let mut validators = self.validators.lock().expect("no holder panics");
         if validators.len() >= VALIDATORS_MAX {
             validators.clear();
@@ -56,7 +62,10 @@ fn compile(schema: &str) -> Result<Arc<Validator>, String> {
     let schema: Value = serde_json::from_str(schema).map_err(|error| error.to_string())?;
     let linear = jsonschema::PatternOptions::regex();
     let options = jsonschema::options().with_pattern_options(linear);
-    options.build(&schema).map(Arc::new).map_err(|error| error.to_string())
+    options
+        .build(&schema)
+        .map(Arc::new)
+        .map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -77,7 +86,11 @@ mod tests {
     #[test]
     fn a_schema_that_cannot_be_used_lets_pass() {
         let cache = SchemaCache::default();
-        for schema in ["1", r#"{"type":"nonsense"}"#, r#"{"$ref":"https://example.invalid/x"}"#] {
+        for schema in [
+            "1",
+            r#"{"type":"nonsense"}"#,
+            r#"{"$ref":"https://example.invalid/x"}"#,
+        ] {
             assert_eq!(cache.check(schema, "{}"), None, "{schema}");
         }
     }

@@ -9,13 +9,20 @@ use super::serve::load;
 ///
 /// # Errors
 /// Everything that is wrong with the configuration, in one message.
-#[expect(clippy::print_stdout, clippy::print_stderr, reason = "the command prints what it found")]
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the command prints what it found"
+)]
 pub fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
     let loaded = load(args)?;
     print!("{}", loaded.origins);
     for warning in &loaded.warnings {
         eprintln!("warning: {warning}");
     }
-    println!("the configuration is valid: {} servers", loaded.config.servers.len());
+    println!(
+        "the configuration is valid: {} servers",
+        loaded.config.servers.len()
+    );
     Ok(ExitCode::SUCCESS)
 }

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-pub mod serve;
 pub mod check;
 pub mod mock_server;
+pub mod serve;
 
 /// An MCP gateway: a supervised registry of MCP servers behind Streamable HTTP and HTTP+SSE.
 #[derive(Debug, Parser)]

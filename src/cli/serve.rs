@@ -17,7 +17,12 @@ use crate::telemetry;
 /// # Errors
 /// The configuration is not valid, or an address cannot be bound.
 pub fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
-    let Loaded { config, warnings, file, .. } = load(args)?;
+    let Loaded {
+        config,
+        warnings,
+        file,
+        ..
+    } = load(args)?;
     telemetry::start(&config.log).map_err(anyhow::Error::msg)?;
     for warning in &warnings {
         warn!("{warning}");
@@ -55,15 +60,29 @@ pub(super) fn load(args: &ConfigArgs) -> anyhow::Result<Loaded> {
         flags.push(("listen".to_owned(), Value::from(listen.as_str())));
     }
     for pair in &args.set {
-        let (key, value) = pair.split_once('=').with_context(|| format!("--set {pair}: write --set KEY=VALUE"))?;
+        let (key, value) = pair
+            .split_once('=')
+            .with_context(|| format!("--set {pair}: write --set KEY=VALUE"))?;
         // What is not JSON is a text: `log.level=debug` needs no quotes.
-        flags.push((key.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| Value::from(value))));
+        flags.push((
+            key.to_owned(),
+            serde_json::from_str(value).unwrap_or_else(|_| Value::from(value)),
+        ));
     }
-    let loader = Loader { file: args.config.clone(), flags, ..Loader::for_process() };
-    loader.load().map_err(|error| anyhow::anyhow!("the configuration is not valid:\n{error}"))
+    let loader = Loader {
+        file: args.config.clone(),
+        flags,
+        ..Loader::for_process()
+    };
+    loader
+        .load()
+        .map_err(|error| anyhow::anyhow!("the configuration is not valid:\n{error}"))
 }
 
-#[expect(clippy::print_stdout, reason = "where it listens is what the command has to say")]
+#[expect(
+    clippy::print_stdout,
+    reason = "where it listens is what the command has to say"
+)]
 fn announce(app: &App) {
     let address = app.address();
     println!("listening on http://{address}");
@@ -71,7 +90,10 @@ fn announce(app: &App) {
         println!("  {}: http://{address}/mcp/{}", server.name(), server.spec().path);
     }
     if let Some(admin) = app.admin_address() {
-        println!("  admin API: http://{admin}/admin/v1 (token in {})", app.token_file().display());
+        println!(
+            "  admin API: http://{admin}/admin/v1 (token in {})",
+            app.token_file().display()
+        );
     }
 }
 
@@ -85,7 +107,10 @@ struct Signals {
 impl Signals {
     fn new() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
 
     /// Waits for the next signal and returns its name.

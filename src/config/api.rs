@@ -15,7 +15,11 @@ use super::violation::{Findings, Place, Violation};
 
 impl ServerSpec {
     /// Reads a registration. The name is the argument or the `name` of the body; both must agree.
-    pub fn from_api(name: Option<&str>, json: &Value, defaults: &ServerDefaults) -> Result<Self, Vec<Violation>> {
+    pub fn from_api(
+        name: Option<&str>,
+        json: &Value,
+        defaults: &ServerDefaults,
+    ) -> Result<Self, Vec<Violation>> {
         let findings = Findings::default();
         let body = body(json, Null::Absent, &findings);
         let inner = body.get("name").cloned();
@@ -28,8 +32,15 @@ impl ServerSpec {
     pub fn patched(&self, patch: &Value, defaults: &ServerDefaults) -> Result<Self, Vec<Violation>> {
         let findings = Findings::default();
         let patch = body(patch, Null::Kept, &findings);
-        if patch.get("name").is_some_and(|name| name.as_str() != Some(self.name.as_str())) {
-            findings.refuse(&Place::Request, "name", "cannot change: register a new server, then remove this one");
+        if patch
+            .get("name")
+            .is_some_and(|name| name.as_str() != Some(self.name.as_str()))
+        {
+            findings.refuse(
+                &Place::Request,
+                "name",
+                "cannot change: register a new server, then remove this one",
+            );
         }
         let mut document = self.document();
         merge_patch(&mut document, patch);
@@ -40,7 +51,8 @@ impl ServerSpec {
 
     /// Returns the server as the API shows it: camelCase, and variables by name.
     pub fn shown(&self) -> Value {
-        let never = |duration: Option<std::time::Duration>| duration.map_or("never".to_owned(), format_duration);
+        let never =
+            |duration: Option<std::time::Duration>| duration.map_or("never".to_owned(), format_duration);
         let size = |bytes: usize| format_size(bytes as u64);
         json!({
             "name": self.name,
@@ -85,7 +97,12 @@ impl ServerSpec {
     /// Returns what was set for this server, as a registration with variables by name.
     fn document(&self) -> Map<String, Value> {
         let mut document = self.own.clone();
-        let texts = [json!(self.command), json!(self.args), json!(self.env), json!(self.cwd)];
+        let texts = [
+            json!(self.command),
+            json!(self.args),
+            json!(self.env),
+            json!(self.cwd),
+        ];
         document.extend(INVOCATION.map(str::to_owned).into_iter().zip(texts));
         document
     }
@@ -93,7 +110,10 @@ impl ServerSpec {
     /// Gives the texts of a patched server that are this server's the values they have here.
     fn restore(&self, patched: &mut Self) {
         let same = |texts: &[Expanded], text: &Expanded| {
-            texts.iter().find(|known| known.template() == text.template()).cloned()
+            texts
+                .iter()
+                .find(|known| known.template() == text.template())
+                .cloned()
         };
         if patched.command.template() == self.command.template() {
             patched.command = self.command.clone();
@@ -102,7 +122,11 @@ impl ServerSpec {
             *arg = same(&self.args, arg).unwrap_or_else(|| arg.clone());
         }
         for (name, text) in &mut patched.env {
-            if let Some(known) = self.env.get(name).filter(|known| known.template() == text.template()) {
+            if let Some(known) = self
+                .env
+                .get(name)
+                .filter(|known| known.template() == text.template())
+            {
                 *text = known.clone();
             }
         }
@@ -116,7 +140,11 @@ impl ServerSpec {
 
 fn body(json: &Value, null: Null, findings: &Findings) -> Map<String, Value> {
     let Value::Object(map) = json else {
-        findings.refuse(&Place::Request, "", "expected a JSON object that describes a server");
+        findings.refuse(
+            &Place::Request,
+            "",
+            "expected a JSON object that describes a server",
+        );
         return Map::new();
     };
     normalise_server(map.clone(), "", null, &Place::Request, findings)
@@ -138,7 +166,8 @@ fn registered_name(given: Option<&str>, inner: Option<&Value>, findings: &Findin
             None => return refuse("expected text".to_owned()),
         },
     };
-    text.parse().map_or_else(|error: super::NameError| refuse(error.to_string()), Some)
+    text.parse()
+        .map_or_else(|error: super::NameError| refuse(error.to_string()), Some)
 }
 
 fn finish(
@@ -151,7 +180,10 @@ fn finish(
     let table = Table::new(body, &Place::Request);
     // A stand-in lets the other keys be checked too; the missing name is a violation already.
     let stand_in = || "unnamed".parse().expect("letters are a name");
-    let texts = Texts { variables: None, findings: &findings };
+    let texts = Texts {
+        variables: None,
+        findings: &findings,
+    };
     let spec = ServerSpec::read(name.unwrap_or_else(stand_in), &table, defaults, "", &texts);
     findings.conclude(spec).map(|(spec, _)| spec)
 }

@@ -98,10 +98,41 @@ mod tests {
 
     #[test]
     fn every_value_has_its_word() {
-        assert_eq!([Sharing::Auto, Sharing::Shared, Sharing::Principal, Sharing::Session].map(name_of), ["auto", "shared", "principal", "session"]);
-        assert_eq!([ClientFeature::Sampling, ClientFeature::Elicitation, ClientFeature::Roots].map(name_of), ["sampling", "elicitation", "roots"]);
-        assert_eq!([ValidateArguments::Off, ValidateArguments::Warn, ValidateArguments::Enforce].map(name_of), ["off", "warn", "enforce"]);
-        assert_eq!([PidNamespace::Off, PidNamespace::Auto].map(name_of), ["off", "auto"]);
-        assert_eq!([LogFormat::Pretty, LogFormat::Json].map(name_of), ["pretty", "json"]);
+        assert_eq!(
+            [
+                Sharing::Auto,
+                Sharing::Shared,
+                Sharing::Principal,
+                Sharing::Session
+            ]
+            .map(name_of),
+            ["auto", "shared", "principal", "session"]
+        );
+        assert_eq!(
+            [
+                ClientFeature::Sampling,
+                ClientFeature::Elicitation,
+                ClientFeature::Roots
+            ]
+            .map(name_of),
+            ["sampling", "elicitation", "roots"]
+        );
+        assert_eq!(
+            [
+                ValidateArguments::Off,
+                ValidateArguments::Warn,
+                ValidateArguments::Enforce
+            ]
+            .map(name_of),
+            ["off", "warn", "enforce"]
+        );
+        assert_eq!(
+            [PidNamespace::Off, PidNamespace::Auto].map(name_of),
+            ["off", "auto"]
+        );
+        assert_eq!(
+            [LogFormat::Pretty, LogFormat::Json].map(name_of),
+            ["pretty", "json"]
+        );
     }
 }

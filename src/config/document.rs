@@ -43,11 +43,19 @@ impl Format {
             }),
             Self::Json => Json::from_str::<Unique>(text).map_err(|error| format!("not JSON: {error}")),
             Self::Yaml => Yaml::from_str::<Unique>(text).map_err(|error| {
-                let position = error.location().map(|at| format!(" at line {} column {}", at.line(), at.column()));
+                let position = error
+                    .location()
+                    .map(|at| format!(" at line {} column {}", at.line(), at.column()));
                 // The parser's own words may quote the document; ours about keys do not.
                 let reason = error.to_string();
-                let reason = reason.find(TWICE).map(|start| reason[start..].split(" at line").next().unwrap_or(TWICE));
-                format!("not YAML{}{}", reason.map(|text| format!(": {text}")).unwrap_or_default(), position.unwrap_or_default())
+                let reason = reason
+                    .find(TWICE)
+                    .map(|start| reason[start..].split(" at line").next().unwrap_or(TWICE));
+                format!(
+                    "not YAML{}{}",
+                    reason.map(|text| format!(": {text}")).unwrap_or_default(),
+                    position.unwrap_or_default()
+                )
             }),
         };
         unique.map(|unique| unique.0)
@@ -153,8 +161,16 @@ mod tests {
     #[test]
     fn three_formats_say_the_same() {
         let value = json!({"http": {"body-max": 5, "allowed-hosts": ["a"]}, "x": true, "y": -1, "z": 0.5});
-        check(Format::Toml, "x = true\ny = -1\nz = 0.5\n[http]\nbody-max = 5\nallowed-hosts = ['a']", Ok(value.clone()));
-        check(Format::Yaml, "x: true\ny: -1\nz: 0.5\nhttp:\n  body-max: 5\n  allowed-hosts: [a]", Ok(value.clone()));
+        check(
+            Format::Toml,
+            "x = true\ny = -1\nz = 0.5\n[http]\nbody-max = 5\nallowed-hosts = ['a']",
+            Ok(value.clone()),
+        );
+        check(
+            Format::Yaml,
+            "x: true\ny: -1\nz: 0.5\nhttp:\n  body-max: 5\n  allowed-hosts: [a]",
+            Ok(value.clone()),
+        );
         check(Format::Json, &format!("\u{feff}{value}"), Ok(value));
         for format in [Format::Toml, Format::Json, Format::Yaml] {
             check(format, " \n", Ok(Value::Null));
@@ -163,14 +179,34 @@ mod tests {
 
     #[test]
     fn what_is_written_twice_is_refused() {
-        check(Format::Json, r#"{"a": {"b": 1, "b": 2}}"#, Err("not JSON: a key is written twice: `b` at line 1 column 21"));
-        check(Format::Toml, "[a]\nb = 1\nb = 'secret'", Err("not TOML: duplicate key `b` in table `a` at line 3 column 1"));
-        check(Format::Yaml, "a:\n  b: 1\n  b: 2\n", Err("not YAML: a key is written twice: `b` at line 2 column 3"));
+        check(
+            Format::Json,
+            r#"{"a": {"b": 1, "b": 2}}"#,
+            Err("not JSON: a key is written twice: `b` at line 1 column 21"),
+        );
+        check(
+            Format::Toml,
+            "[a]\nb = 1\nb = 'secret'",
+            Err("not TOML: duplicate key `b` in table `a` at line 3 column 1"),
+        );
+        check(
+            Format::Yaml,
+            "a:\n  b: 1\n  b: 2\n",
+            Err("not YAML: a key is written twice: `b` at line 2 column 3"),
+        );
     }
 
     #[test]
     fn errors_do_not_quote_the_document() {
-        let wrong = [(Format::Toml, "token = 'secret"), (Format::Json, r#"{"token": "secret}"#), (Format::Yaml, "token: 'secret"), (Format::Yaml, "[1, &secret"), (Format::Yaml, "*secret"), (Format::Toml, "secret"), (Format::Json, "secret")];
+        let wrong = [
+            (Format::Toml, "token = 'secret"),
+            (Format::Json, r#"{"token": "secret}"#),
+            (Format::Yaml, "token: 'secret"),
+            (Format::Yaml, "[1, &secret"),
+            (Format::Yaml, "*secret"),
+            (Format::Toml, "secret"),
+            (Format::Json, "secret"),
+        ];
         for (format, text) in wrong {
             let error = format.parse(text).expect_err("broken");
             assert!(!error.contains("secret"), "{error}");
@@ -183,12 +219,23 @@ mod tests {
         assert!(Format::Yaml.parse("1: a").is_err());
         assert!(Format::Json.parse(&"[".repeat(10_000)).is_err());
         assert!(Format::Yaml.parse(&"[".repeat(10_000)).is_err());
-        assert!(Format::Toml.parse(&format!("a = {}", "[".repeat(10_000))).is_err());
+        assert!(
+            Format::Toml
+                .parse(&format!("a = {}", "[".repeat(10_000)))
+                .is_err()
+        );
     }
 
     #[test]
     fn extensions() {
-        for (path, expect) in [("a.toml", Some(Format::Toml)), ("a.JSON", Some(Format::Json)), ("a.yaml", Some(Format::Yaml)), ("a.yml", Some(Format::Yaml)), ("a.txt", None), ("toml", None)] {
+        for (path, expect) in [
+            ("a.toml", Some(Format::Toml)),
+            ("a.JSON", Some(Format::Json)),
+            ("a.yaml", Some(Format::Yaml)),
+            ("a.yml", Some(Format::Yaml)),
+            ("a.txt", None),
+            ("toml", None),
+        ] {
             assert_eq!(Format::of(Path::new(path)), expect, "{path}");
         }
     }

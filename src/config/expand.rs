@@ -13,7 +13,9 @@ pub(super) enum ExpandError {
     #[error("`${{` without `}}`: close it, or write `$$` for a dollar sign")]
     Open,
     /// What stands in the braces is neither `NAME` nor `NAME:-default`.
-    #[error("`${{...}}` holds a variable name, or a name and a default as in `${{NAME:-default}}`; write `$$` for a dollar sign")]
+    #[error(
+        "`${{...}}` holds a variable name, or a name and a default as in `${{NAME:-default}}`; write `$$` for a dollar sign"
+    )]
     Malformed,
 }
 
@@ -43,7 +45,11 @@ pub(super) fn expand(text: &str, variables: &BTreeMap<String, String>) -> Result
         }
     }
     expanded.push_str(rest);
-    if errors.is_empty() { Ok(expanded) } else { Err(errors) }
+    if errors.is_empty() {
+        Ok(expanded)
+    } else {
+        Err(errors)
+    }
 }
 
 /// Whether the text has a `$NAME`, which looks like a variable and is none.
@@ -56,7 +62,9 @@ pub(super) fn has_bare_variable(text: &str) -> bool {
 
 /// Returns the variable's name if the whole text is one `${NAME}` without a default.
 pub(super) fn only_variable(text: &str) -> Option<&str> {
-    text.strip_prefix("${")?.strip_suffix('}').filter(|inside| is_name(inside))
+    text.strip_prefix("${")?
+        .strip_suffix('}')
+        .filter(|inside| is_name(inside))
 }
 
 fn fill<'a>(inside: &'a str, variables: &'a BTreeMap<String, String>) -> Result<&'a str, ExpandError> {
@@ -75,7 +83,9 @@ fn fill<'a>(inside: &'a str, variables: &'a BTreeMap<String, String>) -> Result<
 }
 
 fn is_name(text: &str) -> bool {
-    !text.is_empty() && !text.starts_with(|first: char| first.is_ascii_digit()) && text.chars().all(is_name_character)
+    !text.is_empty()
+        && !text.starts_with(|first: char| first.is_ascii_digit())
+        && text.chars().all(is_name_character)
 }
 
 fn is_name_character(character: char) -> bool {
@@ -89,7 +99,9 @@ mod tests {
     #[track_caller]
     fn check(text: &str, expect: Result<&str, Vec<ExpandError>>) {
         let variables = [("A", "1"), ("B_2", "${A}"), ("EMPTY", "")];
-        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let variables = variables
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into();
         assert_eq!(expand(text, &variables), expect.map(str::to_owned), "{text:?}");
     }
 
@@ -111,7 +123,10 @@ mod tests {
         check("$$${A}", Ok("$1"));
         check("$HOME $ $1", Ok("$HOME $ $1"));
         check("$(rm -rf) `x` ; |", Ok("$(rm -rf) `x` ; |"));
-        check("${NONE} ${A} ${OTHER}", Err(vec![missing("NONE"), missing("OTHER")]));
+        check(
+            "${NONE} ${A} ${OTHER}",
+            Err(vec![missing("NONE"), missing("OTHER")]),
+        );
         check("${A", Err(vec![ExpandError::Open]));
         check("${NONE} ${", Err(vec![missing("NONE"), ExpandError::Open]));
         for malformed in ["${}", "${1A}", "${A-b}", "${A:?x}", "${ A }", "${:-d}"] {

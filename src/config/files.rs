@@ -28,7 +28,10 @@ pub(super) fn find(directories: &[PathBuf], findings: &Findings) -> Option<PathB
         let mut present = candidates.into_iter().filter(|path| path.is_file());
         if let Some(found) = present.next() {
             for other in present {
-                let message = format!("`{}` is there too: keep one of them, or name it with `--config`", found.display());
+                let message = format!(
+                    "`{}` is there too: keep one of them, or name it with `--config`",
+                    found.display()
+                );
                 findings.refuse(&Place::File(other.into()), "", message);
             }
             return Some(found);
@@ -40,8 +43,14 @@ pub(super) fn find(directories: &[PathBuf], findings: &Findings) -> Option<PathB
 /// Reads the main file, if there is one, and every file of the directory of servers. `beside` is the
 /// directory in which that directory is.
 pub(super) fn read_all(main: Option<&Path>, beside: Option<&Path>, findings: &Findings) -> Vec<Layer> {
-    let mut layers: Vec<Layer> = main.and_then(|path| read(path, Role::Configuration, findings)).into_iter().collect();
-    for path in beside.map(|directory| files_in(&directory.join(SERVERS_DIRECTORY), findings)).unwrap_or_default() {
+    let mut layers: Vec<Layer> = main
+        .and_then(|path| read(path, Role::Configuration, findings))
+        .into_iter()
+        .collect();
+    for path in beside
+        .map(|directory| files_in(&directory.join(SERVERS_DIRECTORY), findings))
+        .unwrap_or_default()
+    {
         layers.extend(read(&path, Role::Servers, findings));
     }
     refuse_differences(&layers, findings);
@@ -63,15 +72,30 @@ fn files_in(directory: &Path, findings: &Findings) -> Vec<PathBuf> {
             return Vec::new();
         }
     };
-    let is_hidden = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-    let paths = entries.into_iter().map(|entry| entry.path()).filter(|path| !is_hidden(path));
-    let (mut files, others): (Vec<_>, Vec<_>) = paths.partition(|path| Format::of(path).is_some() && !path.is_dir());
+    let is_hidden = |path: &PathBuf| {
+        path.file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with('.'))
+    };
+    let paths = entries
+        .into_iter()
+        .map(|entry| entry.path())
+        .filter(|path| !is_hidden(path));
+    let (mut files, others): (Vec<_>, Vec<_>) =
+        paths.partition(|path| Format::of(path).is_some() && !path.is_dir());
     for other in others {
-        findings.warn(&Place::File(other.into()), "", "is passed over: servers are read from .toml, .json, .yaml and .yml files");
+        findings.warn(
+            &Place::File(other.into()),
+            "",
+            "is passed over: servers are read from .toml, .json, .yaml and .yml files",
+        );
     }
     if files.len() > FILES_MAX {
         let count = files.len();
-        findings.refuse(&place, "", format!("has {count} files, the most is {FILES_MAX}: one file can hold several servers"));
+        findings.refuse(
+            &place,
+            "",
+            format!("has {count} files, the most is {FILES_MAX}: one file can hold several servers"),
+        );
         files.clear();
     }
     files.sort();
@@ -86,7 +110,10 @@ fn read(path: &Path, role: Role, findings: &Findings) -> Option<Layer> {
         (Some(format), Ok(text)) => format.parse(&text),
     };
     match document {
-        Ok(document) => Some(Layer { values: normalise(document, role, &place, findings), place }),
+        Ok(document) => Some(Layer {
+            values: normalise(document, role, &place, findings),
+            place,
+        }),
         Err(message) => {
             findings.refuse(&place, "", message);
             None

@@ -13,12 +13,15 @@ pub fn json_schema() -> Value {
     for (name, keys) in SECTIONS {
         properties.insert((*name).to_owned(), table(keys));
     }
-    properties.insert(PRINCIPALS.to_owned(), json!({
-        "description": "Clients with a token, by name.",
-        "type": "object",
-        "propertyNames": {"pattern": NAME_PATTERN},
-        "additionalProperties": table(PRINCIPAL),
-    }));
+    properties.insert(
+        PRINCIPALS.to_owned(),
+        json!({
+            "description": "Clients with a token, by name.",
+            "type": "object",
+            "propertyNames": {"pattern": NAME_PATTERN},
+            "additionalProperties": table(PRINCIPAL),
+        }),
+    );
     let servers = json!({
         "description": "The servers: a table keyed by name, or a list whose entries have a name.",
         "anyOf": [
@@ -27,7 +30,10 @@ pub fn json_schema() -> Value {
         ],
     });
     properties.insert(SERVERS.to_owned(), servers);
-    properties.insert("mcpServers".to_owned(), json!({"description": "Another name for `servers`.", "$ref": format!("#/properties/{SERVERS}")}));
+    properties.insert(
+        "mcpServers".to_owned(),
+        json!({"description": "Another name for `servers`.", "$ref": format!("#/properties/{SERVERS}")}),
+    );
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Portcullis configuration",
@@ -44,11 +50,16 @@ const NAME_PATTERN: &str = "^[A-Za-z0-9._-]{1,64}$";
 fn server() -> Value {
     let keys = [IDENTITY, SETTINGS].concat();
     let mut server = table(&keys);
-    let properties = server["properties"].as_object_mut().expect("a table has properties");
+    let properties = server["properties"]
+        .as_object_mut()
+        .expect("a table has properties");
     for key in keys.iter().filter(|key| key.name.contains('-')) {
         properties.insert(camel(key.name), property(key));
     }
-    properties.insert("disabled".to_owned(), json!({"description": "The opposite of `enabled`.", "type": "boolean"}));
+    properties.insert(
+        "disabled".to_owned(),
+        json!({"description": "The opposite of `enabled`.", "type": "boolean"}),
+    );
     server
 }
 
@@ -63,7 +74,11 @@ fn camel(key: &str) -> String {
 }
 
 fn table(keys: &[Key]) -> Value {
-    let required: Vec<&str> = keys.iter().filter(|key| key.absent == Absent::Refused).map(|key| key.name).collect();
+    let required: Vec<&str> = keys
+        .iter()
+        .filter(|key| key.absent == Absent::Refused)
+        .map(|key| key.name)
+        .collect();
     let mut table = json!({"type": "object", "properties": properties(keys), "additionalProperties": false});
     if !required.is_empty() {
         table["required"] = json!(required);
@@ -72,7 +87,9 @@ fn table(keys: &[Key]) -> Value {
 }
 
 fn properties(keys: &[Key]) -> Map<String, Value> {
-    keys.iter().map(|key| (key.name.to_owned(), property(key))).collect()
+    keys.iter()
+        .map(|key| (key.name.to_owned(), property(key)))
+        .collect()
 }
 
 fn property(key: &Key) -> Value {
@@ -93,7 +110,11 @@ fn property(key: &Key) -> Value {
 /// Says the limits that a schema of a text cannot.
 fn bounds(kind: Kind) -> Option<String> {
     match kind {
-        Kind::Duration(min, max) => Some(format!("From {} to {}", format_duration(min), format_duration(max))),
+        Kind::Duration(min, max) => Some(format!(
+            "From {} to {}",
+            format_duration(min),
+            format_duration(max)
+        )),
         Kind::DurationOrNever(max) => Some(format!("Up to {}, or never", format_duration(max))),
         Kind::Size(min, max) => Some(format!("From {} to {}", format_size(min), format_size(max))),
         _ => None,
@@ -109,8 +130,12 @@ fn constraints(kind: Kind) -> Value {
         Kind::Flag => json!({"type": "boolean"}),
         Kind::Count(min, max) => json!({"type": "integer", "minimum": min, "maximum": max}),
         Kind::Duration(..) => json!({"type": ["string", "number"], "pattern": DURATION, "minimum": 0}),
-        Kind::DurationOrNever(_) => json!({"type": ["string", "number"], "pattern": DURATION_OR_NEVER, "minimum": 0}),
-        Kind::Size(min, max) => json!({"type": ["string", "integer"], "pattern": SIZE, "minimum": min, "maximum": max}),
+        Kind::DurationOrNever(_) => {
+            json!({"type": ["string", "number"], "pattern": DURATION_OR_NEVER, "minimum": 0})
+        }
+        Kind::Size(min, max) => {
+            json!({"type": ["string", "integer"], "pattern": SIZE, "minimum": min, "maximum": max})
+        }
         Kind::Text | Kind::Path | Kind::LogFilter | Kind::Template | Kind::Secret => {
             json!({"type": "string", "minLength": 1})
         }

@@ -69,7 +69,10 @@ impl Kind {
             Self::Hosts => every(value, "hosts such as \"gateway.example:4100\"", host),
             Self::Origins => every(value, "origins such as \"https://app.example\"", origin),
             Self::VariableNames => every(value, "names such as \"PATH\" or \"LC_*\"", variable_pattern),
-            Self::Template | Self::Secret => value.as_str().map(drop).ok_or_else(|| expected("text (in quotes)", true, value)),
+            Self::Template | Self::Secret => value
+                .as_str()
+                .map(drop)
+                .ok_or_else(|| expected("text (in quotes)", true, value)),
             Self::Templates => every(value, "texts (in quotes)", |_| Ok(())),
             Self::TemplateTable => Err("expected a table of texts".to_owned()),
         }
@@ -77,12 +80,18 @@ impl Kind {
 
     /// Whether a text of this kind may contain `${VAR}`.
     pub(super) fn expands(self) -> bool {
-        matches!(self, Self::Template | Self::Templates | Self::TemplateTable | Self::Secret)
+        matches!(
+            self,
+            Self::Template | Self::Templates | Self::TemplateTable | Self::Secret
+        )
     }
 
     /// Whether the kind is a list.
     pub(super) fn is_list(self) -> bool {
-        matches!(self, Self::Choices(_) | Self::Hosts | Self::Origins | Self::VariableNames | Self::Templates)
+        matches!(
+            self,
+            Self::Choices(_) | Self::Hosts | Self::Origins | Self::VariableNames | Self::Templates
+        )
     }
 
     /// Reads what an environment variable or a flag says as the value that it means. What cannot be read
@@ -101,17 +110,27 @@ impl Kind {
 }
 
 pub(super) fn flag(value: &Value) -> Result<bool, String> {
-    value.as_bool().ok_or_else(|| expected("`true` or `false`", false, value))
+    value
+        .as_bool()
+        .ok_or_else(|| expected("`true` or `false`", false, value))
 }
 
 pub(super) fn count(value: &Value, min: u64, max: u64) -> Result<u64, String> {
     let expectation = || format!("a whole number from {min} to {max}");
-    value.as_u64().filter(|count| (min..=max).contains(count)).ok_or_else(|| expected(&expectation(), false, value))
+    value
+        .as_u64()
+        .filter(|count| (min..=max).contains(count))
+        .ok_or_else(|| expected(&expectation(), false, value))
 }
 
 pub(super) fn duration(value: &Value, min: Duration, max: Duration) -> Result<Duration, String> {
-    let expectation =
-        || format!("a time such as \"10s\", from {} to {}", format_duration(min), format_duration(max));
+    let expectation = || {
+        format!(
+            "a time such as \"10s\", from {} to {}",
+            format_duration(min),
+            format_duration(max)
+        )
+    };
     any_duration(value)
         .filter(|duration| (min..=max).contains(duration))
         .ok_or_else(|| expected(&expectation(), false, value))
@@ -123,8 +142,15 @@ pub(super) fn duration_or_never(value: &Value, max: Duration) -> Result<Option<D
         Some("never") => Some(Duration::ZERO),
         _ => any_duration(value),
     };
-    let expectation = || format!("a time such as \"10m\" up to {}, or \"never\"", format_duration(max));
-    let read = read.filter(|duration| *duration <= max).ok_or_else(|| expected(&expectation(), false, value))?;
+    let expectation = || {
+        format!(
+            "a time such as \"10m\" up to {}, or \"never\"",
+            format_duration(max)
+        )
+    };
+    let read = read
+        .filter(|duration| *duration <= max)
+        .ok_or_else(|| expected(&expectation(), false, value))?;
     Ok((!read.is_zero()).then_some(read))
 }
 
@@ -141,9 +167,15 @@ fn any_duration(value: &Value) -> Option<Duration> {
 
 pub(super) fn size(value: &Value, min: u64, max: u64) -> Result<u64, String> {
     let read = value.as_u64().or_else(|| value.as_str().and_then(parse_size));
-    let expectation =
-        || format!("a size such as \"16MiB\", from {} to {}", format_size(min), format_size(max));
-    read.filter(|size| (min..=max).contains(size)).ok_or_else(|| expected(&expectation(), false, value))
+    let expectation = || {
+        format!(
+            "a size such as \"16MiB\", from {} to {}",
+            format_size(min),
+            format_size(max)
+        )
+    };
+    read.filter(|size| (min..=max).contains(size))
+        .ok_or_else(|| expected(&expectation(), false, value))
 }
 
 pub(super) fn text(value: &Value) -> Result<&str, String> {
@@ -168,7 +200,13 @@ pub(super) fn segment(value: &Value) -> Result<&str, String> {
 
 pub(super) fn address(value: &Value) -> Result<SocketAddr, String> {
     let read = value.as_str().and_then(|text| text.parse().ok());
-    read.ok_or_else(|| expected("an address and a port such as \"127.0.0.1:4100\" or \"[::1]:4100\"", false, value))
+    read.ok_or_else(|| {
+        expected(
+            "an address and a port such as \"127.0.0.1:4100\" or \"[::1]:4100\"",
+            false,
+            value,
+        )
+    })
 }
 
 pub(super) fn path(value: &Value) -> Result<&str, String> {
@@ -182,7 +220,12 @@ pub(super) fn path(value: &Value) -> Result<&str, String> {
 pub(super) fn log_filter(value: &Value) -> Result<&str, String> {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
     let filter = text(value)?;
-    let refusal = || format!("{value} is not a log filter: use a level ({}) or directives such as \"info,portcullis=debug\"", LEVELS.join(", "));
+    let refusal = || {
+        format!(
+            "{value} is not a log filter: use a level ({}) or directives such as \"info,portcullis=debug\"",
+            LEVELS.join(", ")
+        )
+    };
     for directive in filter.split(',').map(str::trim) {
         let is_word = directive.chars().all(char::is_alphanumeric);
         if is_word && !LEVELS.contains(&directive.to_ascii_lowercase().as_str()) {
@@ -194,12 +237,16 @@ pub(super) fn log_filter(value: &Value) -> Result<&str, String> {
 }
 
 pub(super) fn choice(value: &Value, names: &[&str]) -> Result<usize, String> {
-    let position = value.as_str().and_then(|text| names.iter().position(|name| *name == text));
+    let position = value
+        .as_str()
+        .and_then(|text| names.iter().position(|name| *name == text));
     position.ok_or_else(|| expected(&alternatives(names), false, value))
 }
 
 pub(super) fn choices(value: &Value, names: &[&str]) -> Result<Vec<usize>, String> {
-    let list = value.as_array().ok_or_else(|| expected(&format!("a list of {}", alternatives(names)), false, value))?;
+    let list = value
+        .as_array()
+        .ok_or_else(|| expected(&format!("a list of {}", alternatives(names)), false, value))?;
     list.iter().map(|entry| choice(entry, names)).collect()
 }
 
@@ -219,24 +266,38 @@ fn every(value: &Value, what: &str, rule: fn(&str) -> Result<(), String>) -> Res
 
 fn host(text: &str) -> Result<(), String> {
     let (name, port) = match text.rsplit_once(':') {
-        Some((name, port)) if !name.ends_with(':') && (!name.contains(':') || name.ends_with(']')) => (name, Some(port)),
+        Some((name, port)) if !name.ends_with(':') && (!name.contains(':') || name.ends_with(']')) => {
+            (name, Some(port))
+        }
         _ => (text, None),
     };
     let is_plain = |character: char| character.is_ascii_alphanumeric() || "._-".contains(character);
     let is_name = !name.is_empty() && name.chars().all(is_plain);
-    let is_v6 = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).is_some_and(|inside| inside.parse::<std::net::Ipv6Addr>().is_ok());
+    let is_v6 = name
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .is_some_and(|inside| inside.parse::<std::net::Ipv6Addr>().is_ok());
     let is_port = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
     if (is_name || is_v6) && is_port {
         return Ok(());
     }
-    Err(format!("{text:?} is not a host: write `host` or `host:port`, without scheme, path or `*`"))
+    Err(format!(
+        "{text:?} is not a host: write `host` or `host:port`, without scheme, path or `*`"
+    ))
 }
 
 fn origin(text: &str) -> Result<(), String> {
-    let refusal = || format!("{text:?} is not an origin: write `scheme://host` or `scheme://host:port`, without path or `*`");
+    let refusal = || {
+        format!(
+            "{text:?} is not an origin: write `scheme://host` or `scheme://host:port`, without path or `*`"
+        )
+    };
     let (scheme, rest) = text.split_once("://").ok_or_else(refusal)?;
     let is_plain = |character: char| character.is_ascii_alphanumeric() || "+.-".contains(character);
-    if scheme.starts_with(|first: char| first.is_ascii_alphabetic()) && scheme.chars().all(is_plain) && host(rest).is_ok() {
+    if scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme.chars().all(is_plain)
+        && host(rest).is_ok()
+    {
         return Ok(());
     }
     Err(refusal())
@@ -245,7 +306,9 @@ fn origin(text: &str) -> Result<(), String> {
 fn variable_pattern(text: &str) -> Result<(), String> {
     let name = text.strip_suffix('*').unwrap_or(text);
     if text.is_empty() || name.contains(['*', '=', '\0']) {
-        return Err(format!("{text:?} is not the name of a variable: write `NAME`, or `PREFIX*` for all that start so"));
+        return Err(format!(
+            "{text:?} is not the name of a variable: write `NAME`, or `PREFIX*` for all that start so"
+        ));
     }
     Ok(())
 }

@@ -31,9 +31,16 @@ pub(super) struct Layer {
 impl Layer {
     /// The layer below all others.
     pub(super) fn defaults() -> Self {
-        let document = Format::Toml.parse(DEFAULTS).expect("the embedded defaults are TOML, a test reads them");
-        let Value::Object(values) = document else { unreachable!("a TOML document is a table") };
-        Self { place: Place::Default, values }
+        let document = Format::Toml
+            .parse(DEFAULTS)
+            .expect("the embedded defaults are TOML, a test reads them");
+        let Value::Object(values) = document else {
+            unreachable!("a TOML document is a table")
+        };
+        Self {
+            place: Place::Default,
+            values,
+        }
     }
 
     /// The layer of one flag. `key` is a path such as `http.body-max`; names in it have no dots.
@@ -57,11 +64,17 @@ impl Layer {
     ) -> Vec<Self> {
         let mut layers = Vec::new();
         for (variable, text) in variables {
-            let Some(rest) = variable.strip_prefix(PREFIX) else { continue };
+            let Some(rest) = variable.strip_prefix(PREFIX) else {
+                continue;
+            };
             let place = Place::Variable(variable.as_str().into());
             match path_of(rest, below) {
                 Some(path) => layers.push(Self::nested(&path, read(&path, text), place, findings)),
-                None => findings.refuse(&place, "", "a part of the name is empty: write `PORTCULLIS__SECTION__KEY`"),
+                None => findings.refuse(
+                    &place,
+                    "",
+                    "a part of the name is empty: write `PORTCULLIS__SECTION__KEY`",
+                ),
             }
         }
         layers
@@ -70,34 +83,54 @@ impl Layer {
     fn nested(path: &[String], value: Value, place: Place, findings: &Findings) -> Self {
         let wrap = |inner, key: &String| Value::Object(Map::from_iter([(key.clone(), inner)]));
         let document = path.iter().rev().fold(value, wrap);
-        Self { values: normalise(document, Role::Configuration, &place, findings), place }
+        Self {
+            values: normalise(document, Role::Configuration, &place, findings),
+            place,
+        }
     }
 
     /// Returns the names in a table of named things.
     fn names(&self, section: &str) -> impl Iterator<Item = &str> {
-        self.values.get(section).and_then(Value::as_object).into_iter().flat_map(|map| map.keys().map(String::as_str))
+        self.values
+            .get(section)
+            .and_then(Value::as_object)
+            .into_iter()
+            .flat_map(|map| map.keys().map(String::as_str))
     }
 }
 
 /// Merges the layers, later ones over earlier ones.
 pub(super) fn merge(layers: &[Layer]) -> Table {
     let numbered = layers.iter().enumerate();
-    let figment = numbered.fold(Figment::new(), |figment, (index, layer)| figment.merge(Numbered(index, layer)));
+    let figment = numbered.fold(Figment::new(), |figment, (index, layer)| {
+        figment.merge(Numbered(index, layer))
+    });
     let mut profiles = figment.data().expect("every layer is a table of values");
     let merged = profiles.remove(&Profile::Default).unwrap_or_default();
     let place = |value: &Tagged| {
-        let index = figment.get_metadata(value.tag()).and_then(|metadata| metadata.name.parse::<usize>().ok());
+        let index = figment
+            .get_metadata(value.tag())
+            .and_then(|metadata| metadata.name.parse::<usize>().ok());
         index.map_or(Place::Default, |index| layers[index].place.clone())
     };
-    let entries = merged.into_iter().map(|(key, value)| (key, node(value, &place))).collect();
-    Table { entries, place: Place::Default }
+    let entries = merged
+        .into_iter()
+        .map(|(key, value)| (key, node(value, &place)))
+        .collect();
+    Table {
+        entries,
+        place: Place::Default,
+    }
 }
 
 fn node(value: Tagged, place: &impl Fn(&Tagged) -> Place) -> Node {
     let here = place(&value);
     match value {
         Tagged::Dict(_, entries) => {
-            let entries = entries.into_iter().map(|(key, value)| (key, node(value, place))).collect();
+            let entries = entries
+                .into_iter()
+                .map(|(key, value)| (key, node(value, place)))
+                .collect();
             Node::Table(Table { entries, place: here })
         }
         value => {
@@ -129,9 +162,15 @@ fn path_of(rest: &str, below: &[Layer]) -> Option<Vec<String>> {
     if parts.contains(&"") {
         return None;
     }
-    let mut path: Vec<String> = parts.iter().map(|part| part.to_lowercase().replace('_', "-")).collect();
+    let mut path: Vec<String> = parts
+        .iter()
+        .map(|part| part.to_lowercase().replace('_', "-"))
+        .collect();
     if path.len() > 1 && (path[0] == SERVERS || path[0] == PRINCIPALS) {
-        let meant = below.iter().flat_map(|layer| layer.names(&path[0])).find(|name| fold(name) == fold(parts[1]));
+        let meant = below
+            .iter()
+            .flat_map(|layer| layer.names(&path[0]))
+            .find(|name| fold(name) == fold(parts[1]));
         if let Some(name) = meant {
             path[1] = name.to_owned();
         }
@@ -153,7 +192,9 @@ fn fold(name: &str) -> String {
 fn read(path: &[String], text: &str) -> Value {
     match kind_of(path) {
         Some(kind) => kind.parse(text),
-        None if text.trim_start().starts_with(['{', '[']) => Format::Json.parse(text).unwrap_or_else(|_| text.into()),
+        None if text.trim_start().starts_with(['{', '[']) => {
+            Format::Json.parse(text).unwrap_or_else(|_| text.into())
+        }
         None => text.into(),
     }
 }
@@ -166,7 +207,10 @@ fn kind_of(path: &[String]) -> Option<Kind> {
         [SERVERS, _, key] => find(&SERVER, &kebab(key)),
         [PRINCIPALS, _, key] => find(&[PRINCIPAL], &kebab(key)),
         [section, key] => {
-            let keys = SECTIONS.iter().find(|(name, _)| *name == kebab(section)).map(|(_, keys)| *keys);
+            let keys = SECTIONS
+                .iter()
+                .find(|(name, _)| *name == kebab(section))
+                .map(|(_, keys)| *keys);
             keys.and_then(|keys| find(&[keys], &kebab(key)))
         }
         [key] => find(&[TOP], &kebab(key)),
@@ -182,14 +226,22 @@ mod tests {
     use super::*;
 
     fn layer(place: &str, values: Value) -> Layer {
-        let Value::Object(values) = values else { unreachable!("tests give tables") };
-        Layer { place: Place::Flag(place.into()), values }
+        let Value::Object(values) = values else {
+            unreachable!("tests give tables")
+        };
+        Layer {
+            place: Place::Flag(place.into()),
+            values,
+        }
     }
 
     #[test]
     fn later_layers_win_and_values_keep_their_place() {
         let merged = merge(&[
-            layer("a", json!({"t": {"x": 1, "y": [1, 2]}, "s": "old", "n": 18446744073709551615_u64})),
+            layer(
+                "a",
+                json!({"t": {"x": 1, "y": [1, 2]}, "s": "old", "n": 18446744073709551615_u64}),
+            ),
             layer("b", json!({"t": {"y": [3]}, "s": {"now": "a table"}, "c": "z"})),
         ]);
         assert_eq!(
@@ -204,42 +256,111 @@ mod tests {
 
     #[track_caller]
     fn check(variable: &str, text: &str, expect: Value) {
-        let below = [layer("a", json!({"servers": {"My_Server.2": {}}, "principals": {"Me": {}}}))];
+        let below = [layer(
+            "a",
+            json!({"servers": {"My_Server.2": {}}, "principals": {"Me": {}}}),
+        )];
         let findings = Findings::default();
-        let layers = Layer::environment(&[(variable.to_owned(), text.to_owned())].into(), &below, &findings);
+        let layers = Layer::environment(
+            &[(variable.to_owned(), text.to_owned())].into(),
+            &below,
+            &findings,
+        );
         let values: Vec<Value> = layers.into_iter().map(|layer| layer.values.into()).collect();
         assert_eq!(values, [expect], "{variable}: {:?}", findings.lines());
     }
 
     #[test]
     fn variables() {
-        check("PORTCULLIS__LISTEN", "127.0.0.1:0", json!({"listen": "127.0.0.1:0"}));
-        check("PORTCULLIS__HTTP__BODY_MAX", "1KiB", json!({"http": {"body-max": "1KiB"}}));
-        check("PORTCULLIS__HTTP__CONNECTIONS_MAX", "12", json!({"http": {"connections-max": 12}}));
-        check("PORTCULLIS__ADMIN__ENABLED", "false", json!({"admin": {"enabled": false}}));
-        check("PORTCULLIS__ADMIN__ENABLED", "nope", json!({"admin": {"enabled": "nope"}}));
-        check("PORTCULLIS__HTTP__ALLOWED_HOSTS", "a, b:1", json!({"http": {"allowed-hosts": ["a", "b:1"]}}));
-        check("PORTCULLIS__HTTP__ALLOWED_HOSTS", "", json!({"http": {"allowed-hosts": []}}));
-        check("PORTCULLIS__SERVERS__X__ARGS", r#"["a,b", "c"]"#, json!({"servers": {"x": {"args": ["a,b", "c"]}}}));
-        check("PORTCULLIS__SERVERS__MY_SERVER_2__ENABLED", "true", json!({"servers": {"My_Server.2": {"enabled": true}}}));
-        check("PORTCULLIS__SERVERS__X__ENV__MY__API_KEY", "12", json!({"servers": {"x": {"env": {"MY__API_KEY": "12"}}}}));
-        check("PORTCULLIS__SERVERS__X__ENV", r#"{"A_b": "c"}"#, json!({"servers": {"x": {"env": {"A_b": "c"}}}}));
-        check("PORTCULLIS__SERVERS__X", r#"{"command": "y", "displayName": "Y"}"#, json!({"servers": {"x": {"command": "y", "display-name": "Y"}}}));
-        check("PORTCULLIS__SERVERS", r#"[{"name": "x"}]"#, json!({"servers": {"x": {}}}));
-        check("PORTCULLIS__SERVERS__X__DISABLED", "true", json!({"servers": {"x": {"enabled": false}}}));
-        check("PORTCULLIS__PRINCIPALS__ME__TOKEN", "true", json!({"principals": {"Me": {"token": "true"}}}));
+        check(
+            "PORTCULLIS__LISTEN",
+            "127.0.0.1:0",
+            json!({"listen": "127.0.0.1:0"}),
+        );
+        check(
+            "PORTCULLIS__HTTP__BODY_MAX",
+            "1KiB",
+            json!({"http": {"body-max": "1KiB"}}),
+        );
+        check(
+            "PORTCULLIS__HTTP__CONNECTIONS_MAX",
+            "12",
+            json!({"http": {"connections-max": 12}}),
+        );
+        check(
+            "PORTCULLIS__ADMIN__ENABLED",
+            "false",
+            json!({"admin": {"enabled": false}}),
+        );
+        check(
+            "PORTCULLIS__ADMIN__ENABLED",
+            "nope",
+            json!({"admin": {"enabled": "nope"}}),
+        );
+        check(
+            "PORTCULLIS__HTTP__ALLOWED_HOSTS",
+            "a, b:1",
+            json!({"http": {"allowed-hosts": ["a", "b:1"]}}),
+        );
+        check(
+            "PORTCULLIS__HTTP__ALLOWED_HOSTS",
+            "",
+            json!({"http": {"allowed-hosts": []}}),
+        );
+        check(
+            "PORTCULLIS__SERVERS__X__ARGS",
+            r#"["a,b", "c"]"#,
+            json!({"servers": {"x": {"args": ["a,b", "c"]}}}),
+        );
+        check(
+            "PORTCULLIS__SERVERS__MY_SERVER_2__ENABLED",
+            "true",
+            json!({"servers": {"My_Server.2": {"enabled": true}}}),
+        );
+        check(
+            "PORTCULLIS__SERVERS__X__ENV__MY__API_KEY",
+            "12",
+            json!({"servers": {"x": {"env": {"MY__API_KEY": "12"}}}}),
+        );
+        check(
+            "PORTCULLIS__SERVERS__X__ENV",
+            r#"{"A_b": "c"}"#,
+            json!({"servers": {"x": {"env": {"A_b": "c"}}}}),
+        );
+        check(
+            "PORTCULLIS__SERVERS__X",
+            r#"{"command": "y", "displayName": "Y"}"#,
+            json!({"servers": {"x": {"command": "y", "display-name": "Y"}}}),
+        );
+        check(
+            "PORTCULLIS__SERVERS",
+            r#"[{"name": "x"}]"#,
+            json!({"servers": {"x": {}}}),
+        );
+        check(
+            "PORTCULLIS__SERVERS__X__DISABLED",
+            "true",
+            json!({"servers": {"x": {"enabled": false}}}),
+        );
+        check(
+            "PORTCULLIS__PRINCIPALS__ME__TOKEN",
+            "true",
+            json!({"principals": {"Me": {"token": "true"}}}),
+        );
         check("PORTCULLIS__ODD__KEY", "{", json!({"odd": {"key": "{"}}));
     }
 
     #[test]
     fn variables_with_empty_parts_are_refused() {
         let findings = Findings::default();
-        let variables = ["PORTCULLIS__", "PORTCULLIS__HTTP__", "PORTCULLIS_X", "OTHER"].map(|name| (name.to_owned(), String::new()));
+        let variables = ["PORTCULLIS__", "PORTCULLIS__HTTP__", "PORTCULLIS_X", "OTHER"]
+            .map(|name| (name.to_owned(), String::new()));
         assert!(Layer::environment(&variables.into(), &[], &findings).is_empty());
         assert_eq!(
             findings.lines(),
-            ["PORTCULLIS__", "PORTCULLIS__HTTP__"]
-                .map(|name| format!("variable {name}: a part of the name is empty: write `PORTCULLIS__SECTION__KEY`"))
+            ["PORTCULLIS__", "PORTCULLIS__HTTP__"].map(|name| format!(
+                "variable {name}: a part of the name is empty: write `PORTCULLIS__SECTION__KEY`"
+            ))
         );
     }
 
@@ -247,6 +368,12 @@ mod tests {
     fn flags() {
         let findings = Findings::default();
         let layer = Layer::flag("http.connectionsMax", json!("7"), &findings);
-        assert_eq!((layer.place, Value::Object(layer.values)), (Place::Flag("http.connectionsMax".into()), json!({"http": {"connections-max": 7}})));
+        assert_eq!(
+            (layer.place, Value::Object(layer.values)),
+            (
+                Place::Flag("http.connectionsMax".into()),
+                json!({"http": {"connections-max": 7}})
+            )
+        );
     }
 }

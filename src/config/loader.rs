@@ -35,7 +35,10 @@ impl std::fmt::Debug for Loader {
         formatter
             .debug_struct("Loader")
             .field("file", &self.file)
-            .field("flags", &self.flags.iter().map(|(key, _)| key).collect::<Vec<_>>())
+            .field(
+                "flags",
+                &self.flags.iter().map(|(key, _)| key).collect::<Vec<_>>(),
+            )
             .field("environment", &self.environment.keys().collect::<Vec<_>>())
             .field("working_dir", &self.working_dir)
             .field("home", &self.home)
@@ -78,18 +81,32 @@ impl Loader {
             Some(file) => Some(self.absolute(file)),
             None => files::find(&self.directories(), &findings),
         };
-        let beside = file.as_deref().and_then(Path::parent).or(self.working_dir.as_deref());
+        let beside = file
+            .as_deref()
+            .and_then(Path::parent)
+            .or(self.working_dir.as_deref());
         let mut layers = vec![Layer::defaults()];
         layers.extend(files::read_all(file.as_deref(), beside, &findings));
         let from_environment = Layer::environment(&self.environment, &layers, &findings);
         layers.extend(from_environment);
-        layers.extend(self.flags.iter().map(|(key, value)| Layer::flag(key, value.clone(), &findings)));
+        layers.extend(
+            self.flags
+                .iter()
+                .map(|(key, value)| Layer::flag(key, value.clone(), &findings)),
+        );
         let merged = merge(&layers);
         let config = read(&merged, &self.surroundings(&findings));
         Self::warn_of_nothing(&config, file.as_deref(), &findings);
-        let (config, warnings) = findings.conclude(config).map_err(|violations| ConfigError { violations })?;
+        let (config, warnings) = findings
+            .conclude(config)
+            .map_err(|violations| ConfigError { violations })?;
         let origins = Origins::of(&merged, &config);
-        Ok(Loaded { config, origins, warnings, file })
+        Ok(Loaded {
+            config,
+            origins,
+            warnings,
+            file,
+        })
     }
 
     fn surroundings<'a>(&'a self, findings: &'a Findings) -> Surroundings<'a> {
@@ -104,24 +121,36 @@ impl Loader {
 
     /// Returns where a file is looked for.
     fn directories(&self) -> Vec<PathBuf> {
-        let user = self.directory("XDG_CONFIG_HOME", ".config").map(|directory| directory.join("portcullis"));
+        let user = self
+            .directory("XDG_CONFIG_HOME", ".config")
+            .map(|directory| directory.join("portcullis"));
         self.working_dir.clone().into_iter().chain(user).collect()
     }
 
     /// Returns an XDG directory. The specification wants relative ones ignored.
     fn directory(&self, variable: &str, below_home: &str) -> Option<PathBuf> {
-        let named = self.environment.get(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+        let named = self
+            .environment
+            .get(variable)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute());
         named.or_else(|| self.home.as_ref().map(|home| home.join(below_home)))
     }
 
     fn absolute(&self, path: &Path) -> PathBuf {
-        self.working_dir.as_ref().map_or_else(|| path.to_owned(), |directory| directory.join(path))
+        self.working_dir
+            .as_ref()
+            .map_or_else(|| path.to_owned(), |directory| directory.join(path))
     }
 
     fn warn_of_nothing(config: &Config, file: Option<&Path>, findings: &Findings) {
         if config.servers.is_empty() {
             let place = file.map_or(Place::Default, |file| Place::File(file.into()));
-            findings.warn(&place, "servers", "there are none: add one, or register one through the admin API");
+            findings.warn(
+                &place,
+                "servers",
+                "there are none: add one, or register one through the admin API",
+            );
         }
     }
 }

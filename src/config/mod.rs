@@ -11,32 +11,32 @@
 //!
 //! Secrets and the values of variables are never shown: not by `Debug`, not in errors, not in [`Origins`].
 
+mod choice;
 mod model;
-mod server;
 mod name;
 mod secret;
-mod choice;
+mod server;
 mod units;
 
-mod loader;
-mod files;
 mod document;
-mod normalise;
+mod files;
 mod layers;
+mod loader;
+mod normalise;
 mod tree;
 
+mod api;
+mod expand;
 mod keys;
 mod kind;
-mod suggest;
-mod scope;
-mod texts;
-mod expand;
 mod reading;
-mod api;
+mod scope;
+mod suggest;
+mod texts;
 
-mod violation;
-mod origins;
 mod json_schema;
+mod origins;
+mod violation;
 
 #[cfg(test)]
 mod tests;

@@ -118,7 +118,9 @@ fn check_name(text: &str) -> Result<(), NameError> {
     if length > NAME_CHARACTERS_MAX {
         return Err(NameError::Long(length));
     }
-    let odd = text.chars().find(|character| !character.is_ascii_alphanumeric() && !"._-".contains(*character));
+    let odd = text
+        .chars()
+        .find(|character| !character.is_ascii_alphanumeric() && !"._-".contains(*character));
     if let Some(character) = odd {
         return Err(NameError::Character(character));
     }
@@ -134,8 +136,18 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, expect: Result<(), NameError>) {
-        assert_eq!(text.parse::<ServerName>().map(|name| assert_eq!(name.as_str(), text)), expect, "{text:?}");
-        assert_eq!(text.parse::<PrincipalName>().map(|name| assert_eq!(name.as_str(), text)), expect, "{text:?}");
+        assert_eq!(
+            text.parse::<ServerName>()
+                .map(|name| assert_eq!(name.as_str(), text)),
+            expect,
+            "{text:?}"
+        );
+        assert_eq!(
+            text.parse::<PrincipalName>()
+                .map(|name| assert_eq!(name.as_str(), text)),
+            expect,
+            "{text:?}"
+        );
     }
 
     #[test]

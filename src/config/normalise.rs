@@ -27,7 +27,12 @@ pub(super) enum Null {
 }
 
 /// Normalises a document.
-pub(super) fn normalise(document: Value, role: Role, place: &Place, findings: &Findings) -> Map<String, Value> {
+pub(super) fn normalise(
+    document: Value,
+    role: Role,
+    place: &Place,
+    findings: &Findings,
+) -> Map<String, Value> {
     let document = match document {
         Value::Null => return Map::new(),
         Value::Array(_) => Map::from_iter([(SERVERS.to_owned(), document)]),
@@ -43,7 +48,11 @@ pub(super) fn normalise(document: Value, role: Role, place: &Place, findings: &F
     let mut normal = rename(document, &[TOP], "", Null::Absent, place, findings);
     for (key, value) in &mut normal {
         if role == Role::Servers && key != SERVERS {
-            findings.refuse(place, key.as_str(), "a file of `servers.d` holds servers alone: move it to the main file");
+            findings.refuse(
+                place,
+                key.as_str(),
+                "a file of `servers.d` holds servers alone: move it to the main file",
+            );
         }
         let taken = std::mem::take(value);
         *value = match key.as_str() {
@@ -76,7 +85,11 @@ pub(super) fn normalise_server(
     }
     if let Some(disabled) = normal.shift_remove("disabled") {
         if normal.contains_key("enabled") {
-            findings.refuse(place, join(path, "disabled"), "`enabled` says the same: remove one of the two");
+            findings.refuse(
+                place,
+                join(path, "disabled"),
+                "`enabled` says the same: remove one of the two",
+            );
         }
         match disabled {
             Value::Bool(disabled) => normal.insert("enabled".to_owned(), Value::Bool(!disabled)),
@@ -109,7 +122,11 @@ pub(super) fn kebab(key: &str) -> String {
 
 /// Joins the path of a table and a key.
 pub(super) fn join(path: &str, key: &str) -> String {
-    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+    if path.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{path}.{key}")
+    }
 }
 
 /// A file can be one server, as in other clients' directories.
@@ -163,7 +180,10 @@ fn named(
     for (name, entry) in entries {
         let path = join(section, &name);
         let entry = match entry {
-            Value::Object(map) => Value::Object(normalise_one(without_name(map, &name, &path, place, findings), &path)),
+            Value::Object(map) => Value::Object(normalise_one(
+                without_name(map, &name, &path, place, findings),
+                &path,
+            )),
             other => other,
         };
         if table.insert(name, entry).is_some() {
@@ -179,11 +199,18 @@ fn name_of(entry: Value, path: &str, place: &Place, findings: &Findings) -> Opti
         findings.refuse(place, path, "expected a table with a `name`");
         return None;
     };
-    let name = map.iter().find(|(key, _)| kebab(key) == "name").and_then(|(_, name)| name.as_str());
+    let name = map
+        .iter()
+        .find(|(key, _)| kebab(key) == "name")
+        .and_then(|(_, name)| name.as_str());
     match name {
         Some(name) => Some((name.to_owned(), entry)),
         None => {
-            findings.refuse(place, path, "an entry of a list needs a `name`: add it, or use a table keyed by name");
+            findings.refuse(
+                place,
+                path,
+                "an entry of a list needs a `name`: add it, or use a table keyed by name",
+            );
             None
         }
     }
@@ -201,7 +228,11 @@ fn without_name(
     if let Some(inner) = key.and_then(|key| map.shift_remove(&key))
         && inner.as_str() != Some(name)
     {
-        findings.refuse(place, join(path, "name"), format!("differs from the key `{name}` of its table: remove it"));
+        findings.refuse(
+            place,
+            join(path, "name"),
+            format!("differs from the key `{name}` of its table: remove it"),
+        );
     }
     map
 }
@@ -222,13 +253,21 @@ fn rename(
             continue;
         }
         let spelled = if is_root { root_key(&key) } else { kebab(&key) };
-        let is_section = is_root && (spelled == SERVERS || spelled == PRINCIPALS || SECTIONS.iter().any(|(name, _)| *name == spelled));
+        let is_section = is_root
+            && (spelled == SERVERS
+                || spelled == PRINCIPALS
+                || SECTIONS.iter().any(|(name, _)| *name == spelled));
         let is_server_key = groups.first().is_some_and(|group| std::ptr::eq(*group, IDENTITY));
-        let is_foreign = is_server_key && (spelled == "disabled" || FOREIGN.iter().any(|(name, _)| *name == spelled));
+        let is_foreign =
+            is_server_key && (spelled == "disabled" || FOREIGN.iter().any(|(name, _)| *name == spelled));
         let known = is_section || is_foreign || find(groups, &spelled).is_some();
         let name = if known { spelled } else { key.clone() };
         if renamed.insert(name.clone(), value).is_some() {
-            findings.refuse(place, join(path, &name), format!("written twice, once as `{key}`: remove one of the two"));
+            findings.refuse(
+                place,
+                join(path, &name),
+                format!("written twice, once as `{key}`: remove one of the two"),
+            );
         }
     }
     renamed
@@ -250,7 +289,16 @@ mod tests {
 
     #[test]
     fn spellings() {
-        for (key, expect) in [("displayName", "display-name"), ("display_name", "display-name"), ("DisplayName", "display-name"), ("display-name", "display-name"), ("idleTimeoutMS", "idle-timeout-ms"), ("", ""), ("_", "-"), ("ÄÖ", "äö")] {
+        for (key, expect) in [
+            ("displayName", "display-name"),
+            ("display_name", "display-name"),
+            ("DisplayName", "display-name"),
+            ("display-name", "display-name"),
+            ("idleTimeoutMS", "idle-timeout-ms"),
+            ("", ""),
+            ("_", "-"),
+            ("ÄÖ", "äö"),
+        ] {
             assert_eq!(kebab(key), expect, "{key}");
         }
     }
@@ -258,13 +306,41 @@ mod tests {
     #[test]
     fn shapes_of_servers() {
         let expect = json!({"servers": {"a": {"command": "x", "display-name": "A"}}});
-        check(json!({"name": "a", "command": "x", "displayName": "A"}), expect.clone(), &[]);
-        check(json!([{"name": "a", "command": "x", "display_name": "A"}]), expect.clone(), &[]);
-        check(json!({"servers": [{"name": "a", "command": "x", "displayName": "A"}]}), expect.clone(), &[]);
-        check(json!({"servers": {"a": {"command": "x", "displayName": "A"}}}), expect.clone(), &[]);
-        check(json!({"servers": {"a": {"Name": "a", "command": "x", "displayName": "A"}}}), expect.clone(), &[]);
-        check(json!({"mcpServers": {"a": {"command": "x", "displayName": "A", "cwd": null}}}), expect, &[]);
-        check(json!({"servers": {"a": {"command": "x", "disabled": true}}}), json!({"servers": {"a": {"command": "x", "enabled": false}}}), &[]);
+        check(
+            json!({"name": "a", "command": "x", "displayName": "A"}),
+            expect.clone(),
+            &[],
+        );
+        check(
+            json!([{"name": "a", "command": "x", "display_name": "A"}]),
+            expect.clone(),
+            &[],
+        );
+        check(
+            json!({"servers": [{"name": "a", "command": "x", "displayName": "A"}]}),
+            expect.clone(),
+            &[],
+        );
+        check(
+            json!({"servers": {"a": {"command": "x", "displayName": "A"}}}),
+            expect.clone(),
+            &[],
+        );
+        check(
+            json!({"servers": {"a": {"Name": "a", "command": "x", "displayName": "A"}}}),
+            expect.clone(),
+            &[],
+        );
+        check(
+            json!({"mcpServers": {"a": {"command": "x", "displayName": "A", "cwd": null}}}),
+            expect,
+            &[],
+        );
+        check(
+            json!({"servers": {"a": {"command": "x", "disabled": true}}}),
+            json!({"servers": {"a": {"command": "x", "enabled": false}}}),
+            &[],
+        );
         check(Value::Null, json!({}), &[]);
     }
 
@@ -288,7 +364,11 @@ mod tests {
             json!({"state-dir": "s", "http": {"body-max": 1, "body_mux": 2}, "server-defaults": {"stop-grace": 1}, "Odd_Key": 1}),
             &[],
         );
-        check(json!({"servers": 5, "http": 5}), json!({"servers": 5, "http": 5}), &[]);
+        check(
+            json!({"servers": 5, "http": 5}),
+            json!({"servers": 5, "http": 5}),
+            &[],
+        );
         check(json!({"servers": {"a": 5}}), json!({"servers": {"a": 5}}), &[]);
     }
 
@@ -326,8 +406,16 @@ mod tests {
     #[test]
     fn a_file_of_servers_holds_servers_alone() {
         let findings = Findings::default();
-        let normal = normalise(json!({"servers": {}, "listen": "x"}), Role::Servers, &Place::Request, &findings);
+        let normal = normalise(
+            json!({"servers": {}, "listen": "x"}),
+            Role::Servers,
+            &Place::Request,
+            &findings,
+        );
         assert_eq!(Value::Object(normal), json!({"servers": {}}));
-        assert_eq!(findings.lines(), ["request: listen: a file of `servers.d` holds servers alone: move it to the main file"]);
+        assert_eq!(
+            findings.lines(),
+            ["request: listen: a file of `servers.d` holds servers alone: move it to the main file"]
+        );
     }
 }

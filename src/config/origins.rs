@@ -35,7 +35,9 @@ impl Origins {
     /// Lists a merged configuration that was found valid.
     pub(super) fn of(merged: &Table, config: &Config) -> Self {
         let mut entries = Vec::new();
-        let sections = SECTIONS.iter().map(|(name, keys)| (*name, merged.table(name), *keys));
+        let sections = SECTIONS
+            .iter()
+            .map(|(name, keys)| (*name, merged.table(name), *keys));
         for (section, table, keys) in [("", Some(merged), TOP)].into_iter().chain(sections) {
             for key in keys {
                 let node = table.and_then(|table| table.entries.get(key.name));
@@ -45,7 +47,10 @@ impl Origins {
         for (section, groups) in [(PRINCIPALS, &[PRINCIPAL] as &[_]), (SERVERS, &SERVER)] {
             for (name, node) in merged.table(section).into_iter().flat_map(|table| &table.entries) {
                 let Node::Table(table) = node else { continue };
-                let set = table.entries.iter().filter_map(|(key, node)| Some((find(groups, key)?, node)));
+                let set = table
+                    .entries
+                    .iter()
+                    .filter_map(|(key, node)| Some((find(groups, key)?, node)));
                 for (key, node) in set {
                     push_set(&mut entries, &format!("{section}.{name}.{}", key.name), key, node);
                 }
@@ -81,8 +86,16 @@ fn entry(path: &str, key: &Key, node: Option<&Node>, config: &Config) -> Origin 
         (_, Absent::Default | Absent::Refused) => "(none)".to_owned(),
     };
     match node {
-        Some(node) => Origin { key: path.to_owned(), value: show(key.kind, node), place: node.place().clone() },
-        None => Origin { key: path.to_owned(), value: absent(), place: Place::Default },
+        Some(node) => Origin {
+            key: path.to_owned(),
+            value: show(key.kind, node),
+            place: node.place().clone(),
+        },
+        None => Origin {
+            key: path.to_owned(),
+            value: absent(),
+            place: Place::Default,
+        },
     }
 }
 
@@ -98,7 +111,11 @@ fn push_set(entries: &mut Vec<Origin>, path: &str, key: &Key, node: &Node) {
             }));
         }
         Node::Leaf(_) => {
-            entries.push(Origin { key: path.to_owned(), value: show(key.kind, node), place: node.place().clone() });
+            entries.push(Origin {
+                key: path.to_owned(),
+                value: show(key.kind, node),
+                place: node.place().clone(),
+            });
         }
     }
 }

@@ -34,7 +34,10 @@ pub(super) struct Surroundings<'a> {
 pub(super) fn read(merged: &Table, surroundings: &Surroundings<'_>) -> Config {
     let findings = surroundings.findings;
     refuse_unknown_sections(merged, findings);
-    let sections = Sections { merged, empty: Table::empty() };
+    let sections = Sections {
+        merged,
+        empty: Table::empty(),
+    };
     let defaults = ServerDefaults::from_merged(merged);
     defaults.check(findings);
     let top = Scope::new(merged, &[TOP], "");
@@ -43,13 +46,21 @@ pub(super) fn read(merged: &Table, surroundings: &Surroundings<'_>) -> Config {
     let servers = servers(merged, &defaults, &requests, surroundings);
     let config = Config {
         // Without an address there is a violation; any other will do.
-        listen: top.address("listen").unwrap_or_else(|| ([127, 0, 0, 1], 0).into()),
+        listen: top
+            .address("listen")
+            .unwrap_or_else(|| ([127, 0, 0, 1], 0).into()),
         http: sections.read("http", findings, |scope, _| HttpConfig::read(scope)),
         sessions: sections.read("sessions", findings, |scope, _| SessionConfig::read(scope)),
-        admin: sections.read("admin", findings, |scope, _| AdminConfig::read(scope, &state_dir, surroundings)),
-        anonymous: sections.read("anonymous", findings, |scope, _| AnonymousConfig { enabled: scope.flag("enabled") }),
+        admin: sections.read("admin", findings, |scope, _| {
+            AdminConfig::read(scope, &state_dir, surroundings)
+        }),
+        anonymous: sections.read("anonymous", findings, |scope, _| AnonymousConfig {
+            enabled: scope.flag("enabled"),
+        }),
         supervision: sections.read("supervision", findings, |scope, _| SupervisionConfig::read(scope)),
-        events: sections.read("events", findings, |scope, _| EventConfig { history_max: scope.count("history-max") }),
+        events: sections.read("events", findings, |scope, _| EventConfig {
+            history_max: scope.count("history-max"),
+        }),
         log: sections.read("log", findings, |scope, _| LogConfig {
             format: scope.choice("format"),
             level: scope.text("level").unwrap_or_default(),
@@ -72,7 +83,10 @@ struct Sections<'a> {
 
 impl Sections<'_> {
     fn read<T>(&self, name: &str, findings: &Findings, read: impl FnOnce(&Scope<'_>, &Findings) -> T) -> T {
-        let (_, keys) = SECTIONS.iter().find(|(section, _)| *section == name).expect("code reads known sections");
+        let (_, keys) = SECTIONS
+            .iter()
+            .find(|(section, _)| *section == name)
+            .expect("code reads known sections");
         let groups = [*keys];
         let scope = Scope::new(self.merged.table(name).unwrap_or(&self.empty), &groups, name);
         scope.check(&[], findings);
@@ -81,11 +95,19 @@ impl Sections<'_> {
 }
 
 fn refuse_unknown_sections(merged: &Table, findings: &Findings) {
-    let names: Vec<&str> = SECTIONS.iter().map(|(name, _)| *name).chain([SERVERS, PRINCIPALS]).collect();
+    let names: Vec<&str> = SECTIONS
+        .iter()
+        .map(|(name, _)| *name)
+        .chain([SERVERS, PRINCIPALS])
+        .collect();
     Scope::new(merged, &[TOP], "").check(&names, findings);
     for name in names {
         if let Some(Node::Leaf(leaf)) = merged.entries.get(name) {
-            findings.refuse(&leaf.place, name, format!("expected a table: write `[{name}]` and its keys below"));
+            findings.refuse(
+                &leaf.place,
+                name,
+                format!("expected a table: write `[{name}]` and its keys below"),
+            );
         }
     }
 }
@@ -97,7 +119,9 @@ fn state_dir(top: &Scope<'_>, surroundings: &Surroundings<'_>) -> PathBuf {
         (None, Some(path)) => path.clone(),
         (None, None) => {
             let message = "is missing, and there is no home directory to put it in: set it";
-            surroundings.findings.refuse(&Place::Default, "state-dir", message);
+            surroundings
+                .findings
+                .refuse(&Place::Default, "state-dir", message);
             PathBuf::new()
         }
     }
@@ -154,7 +178,9 @@ impl RequestConfig {
 
 impl AdminConfig {
     fn read(scope: &Scope<'_>, state_dir: &Path, surroundings: &Surroundings<'_>) -> Self {
-        let token_file = scope.text("token-file").map(|path| surroundings.working_dir.join(path));
+        let token_file = scope
+            .text("token-file")
+            .map(|path| surroundings.working_dir.join(path));
         Self {
             enabled: scope.flag("enabled"),
             listen: scope.address("listen"),
@@ -166,7 +192,10 @@ impl AdminConfig {
 
 impl SupervisionConfig {
     fn read(scope: &Scope<'_>) -> Self {
-        Self { starting_max: scope.count("starting-max"), pid_namespace: scope.choice("pid-namespace") }
+        Self {
+            starting_max: scope.count("starting-max"),
+            pid_namespace: scope.choice("pid-namespace"),
+        }
     }
 }
 
@@ -177,7 +206,10 @@ fn servers(
     surroundings: &Surroundings<'_>,
 ) -> BTreeMap<ServerName, Arc<ServerSpec>> {
     let findings = surroundings.findings;
-    let texts = Texts { variables: Some(surroundings.variables), findings };
+    let texts = Texts {
+        variables: Some(surroundings.variables),
+        findings,
+    };
     let mut servers = BTreeMap::new();
     let mut paths: BTreeMap<String, ServerName> = BTreeMap::new();
     for (name, table) in named(merged, SERVERS, findings) {
@@ -190,12 +222,23 @@ fn servers(
             }
         };
         let spec = ServerSpec::read(name.clone(), table, defaults, &path, &texts);
-        if spec.request_timeout.is_some_and(|timeout| timeout > requests.timeout_max) && !requests.timeout_max.is_zero() {
+        if spec
+            .request_timeout
+            .is_some_and(|timeout| timeout > requests.timeout_max)
+            && !requests.timeout_max.is_zero()
+        {
             let message = "is above `requests.timeout-max`: lower it, or raise `requests.timeout-max`";
-            findings.refuse(table.place_of("request-timeout"), format!("{path}.request-timeout"), message);
+            findings.refuse(
+                table.place_of("request-timeout"),
+                format!("{path}.request-timeout"),
+                message,
+            );
         }
         if let Some(other) = paths.insert(spec.path.clone(), name.clone()) {
-            let message = format!("`{}` is the path of server `{other}` too: give one of them another", spec.path);
+            let message = format!(
+                "`{}` is the path of server `{other}` too: give one of them another",
+                spec.path
+            );
             findings.refuse(table.place_of("path"), format!("{path}.path"), message);
         }
         servers.insert(name, Arc::new(spec));
@@ -214,7 +257,11 @@ fn principals(merged: &Table, surroundings: &Surroundings<'_>) -> BTreeMap<Princ
         match name.parse::<PrincipalName>() {
             Err(error) => findings.refuse(&table.place, path, format!("{error}; rename it")),
             Ok(_) if name == "anonymous" => {
-                findings.refuse(&table.place, path, "is the name of clients without a token; rename it");
+                findings.refuse(
+                    &table.place,
+                    path,
+                    "is the name of clients without a token; rename it",
+                );
             }
             Ok(name) => {
                 let Some(token) = token else { continue };
@@ -247,7 +294,9 @@ fn token(scope: &Scope<'_>, surroundings: &Surroundings<'_>) -> Option<Secret> {
     };
     if token.len() < TOKEN_BYTES_MIN {
         let length = token.len();
-        refuse(format!("has {length} bytes, a token needs at least {TOKEN_BYTES_MIN}: make one with `openssl rand -hex 32`"));
+        refuse(format!(
+            "has {length} bytes, a token needs at least {TOKEN_BYTES_MIN}: make one with `openssl rand -hex 32`"
+        ));
         return None;
     }
     if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -278,13 +327,18 @@ fn check_listeners(config: &Config, merged: &Table, findings: &Findings) {
         let table = section.map_or(Some(merged), |section| merged.table(section));
         table.map_or(Place::Default, |table| table.place_of(key).clone())
     };
-    if config.admin.listen.is_some_and(|listen| listen == config.listen && listen.port() != 0) {
+    if config
+        .admin
+        .listen
+        .is_some_and(|listen| listen == config.listen && listen.port() != 0)
+    {
         let message = "is the address of the main listener: remove it, or choose another port";
         findings.refuse(&place(Some("admin"), "listen"), "admin.listen", message);
     }
     let is_open = !config.listen.ip().is_loopback();
     if is_open && config.admin.enabled && config.admin.listen.is_none() {
-        let message = "is not loopback, so the admin API is not served: set `admin.listen` to serve it elsewhere";
+        let message =
+            "is not loopback, so the admin API is not served: set `admin.listen` to serve it elsewhere";
         findings.warn(&place(None, "listen"), "listen", message);
     }
     if is_open && config.anonymous.enabled {

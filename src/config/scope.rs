@@ -27,12 +27,20 @@ pub(super) struct Scope<'a> {
 
 impl<'a> Scope<'a> {
     pub(super) fn new(table: &'a Table, groups: &'a [&'static [Key]], path: &str) -> Self {
-        Self { table, fallback: None, groups, path: path.to_owned() }
+        Self {
+            table,
+            fallback: None,
+            groups,
+            path: path.to_owned(),
+        }
     }
 
     /// Reads what the table does not say from another one.
     pub(super) fn with_fallback(self, fallback: &'a Table) -> Self {
-        Self { fallback: Some(fallback), ..self }
+        Self {
+            fallback: Some(fallback),
+            ..self
+        }
     }
 
     /// Returns the path of a key of this table.
@@ -72,9 +80,17 @@ impl<'a> Scope<'a> {
             }
         }
         let is_remote = self.table.entries.contains_key("url");
-        let required = self.groups.iter().flat_map(|group| group.iter()).filter(|key| key.absent == Absent::Refused);
+        let required = self
+            .groups
+            .iter()
+            .flat_map(|group| group.iter())
+            .filter(|key| key.absent == Absent::Refused);
         for key in required.filter(|key| self.node(key.name).is_none() && !is_remote) {
-            findings.refuse(&self.table.place, self.path(key.name), format!("is missing. {}", key.doc));
+            findings.refuse(
+                &self.table.place,
+                self.path(key.name),
+                format!("is missing. {}", key.doc),
+            );
         }
     }
 
@@ -93,10 +109,17 @@ impl<'a> Scope<'a> {
     fn unknown(&self, name: &str, beside: &[&str]) -> String {
         let spelled = super::normalise::kebab(name);
         let is_server = self.groups.iter().any(|group| std::ptr::eq(*group, IDENTITY));
-        if let Some((_, remedy)) = FOREIGN.iter().find(|(foreign, _)| is_server && *foreign == spelled) {
+        if let Some((_, remedy)) = FOREIGN
+            .iter()
+            .find(|(foreign, _)| is_server && *foreign == spelled)
+        {
             return (*remedy).to_owned();
         }
-        let known = self.groups.iter().flat_map(|group| group.iter()).map(|key| key.name);
+        let known = self
+            .groups
+            .iter()
+            .flat_map(|group| group.iter())
+            .map(|key| key.name);
         match closest(&spelled, known.chain(beside.iter().copied())) {
             Some(meant) => format!("unknown key; did you mean `{meant}`?"),
             None => "unknown key; remove it".to_owned(),
@@ -133,18 +156,26 @@ impl<'a> Scope<'a> {
     pub(super) fn try_duration(&self, key: &str) -> Option<Duration> {
         match self.kind(key) {
             Kind::Duration(min, max) => self.read(key, |value| kind::duration(value, min, max)),
-            Kind::DurationOrNever(max) => self.read(key, |value| kind::duration_or_never(value, max)).flatten(),
+            Kind::DurationOrNever(max) => self
+                .read(key, |value| kind::duration_or_never(value, max))
+                .flatten(),
             other => unreachable!("`{key}` is read as a time and is {other:?}"),
         }
     }
 
     pub(super) fn text(&self, key: &str) -> Option<String> {
-        self.leaf(key).and_then(|leaf| leaf.value.as_str()).map(str::to_owned)
+        self.leaf(key)
+            .and_then(|leaf| leaf.value.as_str())
+            .map(str::to_owned)
     }
 
     pub(super) fn texts(&self, key: &str) -> Vec<String> {
         let list = self.leaf(key).and_then(|leaf| leaf.value.as_array());
-        list.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+        list.into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect()
     }
 
     pub(super) fn address(&self, key: &str) -> Option<SocketAddr> {
@@ -152,22 +183,31 @@ impl<'a> Scope<'a> {
     }
 
     pub(super) fn choice<T: Choice>(&self, key: &str) -> T {
-        let index = self.read(key, |value| kind::choice(value, T::NAMES)).unwrap_or_default();
+        let index = self
+            .read(key, |value| kind::choice(value, T::NAMES))
+            .unwrap_or_default();
         T::VALUES[index]
     }
 
     pub(super) fn choices<T: Choice>(&self, key: &str) -> Vec<T> {
-        let indices = self.read(key, |value| kind::choices(value, T::NAMES)).unwrap_or_default();
+        let indices = self
+            .read(key, |value| kind::choices(value, T::NAMES))
+            .unwrap_or_default();
         indices.into_iter().map(|index| T::VALUES[index]).collect()
     }
 
     fn read<T>(&self, key: &str, read: impl FnOnce(&'a Value) -> Result<T, String>) -> Option<T> {
-        debug_assert!(find(self.groups, key).is_some(), "`{key}` is not in the table of keys");
+        debug_assert!(
+            find(self.groups, key).is_some(),
+            "`{key}` is not in the table of keys"
+        );
         self.leaf(key).and_then(|leaf| read(&leaf.value).ok())
     }
 
     fn kind(&self, key: &str) -> Kind {
-        find(self.groups, key).expect("code reads the keys of the table alone").kind
+        find(self.groups, key)
+            .expect("code reads the keys of the table alone")
+            .kind
     }
 }
 
@@ -175,7 +215,11 @@ impl<'a> Scope<'a> {
 fn check_variables(table: &Table, path: &str, findings: &Findings) {
     for (name, node) in &table.entries {
         if name.is_empty() || name.contains(['=', '\0']) {
-            findings.refuse(node.place(), join(path, name), "is not a name for an environment variable");
+            findings.refuse(
+                node.place(),
+                join(path, name),
+                "is not a name for an environment variable",
+            );
         }
         if let Err(message) = Kind::Template.check(&node.value()) {
             findings.refuse(node.place(), join(path, name), message);

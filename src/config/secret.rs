@@ -52,12 +52,18 @@ impl Expanded {
     /// A text that contains no variables: template and value are the same.
     pub fn literal(text: impl Into<String>) -> Self {
         let template = text.into();
-        Self { value: template.clone(), template }
+        Self {
+            value: template.clone(),
+            template,
+        }
     }
 
     /// A template and what it became.
     pub(super) fn new(template: impl Into<String>, value: String) -> Self {
-        Self { template: template.into(), value }
+        Self {
+            template: template.into(),
+            value,
+        }
     }
 
     /// Returns the text as it may be shown: variables by name.
@@ -96,7 +102,10 @@ mod tests {
     #[test]
     fn nothing_prints_a_secret() {
         let secret = Secret::new("hunter2");
-        assert_eq!(format!("{secret} {secret:?} {:?}", Some(&secret)), "*** *** Some(***)");
+        assert_eq!(
+            format!("{secret} {secret:?} {:?}", Some(&secret)),
+            "*** *** Some(***)"
+        );
         assert_eq!(secret.expose(), "hunter2");
         assert_ne!(secret, Secret::new("hunter3"));
     }

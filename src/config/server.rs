@@ -135,7 +135,12 @@ impl PartialEq for ServerDefaults {
 impl ServerDefaults {
     /// Takes the section out of a merged configuration whose check is somebody else's.
     pub(super) fn from_merged(merged: &Table) -> Self {
-        Self { table: merged.table(SERVER_DEFAULTS).cloned().unwrap_or_else(Table::empty) }
+        Self {
+            table: merged
+                .table(SERVER_DEFAULTS)
+                .cloned()
+                .unwrap_or_else(Table::empty),
+        }
     }
 
     /// Checks the section, as far as it can be checked without a server.
@@ -161,7 +166,10 @@ impl ServerSpec {
         if SETTINGS.iter().any(|key| table.entries.contains_key(key.name)) {
             check_bounds(&scope, texts.findings);
         }
-        let own = table.entries.iter().filter(|(key, _)| !INVOCATION.contains(&key.as_str()));
+        let own = table
+            .entries
+            .iter()
+            .filter(|(key, _)| !INVOCATION.contains(&key.as_str()));
         let spec = Self {
             own: own.map(|(key, node)| (key.clone(), node.value())).collect(),
             ..Self::assemble(name, &scope, texts)
@@ -177,7 +185,9 @@ impl ServerSpec {
             display_name: scope.text("display-name").unwrap_or_else(|| name.to_string()),
             name,
             version: scope.text("version"),
-            command: texts.one(scope, "command").unwrap_or_else(|| Expanded::literal("")),
+            command: texts
+                .one(scope, "command")
+                .unwrap_or_else(|| Expanded::literal("")),
             args: texts.list(scope, "args"),
             env: texts.table(scope, "env"),
             cwd: texts.one(scope, "cwd"),
@@ -235,7 +245,11 @@ impl RestartPolicy {
 /// A server that starts by itself is meant to stay, unless somebody set a time.
 fn idle_timeout(scope: &Scope<'_>, autostart: bool) -> Option<Duration> {
     let is_default = *scope.place("idle-timeout") == Place::Default;
-    if autostart && is_default { None } else { scope.try_duration("idle-timeout") }
+    if autostart && is_default {
+        None
+    } else {
+        scope.try_duration("idle-timeout")
+    }
 }
 
 /// Refuses settings that contradict each other.
@@ -247,8 +261,10 @@ fn check_bounds(scope: &Scope<'_>, findings: &Findings) {
             refuse_above(scope, key, "instances-max", findings);
         }
     }
-    if let (Some(initial), Some(max)) = (scope.try_duration("backoff-initial"), scope.try_duration("backoff-max"))
-        && initial > max
+    if let (Some(initial), Some(max)) = (
+        scope.try_duration("backoff-initial"),
+        scope.try_duration("backoff-max"),
+    ) && initial > max
     {
         refuse_above(scope, "backoff-initial", "backoff-max", findings);
     }
@@ -258,5 +274,9 @@ fn check_bounds(scope: &Scope<'_>, findings: &Findings) {
 pub(super) fn refuse_above(scope: &Scope<'_>, key: &str, bound: &str, findings: &Findings) {
     let key_is_default = *scope.place(key) == Place::Default;
     let place = scope.place(if key_is_default { bound } else { key });
-    findings.refuse(place, scope.path(key), format!("is above `{bound}`: lower it, or raise `{bound}`"));
+    findings.refuse(
+        place,
+        scope.path(key),
+        format!("is above `{bound}`: lower it, or raise `{bound}`"),
+    );
 }

@@ -43,7 +43,11 @@ mod tests {
 
     #[track_caller]
     fn check(word: &str, expect: Option<&str>) {
-        assert_eq!(closest(word, ["command", "args", "env", "idle-timeout", "ping-timeout"]), expect, "{word:?}");
+        assert_eq!(
+            closest(word, ["command", "args", "env", "idle-timeout", "ping-timeout"]),
+            expect,
+            "{word:?}"
+        );
     }
 
     #[test]

@@ -22,24 +22,43 @@ impl Texts<'_> {
     /// Reads one text.
     pub(super) fn one(&self, scope: &Scope<'_>, key: &str) -> Option<Expanded> {
         let Leaf { value, place } = scope.leaf(key)?;
-        value.as_str().map(|text| self.fill(text, place, &scope.path(key)))
+        value
+            .as_str()
+            .map(|text| self.fill(text, place, &scope.path(key)))
     }
 
     /// Reads a list of texts.
     pub(super) fn list(&self, scope: &Scope<'_>, key: &str) -> Vec<Expanded> {
-        let Some(Leaf { value: Value::Array(list), place }) = scope.leaf(key) else { return Vec::new() };
+        let Some(Leaf {
+            value: Value::Array(list),
+            place,
+        }) = scope.leaf(key)
+        else {
+            return Vec::new();
+        };
         let path = scope.path(key);
-        let texts = list.iter().enumerate().filter_map(|(index, entry)| Some((index, entry.as_str()?)));
-        texts.map(|(index, text)| self.fill(text, place, &format!("{path}[{index}]"))).collect()
+        let texts = list
+            .iter()
+            .enumerate()
+            .filter_map(|(index, entry)| Some((index, entry.as_str()?)));
+        texts
+            .map(|(index, text)| self.fill(text, place, &format!("{path}[{index}]")))
+            .collect()
     }
 
     /// Reads a table of texts.
     pub(super) fn table(&self, scope: &Scope<'_>, key: &str) -> BTreeMap<String, Expanded> {
-        let Some(Node::Table(table)) = scope.node(key) else { return BTreeMap::new() };
+        let Some(Node::Table(table)) = scope.node(key) else {
+            return BTreeMap::new();
+        };
         let path = scope.path(key);
         let mut texts = BTreeMap::new();
         for (name, node) in &table.entries {
-            if let Node::Leaf(Leaf { value: Value::String(text), place }) = node {
+            if let Node::Leaf(Leaf {
+                value: Value::String(text),
+                place,
+            }) = node
+            {
                 texts.insert(name.clone(), self.fill(text, place, &format!("{path}.{name}")));
             }
         }
@@ -50,7 +69,9 @@ impl Texts<'_> {
         if text.contains('\0') {
             self.findings.refuse(place, path, "must not contain a zero byte");
         }
-        let Some(variables) = self.variables else { return Expanded::literal(text) };
+        let Some(variables) = self.variables else {
+            return Expanded::literal(text);
+        };
         if let Place::Variable(name) = place {
             // What a variable contains is never expanded again.
             return Expanded::new(format!("${{{name}}}"), text.to_owned());
@@ -60,12 +81,18 @@ impl Texts<'_> {
             self.findings.warn(place, path, warning);
         }
         let value = expand(text, variables).unwrap_or_else(|errors| {
-            errors.iter().for_each(|error| self.findings.refuse(place, path, error.to_string()));
+            errors
+                .iter()
+                .for_each(|error| self.findings.refuse(place, path, error.to_string()));
             // Only so that nobody takes it for an empty text: with a violation nothing is returned.
             text.to_owned()
         });
         if value.contains('\0') && !text.contains('\0') {
-            self.findings.refuse(place, path, "must not contain a zero byte once its variables are filled in");
+            self.findings.refuse(
+                place,
+                path,
+                "must not contain a zero byte once its variables are filled in",
+            );
         }
         Expanded::new(text, value)
     }

@@ -38,7 +38,10 @@ impl Node {
     pub(super) fn new(value: Value, place: &Place) -> Self {
         match value {
             Value::Object(map) => Self::Table(Table::new(map, place)),
-            value => Self::Leaf(Leaf { value, place: place.clone() }),
+            value => Self::Leaf(Leaf {
+                value,
+                place: place.clone(),
+            }),
         }
     }
 
@@ -62,8 +65,14 @@ impl Node {
 impl Table {
     /// Makes a table of which every part comes from one place.
     pub(super) fn new(map: Map<String, Value>, place: &Place) -> Self {
-        let entries = map.into_iter().map(|(key, value)| (key, Node::new(value, place))).collect();
-        Self { entries, place: place.clone() }
+        let entries = map
+            .into_iter()
+            .map(|(key, value)| (key, Node::new(value, place)))
+            .collect();
+        Self {
+            entries,
+            place: place.clone(),
+        }
     }
 
     /// An empty table of the defaults.
@@ -86,6 +95,9 @@ impl Table {
 
     /// Returns the table without its places.
     pub(super) fn value(&self) -> Value {
-        self.entries.iter().map(|(key, node)| (key.clone(), node.value())).collect()
+        self.entries
+            .iter()
+            .map(|(key, node)| (key.clone(), node.value()))
+            .collect()
     }
 }

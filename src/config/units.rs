@@ -3,8 +3,13 @@
 use std::time::Duration;
 
 /// From the largest to the smallest; the factor is in milliseconds.
-const DURATION_UNITS: [(&str, u64); 5] =
-    [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+const DURATION_UNITS: [(&str, u64); 5] = [
+    ("d", 86_400_000),
+    ("h", 3_600_000),
+    ("m", 60_000),
+    ("s", 1_000),
+    ("ms", 1),
+];
 /// From the largest to the smallest; the factor is in bytes. Sizes are shown in the binary ones.
 const SIZE_UNITS: [(&str, u64); 7] = [
     ("GiB", 1 << 30),
@@ -34,7 +39,9 @@ pub fn parse_size(text: &str) -> Option<u64> {
     if unit.is_empty() {
         return Some(number);
     }
-    let (_, factor) = SIZE_UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit))?;
+    let (_, factor) = SIZE_UNITS
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(unit))?;
     number.checked_mul(*factor)
 }
 
@@ -63,7 +70,9 @@ pub fn format_size(bytes: u64) -> String {
 /// Splits `10 s` into its number and its unit.
 fn split(text: &str) -> Option<(u64, &str)> {
     let text = text.trim();
-    let end = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
+    let end = text
+        .find(|character: char| !character.is_ascii_digit())
+        .unwrap_or(text.len());
     let number = text[..end].parse().ok()?;
     Some((number, text[end..].trim_start()))
 }
@@ -74,7 +83,11 @@ mod tests {
 
     #[track_caller]
     fn check_duration(text: &str, milliseconds: Option<u64>) {
-        assert_eq!(parse_duration(text), milliseconds.map(Duration::from_millis), "{text:?}");
+        assert_eq!(
+            parse_duration(text),
+            milliseconds.map(Duration::from_millis),
+            "{text:?}"
+        );
     }
 
     #[track_caller]
@@ -91,7 +104,18 @@ mod tests {
         check_duration("2d", Some(172_800_000));
         check_duration("10", Some(10_000));
         check_duration("0", Some(0));
-        for wrong in ["", "s", "-1s", "1.5s", "1y", "10S", "1h30m", "99999999999999999999s", "18446744073709551615h", "٣s"] {
+        for wrong in [
+            "",
+            "s",
+            "-1s",
+            "1.5s",
+            "1y",
+            "10S",
+            "1h30m",
+            "99999999999999999999s",
+            "18446744073709551615h",
+            "٣s",
+        ] {
             check_duration(wrong, None);
         }
     }
@@ -107,18 +131,38 @@ mod tests {
         check_size("2MB", Some(2_000_000));
         check_size("1GB", Some(1_000_000_000));
         check_size("7B", Some(7));
-        for wrong in ["", "MiB", "-1", "1.5MiB", "1TiB", "1 M iB", "18446744073709551615KiB"] {
+        for wrong in [
+            "",
+            "MiB",
+            "-1",
+            "1.5MiB",
+            "1TiB",
+            "1 M iB",
+            "18446744073709551615KiB",
+        ] {
             check_size(wrong, None);
         }
     }
 
     #[test]
     fn what_is_written_is_read_again() {
-        for milliseconds in [0, 1, 250, 999, 1_000, 1_500, 60_000, 90_000, 3_600_000, 86_400_000, 86_400_001] {
+        for milliseconds in [
+            0, 1, 250, 999, 1_000, 1_500, 60_000, 90_000, 3_600_000, 86_400_000, 86_400_001,
+        ] {
             let duration = Duration::from_millis(milliseconds);
             assert_eq!(parse_duration(&format_duration(duration)), Some(duration));
         }
-        for bytes in [0, 1, 1_000, 1_024, 65_536, 65_537, 16 << 20, 1 << 30, 3_000_000_000] {
+        for bytes in [
+            0,
+            1,
+            1_000,
+            1_024,
+            65_536,
+            65_537,
+            16 << 20,
+            1 << 30,
+            3_000_000_000,
+        ] {
             assert_eq!(parse_size(&format_size(bytes)), Some(bytes));
         }
         assert_eq!(format_duration(Duration::from_secs(600)), "10m");

@@ -82,13 +82,21 @@ pub(super) struct Findings {
 impl Findings {
     /// Adds a violation.
     pub(super) fn refuse(&self, place: &Place, key: impl Into<String>, message: impl Into<String>) {
-        let violation = Violation { place: place.clone(), key: key.into(), message: message.into() };
+        let violation = Violation {
+            place: place.clone(),
+            key: key.into(),
+            message: message.into(),
+        };
         self.violations.borrow_mut().push(violation);
     }
 
     /// Adds a warning.
     pub(super) fn warn(&self, place: &Place, key: impl Into<String>, message: impl Into<String>) {
-        let warning = Violation { place: place.clone(), key: key.into(), message: message.into() };
+        let warning = Violation {
+            place: place.clone(),
+            key: key.into(),
+            message: message.into(),
+        };
         self.warnings.borrow_mut().push(warning);
     }
 

@@ -24,7 +24,9 @@ impl After {
     pub(super) fn of(message: &Message) -> Self {
         match &*message.method() {
             method::SET_LEVEL => message.params().map_or(Self::Nothing, Self::LogLevel),
-            method::SUBSCRIBE => message.uri().map_or(Self::Nothing, |uri| Self::Subscribed(uri.into_owned())),
+            method::SUBSCRIBE => message
+                .uri()
+                .map_or(Self::Nothing, |uri| Self::Subscribed(uri.into_owned())),
             _ => Self::Nothing,
         }
     }

@@ -31,7 +31,11 @@ impl Gateway {
         let text = format!("The arguments do not fit the input schema of {tool}: {problem}");
         let result = json!({ "content": [{ "type": "text", "text": text }], "isError": true }).to_string();
         let mut out = Vec::new();
-        write_result(message.id().expect("a call has an id"), result.as_bytes(), &mut out);
+        write_result(
+            message.id().expect("a call has an id"),
+            result.as_bytes(),
+            &mut out,
+        );
         Some(out.into())
     }
 }

@@ -95,7 +95,10 @@ impl Conversation {
 
     pub(super) fn remove_exchange(&self, exchange: &Exchange) {
         let mut exchanges = self.exchanges();
-        if let Some(index) = exchanges.iter().position(|other| std::ptr::eq(&raw const **other, exchange)) {
+        if let Some(index) = exchanges
+            .iter()
+            .position(|other| std::ptr::eq(&raw const **other, exchange))
+        {
             exchanges.remove(index);
         }
     }
@@ -121,24 +124,42 @@ impl Conversation {
             return None;
         }
         let number = self.next_server_request.fetch_add(1, Ordering::Relaxed);
-        requests.insert(number, ServerRequest { connection: Arc::downgrade(connection), id });
+        requests.insert(
+            number,
+            ServerRequest {
+                connection: Arc::downgrade(connection),
+                id,
+            },
+        );
         Some(number)
     }
 
     /// Forgets a request that could not be delivered, or that the server took back; returns the client's id of it.
     pub(super) fn withdraw_server_request(&self, id: &RequestId) -> Option<i64> {
         let mut requests = self.server_requests.lock().expect("no holder panics");
-        let number = requests.iter().find(|(_, request)| request.id == *id).map(|(number, _)| *number)?;
+        let number = requests
+            .iter()
+            .find(|(_, request)| request.id == *id)
+            .map(|(number, _)| *number)?;
         requests.remove(&number);
         Some(number)
     }
 
     /// Gives a client's answer to the server that asked; `false` if nobody asked, or no longer waits.
     pub(super) fn answer_server_request(&self, answer: &Message) -> bool {
-        let Some(RequestId::Number(number)) = answer.id() else { return false };
-        let request = self.server_requests.lock().expect("no holder panics").remove(number);
+        let Some(RequestId::Number(number)) = answer.id() else {
+            return false;
+        };
+        let request = self
+            .server_requests
+            .lock()
+            .expect("no holder panics")
+            .remove(number);
         let Some(request) = request else { return false };
-        request.connection.upgrade().is_some_and(|connection| connection.respond(&request.id, answer))
+        request
+            .connection
+            .upgrade()
+            .is_some_and(|connection| connection.respond(&request.id, answer))
     }
 
     fn exchanges(&self) -> MutexGuard<'_, Vec<Arc<Exchange>>> {

@@ -64,8 +64,11 @@ impl Gateway {
             if session.has_ended() {
                 return Err(GatewayError::SessionEnded);
             }
-            let connection =
-                lease.upstream().connection(deadline).await.map_err(|error| upstream_error(session, error))?;
+            let connection = lease
+                .upstream()
+                .connection(deadline)
+                .await
+                .map_err(|error| upstream_error(session, error))?;
             match connection.request(message, exchange.clone(), patience) {
                 Ok(id) => {
                     exchange.sent(&connection, id);
@@ -81,7 +84,10 @@ impl Gateway {
     fn patience(&self, lease: &Lease) -> Patience {
         let limits = &self.config.requests;
         let timeout = lease.upstream().spec().request_timeout.unwrap_or(limits.timeout);
-        Patience { timeout, timeout_max: limits.timeout_max.max(timeout) }
+        Patience {
+            timeout,
+            timeout_max: limits.timeout_max.max(timeout),
+        }
     }
 
     /// Answers what a shared server must not be asked on behalf of one session; `true` if it is answered.
@@ -118,7 +124,9 @@ impl Gateway {
             // The gateway has told the server already, when it shook hands.
             method::INITIALIZED => {}
             method::CANCELLED => {
-                let exchange = message.cancelled_request().and_then(|id| session.attachment().exchange_of(&id));
+                let exchange = message
+                    .cancelled_request()
+                    .and_then(|id| session.attachment().exchange_of(&id));
                 if !exchange.is_some_and(|exchange| exchange.cancel(message)) {
                     debug!(session = ?session.id(), "cancellation of a request that is over, unknown, or not the only one of its id");
                 }
@@ -131,9 +139,9 @@ impl Gateway {
     fn forward_notification(&self, session: &Arc<Session>, message: &Message) {
         let lease = session.attachment().lease();
         let own = lease.filter(|lease| lease.kind() == LeaseKind::Own);
-        let sent = own.and_then(|lease| lease.upstream().current()).is_some_and(|connection| {
-            connection.send(|out| message.write(out))
-        });
+        let sent = own
+            .and_then(|lease| lease.upstream().current())
+            .is_some_and(|connection| connection.send(|out| message.write(out)));
         if !sent {
             debug!(session = ?session.id(), method = %message.method(), "notification not forwarded");
         }

@@ -67,7 +67,9 @@ impl GatewayError {
         };
         let object = ErrorObject::new(code, self.to_string());
         match self {
-            Self::Upstream { server, error } => object.with_data(json!({ "server": server, "reason": reason(error) })),
+            Self::Upstream { server, error } => {
+                object.with_data(json!({ "server": server, "reason": reason(error) }))
+            }
             Self::Disabled(server) => object.with_data(json!({ "server": server, "reason": "disabled" })),
             _ => object,
         }

@@ -70,7 +70,10 @@ const WAITING_EVENTS_MAX: usize = 256;
 impl Exchange {
     /// Returns an exchange that somebody waits for.
     pub(super) fn waiting(message: &Message, session: Arc<Session>, takes_events: bool) -> Arc<Self> {
-        let state = State::Waiting { events: Vec::new(), answer: None };
+        let state = State::Waiting {
+            events: Vec::new(),
+            answer: None,
+        };
         Self::new(message, session, takes_events, state)
     }
 
@@ -109,16 +112,24 @@ impl Exchange {
 
     /// Tells the server that the client takes the request back; `false` if it is over already.
     pub(super) fn cancel(&self, cancellation: &Message) -> bool {
-        let Some((connection, id)) = self.upstream.get() else { return false };
-        let Some(connection) = connection.upgrade() else { return false };
-        connection.cancel(*id, |out| cancellation.write_with_cancelled_request(&RequestId::Number(*id), out))
+        let Some((connection, id)) = self.upstream.get() else {
+            return false;
+        };
+        let Some(connection) = connection.upgrade() else {
+            return false;
+        };
+        connection.cancel(*id, |out| {
+            cancellation.write_with_cancelled_request(&RequestId::Number(*id), out)
+        })
     }
 
     /// Puts a message before the answer; `false` if it was not taken.
     pub(super) fn event(&self, data: Bytes) -> bool {
         let mut state = self.state();
         match &mut *state {
-            State::Waiting { events, answer: None } if self.takes_events && events.len() < WAITING_EVENTS_MAX => {
+            State::Waiting { events, answer: None }
+                if self.takes_events && events.len() < WAITING_EVENTS_MAX =>
+            {
                 events.push(data);
                 drop(state);
                 self.wake.notify_one();
@@ -153,7 +164,9 @@ impl Exchange {
     pub(super) fn stream_into(&self, outbox: Arc<Outbox>) {
         let mut state = self.state();
         let before = std::mem::replace(&mut *state, State::Streaming(outbox.clone()));
-        let State::Waiting { events, answer } = before else { return };
+        let State::Waiting { events, answer } = before else {
+            return;
+        };
         for event in events {
             if outbox.push(event, Priority::Droppable).is_err() {
                 debug!("event dropped: the stream is full");

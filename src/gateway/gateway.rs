@@ -10,7 +10,6 @@ use tracing::debug;
 
 use super::context::{Answer, Delivery, RequestContext};
 use super::conversation::{Conversation, Session};
-use super::error::GatewayError;
 use super::exchange::{End, Exchange, First};
 use super::shared_hub::SharedHub;
 use crate::config::Config;
@@ -24,6 +23,7 @@ use crate::session::{SessionOptions, SessionStore, StoreLimits, Transport};
 use crate::upstream::lease::PoolContext;
 
 /// What a gateway is made of.
+#[derive(Debug)]
 pub struct GatewayOptions {
     /// The limits, and the servers to begin with.
     pub config: Arc<Config>,
@@ -47,15 +47,27 @@ pub struct Gateway {
 
 impl std::fmt::Debug for Gateway {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Gateway").field("sessions", &self.sessions.len()).finish_non_exhaustive()
+        f.debug_struct("Gateway")
+            .field("sessions", &self.sessions.len())
+            .finish_non_exhaustive()
     }
 }
 
 impl Gateway {
     /// Returns a gateway without servers. `pools` gets it to make what its pools need of it.
-    pub fn new(options: GatewayOptions, pools: impl FnOnce(std::sync::Weak<Self>) -> PoolContext) -> Arc<Self> {
-        let GatewayOptions { config, registry, tasks } = options;
-        let limits = StoreLimits { max: config.sessions.max, idle_timeout: config.sessions.idle_timeout };
+    pub fn new(
+        options: GatewayOptions,
+        pools: impl FnOnce(std::sync::Weak<Self>) -> PoolContext,
+    ) -> Arc<Self> {
+        let GatewayOptions {
+            config,
+            registry,
+            tasks,
+        } = options;
+        let limits = StoreLimits {
+            max: config.sessions.max,
+            idle_timeout: config.sessions.idle_timeout,
+        };
         Arc::new_cyclic(|gateway| Self {
             config,
             registry,
@@ -83,10 +95,23 @@ impl Gateway {
     }
 
     /// Returns a session that is not in the store yet.
-    pub fn new_session(&self, server: Arc<Server>, principal: Arc<str>, transport: Transport) -> Arc<Session> {
+    pub fn new_session(
+        &self,
+        server: Arc<Server>,
+        principal: Arc<str>,
+        transport: Transport,
+    ) -> Arc<Session> {
         let limits = &self.config.sessions;
-        let outbox = OutboxLimits { events_max: limits.outbox_events_max, bytes_max: limits.outbox_bytes_max };
-        let options = SessionOptions { principal, transport, outbox, streams_max: limits.streams_max };
+        let outbox = OutboxLimits {
+            events_max: limits.outbox_events_max,
+            bytes_max: limits.outbox_bytes_max,
+        };
+        let options = SessionOptions {
+            principal,
+            transport,
+            outbox,
+            streams_max: limits.streams_max,
+        };
         Arc::new(Session::new(options, Conversation::new(server)))
     }
 
@@ -117,8 +142,9 @@ impl Gateway {
 
     /// Takes the messages of one body (2025-03-26, "Batching") to their end.
     pub async fn handle_batch(self: &Arc<Self>, ctx: &RequestContext, messages: Vec<Message>) -> Answer {
-        let (requests, others): (Vec<_>, Vec<_>) =
-            messages.into_iter().partition(|message| message.kind() == Kind::Request);
+        let (requests, others): (Vec<_>, Vec<_>) = messages
+            .into_iter()
+            .partition(|message| message.kind() == Kind::Request);
         for message in others {
             self.handle(ctx, message).await;
         }
@@ -175,7 +201,8 @@ impl Gateway {
     /// Runs the start of an exchange on its own: its client does not wait for it here.
     fn start_detached(self: &Arc<Self>, session: Arc<Session>, exchange: Arc<Exchange>, message: Message) {
         let gateway = self.clone();
-        self.tasks.spawn(async move { gateway.start(&session, &exchange, &message).await });
+        self.tasks
+            .spawn(async move { gateway.start(&session, &exchange, &message).await });
     }
 
     /// Brings a request to its server, or answers it; errors end the exchange.
@@ -215,16 +242,9 @@ fn collect_batch(answers: Vec<Answer>) -> Answer {
         }
     }
     out.push(b']');
-    if out.len() == 2 { Answer::Accepted } else { Answer::Json(Bytes::from(out)) }
-}
-
-/// Turns the refusal of a whole body into what the client gets.
-pub(super) fn refusal(error: &GatewayError) -> Bytes {
-    let mut out = Vec::new();
-    let id = match error {
-        GatewayError::InvalidMessage(error) => error.id.clone(),
-        _ => None,
-    };
-    crate::protocol::reply::write_error(id.as_ref(), &error.to_error_object(), &mut out);
-    out.into()
+    if out.len() == 2 {
+        Answer::Accepted
+    } else {
+        Answer::Json(Bytes::from(out))
+    }
 }

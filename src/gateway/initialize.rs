@@ -30,8 +30,9 @@ impl Gateway {
             return Err(GatewayError::InitializedTwice);
         }
         let params = message.params().unwrap_or_default();
-        let facts: InitializeParams = serde_json::from_slice(&params)
-            .map_err(|error| GatewayError::InvalidParams(format!("the params of initialize are not valid: {error}")))?;
+        let facts: InitializeParams = serde_json::from_slice(&params).map_err(|error| {
+            GatewayError::InvalidParams(format!("the params of initialize are not valid: {error}"))
+        })?;
         let facts = Arc::new(facts);
         let lease = self.lease(session, Some(&facts));
         let deadline = Instant::now() + session.attachment().server().spec().handshake_timeout;
@@ -42,7 +43,9 @@ impl Gateway {
                 return Err(upstream_error(session, error));
             }
         };
-        let result = connection.initialize_result().expect("a ready connection has shaken hands");
+        let result = connection
+            .initialize_result()
+            .expect("a ready connection has shaken hands");
         let is_own = lease.kind() == LeaseKind::Own;
         let version = agreed_version(&facts, result.version(), is_own);
         let hidden: &[&str] = if is_own { &[] } else { &NOT_ON_SHARED };
@@ -66,7 +69,11 @@ impl Gateway {
     }
 
     /// Returns the session's lease, making one where it has none or its instance is gone for good.
-    pub(super) fn lease(self: &Arc<Self>, session: &Arc<Session>, facts: Option<&Arc<InitializeParams>>) -> Arc<Lease> {
+    pub(super) fn lease(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        facts: Option<&Arc<InitializeParams>>,
+    ) -> Arc<Lease> {
         let conversation = session.attachment();
         if let Some(lease) = conversation.lease()
             && !lease.upstream().is_closed()
@@ -74,7 +81,10 @@ impl Gateway {
             return lease;
         }
         let pool = conversation.server().pool();
-        let applicant = Applicant { principal: session.principal(), facts };
+        let applicant = Applicant {
+            principal: session.principal(),
+            facts,
+        };
         let lease = Arc::new(pool.lease(&applicant, || SessionInbox::new(self, session)));
         let before = conversation.set_lease(Some(lease.clone()));
         if let Some(before) = before {
@@ -92,9 +102,16 @@ impl Gateway {
 /// A client that has the server for itself agrees with the server; one that shares it agrees with the gateway, which
 /// speaks every version.
 fn agreed_version(facts: &InitializeParams, servers: ProtocolVersion, is_own: bool) -> ProtocolVersion {
-    if is_own { servers } else { facts.version().unwrap_or(servers) }
+    if is_own {
+        servers
+    } else {
+        facts.version().unwrap_or(servers)
+    }
 }
 
 pub(super) fn upstream_error(session: &Session, error: UpstreamError) -> GatewayError {
-    GatewayError::Upstream { server: session.attachment().server().name().clone(), error }
+    GatewayError::Upstream {
+        server: session.attachment().server().name().clone(),
+        error,
+    }
 }

@@ -3,18 +3,18 @@
 //! [`Gateway::handle`] is the one door for every message of every transport. HTTP has read the body and found the
 //! session; what follows here knows nothing of HTTP.
 
-mod gateway;
-pub mod context;
-pub mod conversation;
-mod initialize;
-mod dispatch;
-pub mod exchange;
 mod after;
 mod arguments;
-mod shared_hub;
-mod session_inbox;
-mod operations;
+pub mod context;
+pub mod conversation;
+mod dispatch;
 pub mod error;
+pub mod exchange;
+mod gateway;
+mod initialize;
+mod operations;
+mod session_inbox;
+pub mod shared_hub;
 
 pub use context::{Answer, Delivery, RequestContext};
 pub use conversation::{Conversation, Session};

@@ -46,7 +46,11 @@ impl Gateway {
     ///
     /// # Errors
     /// It is not registered, or its new path is taken.
-    pub async fn reconfigure(&self, spec: Arc<ServerSpec>, actor: Actor) -> Result<Arc<Server>, RegistryError> {
+    pub async fn reconfigure(
+        &self,
+        spec: Arc<ServerSpec>,
+        actor: Actor,
+    ) -> Result<Arc<Server>, RegistryError> {
         let name = spec.name.clone();
         let old = self.registry.reconfigure(spec.clone(), &self.pools, actor)?;
         old.close("reconfigured").await;
@@ -155,16 +159,25 @@ impl Gateway {
 
     /// Skips the graces of the stops that are under way.
     pub fn hurry(&self) {
-        self.registry.servers().iter().for_each(|server| server.pool().hurry());
+        self.registry
+            .servers()
+            .iter()
+            .for_each(|server| server.pool().hurry());
     }
 
     /// Returns how many requests wait for an answer of a server.
     pub fn in_flight(&self) -> usize {
-        self.sessions.all().iter().map(|session| session.attachment().in_flight()).sum()
+        self.sessions
+            .all()
+            .iter()
+            .map(|session| session.attachment().in_flight())
+            .sum()
     }
 
     fn end_sessions_of(&self, server: &Arc<Server>, cause: &str) {
-        let sessions = self.sessions.remove_where(|session| Arc::ptr_eq(session.attachment().server(), server));
+        let sessions = self
+            .sessions
+            .remove_where(|session| Arc::ptr_eq(session.attachment().server(), server));
         for session in sessions {
             self.end_session(&session, cause);
         }
@@ -173,12 +186,19 @@ impl Gateway {
     /// Makes the receiver of a shared instance's messages.
     pub fn new_hub(self: &Arc<Self>, instance: u64) -> Arc<SharedHub> {
         let hub = SharedHub::new(Arc::downgrade(self));
-        self.hubs.lock().expect("no holder panics").insert(instance, hub.clone());
+        self.hubs
+            .lock()
+            .expect("no holder panics")
+            .insert(instance, hub.clone());
         hub
     }
 
     pub(super) fn hub(&self, instance: u64) -> Option<Arc<SharedHub>> {
-        self.hubs.lock().expect("no holder panics").get(&instance).cloned()
+        self.hubs
+            .lock()
+            .expect("no holder panics")
+            .get(&instance)
+            .cloned()
     }
 
     pub(super) fn leave_hub(&self, session: &Session, lease: &Lease) {

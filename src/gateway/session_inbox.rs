@@ -28,7 +28,10 @@ pub(super) struct SessionInbox {
 
 impl SessionInbox {
     pub(super) fn new(gateway: &Arc<Gateway>, session: &Arc<Session>) -> Arc<Self> {
-        Arc::new(Self { gateway: Arc::downgrade(gateway), session: Arc::downgrade(session) })
+        Arc::new(Self {
+            gateway: Arc::downgrade(gateway),
+            session: Arc::downgrade(session),
+        })
     }
 }
 
@@ -46,7 +49,9 @@ impl ServerMessages for SessionInbox {
         let refuse = |text: &str| {
             connection.refuse(id, &ErrorObject::new(code::INTERNAL_ERROR, text));
         };
-        let Some(session) = self.session.upgrade() else { return refuse("the client has gone") };
+        let Some(session) = self.session.upgrade() else {
+            return refuse("the client has gone");
+        };
         let Some(number) = session.attachment().add_server_request(connection, id.clone()) else {
             return refuse("too many requests wait for the client");
         };
@@ -59,11 +64,20 @@ impl ServerMessages for SessionInbox {
     }
 
     fn notification(&self, connection: &Arc<Connection>, message: Message) {
-        let Some(session) = self.session.upgrade() else { return };
-        refresh_after(&self.gateway, session.attachment().server().name(), connection, &message);
+        let Some(session) = self.session.upgrade() else {
+            return;
+        };
+        refresh_after(
+            &self.gateway,
+            session.attachment().server().name(),
+            connection,
+            &message,
+        );
         let mut out = Vec::new();
         if message.method() == method::CANCELLED {
-            let number = message.cancelled_request().and_then(|id| session.attachment().withdraw_server_request(&id));
+            let number = message
+                .cancelled_request()
+                .and_then(|id| session.attachment().withdraw_server_request(&id));
             let Some(number) = number else { return };
             message.write_with_cancelled_request(&RequestId::Number(number), &mut out);
         } else {
@@ -75,7 +89,9 @@ impl ServerMessages for SessionInbox {
     }
 
     fn ready(&self, connection: &Arc<Connection>) {
-        let Some(session) = self.session.upgrade() else { return };
+        let Some(session) = self.session.upgrade() else {
+            return;
+        };
         let settings = session.attachment().settings().clone();
         if let Some(level) = settings.log_level
             && let Ok(params) = serde_json::from_slice(&level)
@@ -88,7 +104,9 @@ impl ServerMessages for SessionInbox {
     }
 
     fn keeps_process(&self) -> bool {
-        self.session.upgrade().is_some_and(|session| !session.attachment().settings().subscriptions.is_empty())
+        self.session
+            .upgrade()
+            .is_some_and(|session| !session.attachment().settings().subscriptions.is_empty())
     }
 
     fn congestion(&self) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {

@@ -25,15 +25,26 @@ use crate::session::{Priority, SessionId};
 use crate::upstream::{Connection, ServerMessages};
 
 /// The receiver, and who listens to it.
-pub(crate) struct SharedHub {
+pub struct SharedHub {
     gateway: Weak<Gateway>,
     /// Known once the first session joined.
     sessions: Mutex<HashMap<SessionId, Weak<Session>>>,
 }
 
+impl std::fmt::Debug for SharedHub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SharedHub")
+            .field("sessions", &self.lock().len())
+            .finish_non_exhaustive()
+    }
+}
+
 impl SharedHub {
-    pub(crate) fn new(gateway: Weak<Gateway>) -> Arc<Self> {
-        Arc::new(Self { gateway, sessions: Mutex::default() })
+    pub(super) fn new(gateway: Weak<Gateway>) -> Arc<Self> {
+        Arc::new(Self {
+            gateway,
+            sessions: Mutex::default(),
+        })
     }
 
     pub(super) fn join(&self, session: &Arc<Session>) {
@@ -46,8 +57,13 @@ impl SharedHub {
 
     /// Returns whether a session other than this one has subscribed to a resource.
     pub(super) fn is_subscribed_by_another(&self, session: &Session, uri: &str) -> bool {
-        let others = self.sessions().into_iter().filter(|other| other.id() != session.id());
-        others.into_iter().any(|other| other.attachment().settings().subscriptions.contains(uri))
+        let others = self
+            .sessions()
+            .into_iter()
+            .filter(|other| other.id() != session.id());
+        others
+            .into_iter()
+            .any(|other| other.attachment().settings().subscriptions.contains(uri))
     }
 
     fn sessions(&self) -> Vec<Arc<Session>> {
@@ -77,12 +93,19 @@ impl SharedHub {
 }
 
 fn is_subscribed(subscriptions: &BTreeSet<String>, uri: &str) -> bool {
-    let below = |parent: &String| uri.strip_prefix(parent.as_str()).is_some_and(|rest| parent.ends_with('/') || rest.starts_with('/'));
+    let below = |parent: &String| {
+        uri.strip_prefix(parent.as_str())
+            .is_some_and(|rest| parent.ends_with('/') || rest.starts_with('/'))
+    };
     subscriptions.contains(uri) || subscriptions.iter().any(below)
 }
 
 fn put(session: &Session, data: &Bytes) {
-    if session.standalone().push(data.clone(), Priority::Droppable).is_err() {
+    if session
+        .standalone()
+        .push(data.clone(), Priority::Droppable)
+        .is_err()
+    {
         debug!(session = ?session.id(), "notification dropped: the client does not read");
     }
 }
@@ -96,7 +119,10 @@ fn line_of(message: &Message) -> Bytes {
 
 impl ServerMessages for SharedHub {
     fn request(&self, connection: &Arc<Connection>, message: Message) {
-        let text = format!("{} cannot be answered: this server process is shared by several clients", message.method());
+        let text = format!(
+            "{} cannot be answered: this server process is shared by several clients",
+            message.method()
+        );
         let id = message.id().expect("a request has an id");
         connection.refuse(id, &ErrorObject::new(code::METHOD_NOT_FOUND, text));
     }
@@ -111,10 +137,18 @@ impl ServerMessages for SharedHub {
                 info!(target: "upstream::log", %server, params = %String::from_utf8_lossy(&params), "message of the server");
                 let data = serde_json::from_slice(&params).unwrap_or_default();
                 if let Some(gateway) = self.gateway.upgrade() {
-                    gateway.registry().emit(EventKind::Log, server, Actor::Gateway, "message of the server", data);
+                    gateway.registry().emit(
+                        EventKind::Log,
+                        server,
+                        Actor::Gateway,
+                        "message of the server",
+                        data,
+                    );
                 }
             }
-            name if LISTINGS.iter().any(|listing| listing.changed == name) => self.broadcast(&line_of(&message)),
+            name if LISTINGS.iter().any(|listing| listing.changed == name) => {
+                self.broadcast(&line_of(&message))
+            }
             name => {
                 connection.count_stray();
                 debug!(%server, method = name, "notification dropped: it cannot be known whom it is for");
@@ -133,7 +167,9 @@ impl ServerMessages for SharedHub {
     }
 
     fn keeps_process(&self) -> bool {
-        self.sessions().iter().any(|session| !session.attachment().settings().subscriptions.is_empty())
+        self.sessions()
+            .iter()
+            .any(|session| !session.attachment().settings().subscriptions.is_empty())
     }
 
     fn congestion(&self) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
@@ -156,9 +192,21 @@ pub(super) fn refresh_after(
     connection: &Arc<Connection>,
     message: &Message,
 ) {
-    let Some(listing) = LISTINGS.iter().find(|listing| message.method() == listing.changed) else { return };
+    let Some(listing) = LISTINGS
+        .iter()
+        .find(|listing| message.method() == listing.changed)
+    else {
+        return;
+    };
     let changed = listing.changed;
-    refresh(gateway, server, connection, changed, move |listing: &Listing| listing.changed == changed, Vec::new());
+    refresh(
+        gateway,
+        server,
+        connection,
+        changed,
+        move |listing: &Listing| listing.changed == changed,
+        Vec::new(),
+    );
 }
 
 /// Reads all lists of a process that has just become ready. If a later generation offers something else than the one
@@ -169,8 +217,17 @@ pub(super) fn refresh_all(
     connection: &Arc<Connection>,
     sessions: Option<Vec<Arc<Session>>>,
 ) {
-    let sessions = sessions.filter(|_| connection.generation() > 1).unwrap_or_default();
-    refresh(gateway, server, connection, "started", |_: &Listing| true, sessions);
+    let sessions = sessions
+        .filter(|_| connection.generation() > 1)
+        .unwrap_or_default();
+    refresh(
+        gateway,
+        server,
+        connection,
+        "started",
+        |_: &Listing| true,
+        sessions,
+    );
 }
 
 fn refresh(
@@ -185,9 +242,15 @@ fn refresh(
     let tasks = gateway.tasks.clone();
     let (server, connection) = (server.clone(), connection.clone());
     tasks.spawn(async move {
-        let changed = gateway.registry().refresh_catalog(&server, &connection, wanted, cause).await;
+        let changed = gateway
+            .registry()
+            .refresh_catalog(&server, &connection, wanted, cause)
+            .await;
         let mut told = BTreeSet::new();
-        for listing in LISTINGS.iter().filter(|listing| changed.contains(&listing.member)) {
+        for listing in LISTINGS
+            .iter()
+            .filter(|listing| changed.contains(&listing.member))
+        {
             if told.insert(listing.changed) {
                 let mut out = Vec::new();
                 reply::write_notification(listing.changed, None, &mut out);

@@ -21,14 +21,20 @@ pub(super) fn names(headers: &HeaderMap, wanted: &str) -> bool {
 
 /// Returns whether the body is JSON, whatever its parameters.
 pub(super) fn is_json(headers: &HeaderMap) -> bool {
-    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let value = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let media_type = value.split(';').next().unwrap_or_default().trim();
     media_type.eq_ignore_ascii_case(JSON)
 }
 
 /// The media ranges of all `Accept` headers, without those of quality zero.
 fn ranges(headers: &HeaderMap) -> impl Iterator<Item = String> {
-    let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let values = headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).filter_map(|range| {
         let mut parts = range.split(';').map(str::trim);
         let name = parts.next()?.to_ascii_lowercase();
@@ -48,7 +54,11 @@ mod tests {
     fn check(accept: &str, expect: (bool, bool)) {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, accept.parse().expect("a value"));
-        assert_eq!((accepts(&headers, JSON), accepts(&headers, EVENT_STREAM)), expect, "{accept}");
+        assert_eq!(
+            (accepts(&headers, JSON), accepts(&headers, EVENT_STREAM)),
+            expect,
+            "{accept}"
+        );
     }
 
     #[test]

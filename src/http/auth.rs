@@ -109,7 +109,10 @@ mod tests {
 
     fn principals(anonymous: bool) -> Principals {
         Principals {
-            known: vec![("alice".into(), TokenHash::of("a-token")), ("bob".into(), TokenHash::of("b-token"))],
+            known: vec![
+                ("alice".into(), TokenHash::of("a-token")),
+                ("bob".into(), TokenHash::of("b-token")),
+            ],
             anonymous: anonymous.then(|| Arc::from(ANONYMOUS)),
         }
     }
@@ -120,7 +123,11 @@ mod tests {
         for value in values {
             headers.append(AUTHORIZATION, value.parse().expect("a value"));
         }
-        assert_eq!(principals(anonymous).of(&headers).as_deref(), expect.as_ref().copied().map_err(|error| error), "{values:?}");
+        assert_eq!(
+            principals(anonymous).of(&headers).as_deref(),
+            expect.as_ref().copied().map_err(|error| error),
+            "{values:?}"
+        );
     }
 
     #[test]
@@ -132,6 +139,10 @@ mod tests {
         for wrong in ["Bearer c-token", "Bearer", "Basic b-token", "b-token", "Bearer "] {
             check(true, &[wrong], Err(AuthRefused::Invalid));
         }
-        check(true, &["Bearer a-token", "Bearer b-token"], Err(AuthRefused::Invalid));
+        check(
+            true,
+            &["Bearer a-token", "Bearer b-token"],
+            Err(AuthRefused::Invalid),
+        );
     }
 }

@@ -68,17 +68,31 @@ mod tests {
     use super::*;
 
     fn limits(bytes_max: usize) -> BodyLimits {
-        BodyLimits { bytes_max, timeout: Duration::from_secs(1) }
+        BodyLimits {
+            bytes_max,
+            timeout: Duration::from_secs(1),
+        }
     }
 
     fn body(parts: &[&'static str]) -> impl Stream<Item = Result<Bytes, ()>> + use<> {
-        stream::iter(parts.iter().map(|part| Ok(Bytes::from_static(part.as_bytes()))).collect::<Vec<_>>())
+        stream::iter(
+            parts
+                .iter()
+                .map(|part| Ok(Bytes::from_static(part.as_bytes())))
+                .collect::<Vec<_>>(),
+        )
     }
 
     #[tokio::test(start_paused = true)]
     async fn reads_up_to_the_limit_and_no_longer_than_the_time() {
-        assert_eq!(read_body(body(&["ab", "", "cd", "e"]), limits(5)).await, Ok(Bytes::from_static(b"abcde")));
-        assert_eq!(read_body(body(&["ab", "cd", "ef"]), limits(5)).await, Err(BodyRefused::TooLarge));
+        assert_eq!(
+            read_body(body(&["ab", "", "cd", "e"]), limits(5)).await,
+            Ok(Bytes::from_static(b"abcde"))
+        );
+        assert_eq!(
+            read_body(body(&["ab", "cd", "ef"]), limits(5)).await,
+            Err(BodyRefused::TooLarge)
+        );
         assert_eq!(read_body(body(&[]), limits(5)).await, Ok(Bytes::new()));
         let stalled = body(&["ab"]).chain(stream::pending());
         assert_eq!(read_body(stalled, limits(5)).await, Err(BodyRefused::TooSlow));

@@ -24,10 +24,16 @@ pub(super) fn readyz(context: &HttpContext) -> Response {
 
 /// A server can be used: it is enabled and has not failed. One that is not running yet starts with its first request.
 pub(super) fn of_server(context: &HttpContext, name: &str) -> Response {
-    let Ok(server) = context.gateway.registry().server(name) else { return reply::empty(StatusCode::NOT_FOUND) };
+    let Ok(server) = context.gateway.registry().server(name) else {
+        return reply::empty(StatusCode::NOT_FOUND);
+    };
     let record = server.record();
     let usable = server.is_enabled() && record.connection_state != ConnectionState::Error;
-    let status = if usable { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if usable {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     let body = json!({
         "name": record.name,
         "status": record.status,

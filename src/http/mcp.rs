@@ -56,8 +56,16 @@ pub(super) async fn handle<B: Buf, E>(
         Ok(principal) => principal,
         Err(refusal) => return refusal.into(),
     };
-    let Some(server) = context.gateway.registry().server_at(&path) else { return reply::server_not_found(&path) };
-    let request = McpRequest { context: &context, server, principal, headers: &headers, query: &query };
+    let Some(server) = context.gateway.registry().server_at(&path) else {
+        return reply::server_not_found(&path);
+    };
+    let request = McpRequest {
+        context: &context,
+        server,
+        principal,
+        headers: &headers,
+        query: &query,
+    };
     if let Err(response) = request.check_version() {
         return *response;
     }
@@ -72,13 +80,21 @@ pub(super) async fn handle<B: Buf, E>(
 impl McpRequest<'_> {
     /// A version that is named must be one that is known (2025-06-18, "Protocol Version Header").
     fn check_version(&self) -> Result<(), Box<Response>> {
-        let Some(value) = self.headers.get(header::PROTOCOL_VERSION) else { return Ok(()) };
+        let Some(value) = self.headers.get(header::PROTOCOL_VERSION) else {
+            return Ok(());
+        };
         let known = value.to_str().ok().and_then(ProtocolVersion::parse).is_some();
         if known {
             return Ok(());
         }
-        let versions: Vec<_> = ProtocolVersion::ALL.iter().map(|version| version.as_str()).collect();
-        let message = format!("MCP-Protocol-Version {value:?} is not supported; supported are {}", versions.join(", "));
+        let versions: Vec<_> = ProtocolVersion::ALL
+            .iter()
+            .map(|version| version.as_str())
+            .collect();
+        let message = format!(
+            "MCP-Protocol-Version {value:?} is not supported; supported are {}",
+            versions.join(", ")
+        );
         Err(Box::new(reply::refused(StatusCode::BAD_REQUEST, message)))
     }
 
@@ -87,7 +103,9 @@ impl McpRequest<'_> {
     /// # Errors
     /// The answer: the session is unknown, or belongs to another principal or server.
     pub(super) fn session(&self) -> Result<Option<(Arc<Session>, SessionNaming)>, Box<Response>> {
-        let Some((text, naming)) = self.named_session() else { return Ok(None) };
+        let Some((text, naming)) = self.named_session() else {
+            return Ok(None);
+        };
         let sessions = self.context.gateway.sessions();
         let session = SessionId::parse(&text).and_then(|id| sessions.get(id, &self.principal));
         match session.filter(|session| Arc::ptr_eq(session.attachment().server(), &self.server)) {
@@ -97,13 +115,19 @@ impl McpRequest<'_> {
     }
 
     fn named_session(&self) -> Option<(String, SessionNaming)> {
-        let header = |name| self.headers.get(name).map(|value| value.to_str().unwrap_or_default().to_owned());
+        let header = |name| {
+            self.headers
+                .get(name)
+                .map(|value| value.to_str().unwrap_or_default().to_owned())
+        };
         let of_header = |name, naming| header(name).map(|text| (text, naming));
         of_header(header::SESSION_ID, SessionNaming::McpHeader)
             .or_else(|| of_header(header::X_SESSION_ID, SessionNaming::XHeader))
             .or_else(|| {
                 let mut pairs = self.query.split('&').filter_map(|pair| pair.split_once('='));
-                let id = pairs.find(|(name, _)| *name == "sessionId").map(|(_, value)| value.to_owned());
+                let id = pairs
+                    .find(|(name, _)| *name == "sessionId")
+                    .map(|(_, value)| value.to_owned());
                 id.map(|text| (text, SessionNaming::Query))
             })
     }
@@ -114,7 +138,10 @@ fn delete(request: &McpRequest<'_>) -> Response {
         Err(response) => *response,
         Ok(None) => reply::refused(StatusCode::BAD_REQUEST, "DELETE needs the header Mcp-Session-Id"),
         Ok(Some((session, _))) => {
-            request.context.gateway.end_session(&session, "the client ended it");
+            request
+                .context
+                .gateway
+                .end_session(&session, "the client ended it");
             reply::empty(StatusCode::NO_CONTENT)
         }
     }

@@ -1,17 +1,17 @@
 //! HTTP: warp for routes, hyper for connections, and nothing of either beyond this room.
 
-pub mod serve;
-pub mod routes;
-mod mcp;
-mod post;
-mod stream;
-mod sse;
-mod body;
 mod accept;
-pub mod origin;
 pub mod auth;
+mod body;
 mod health;
+mod mcp;
+pub mod origin;
+mod post;
 mod reply;
+pub mod routes;
+pub mod serve;
+mod sse;
+mod stream;
 
 pub use auth::Principals;
 pub use origin::OriginPolicy;

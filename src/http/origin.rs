@@ -27,8 +27,14 @@ pub enum OriginRefused {
 impl std::fmt::Display for OriginRefused {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Host(host) => write!(f, "the host {host:?} is not accepted; add it to http.allowed-hosts"),
-            Self::Origin(origin) => write!(f, "the origin {origin:?} is not accepted; add it to http.allowed-origins"),
+            Self::Host(host) => write!(
+                f,
+                "the host {host:?} is not accepted; add it to http.allowed-hosts"
+            ),
+            Self::Origin(origin) => write!(
+                f,
+                "the origin {origin:?} is not accepted; add it to http.allowed-origins"
+            ),
         }
     }
 }
@@ -36,14 +42,20 @@ impl std::fmt::Display for OriginRefused {
 impl OriginPolicy {
     /// Returns a policy that accepts loopback names, the address listened on, and what is configured.
     pub fn new(listen: SocketAddr, allowed_hosts: &[String], allowed_origins: &[String]) -> Self {
-        let mut hosts: Vec<String> = allowed_hosts.iter().map(|host| host.to_ascii_lowercase()).collect();
+        let mut hosts: Vec<String> = allowed_hosts
+            .iter()
+            .map(|host| host.to_ascii_lowercase())
+            .collect();
         if !listen.ip().is_unspecified() {
             hosts.push(match listen.ip() {
                 IpAddr::V4(ip) => ip.to_string(),
                 IpAddr::V6(ip) => format!("[{ip}]"),
             });
         }
-        let origins = allowed_origins.iter().map(|origin| origin.trim_end_matches('/').to_ascii_lowercase()).collect();
+        let origins = allowed_origins
+            .iter()
+            .map(|origin| origin.trim_end_matches('/').to_ascii_lowercase())
+            .collect();
         Self { hosts, origins }
     }
 
@@ -52,7 +64,10 @@ impl OriginPolicy {
     /// # Errors
     /// Which of the two headers is not accepted.
     pub fn check(&self, headers: &HeaderMap) -> Result<(), OriginRefused> {
-        let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let host = headers
+            .get(HOST)
+            .and_then(|host| host.to_str().ok())
+            .unwrap_or_default();
         if headers.get_all(HOST).iter().count() != 1 || !self.accepts_host(host) {
             return Err(OriginRefused::Host(host.to_owned()));
         }
@@ -60,7 +75,11 @@ impl OriginPolicy {
             None => Ok(()),
             Some(origin) => {
                 let origin = origin.to_str().unwrap_or_default();
-                if self.accepts_origin(origin) { Ok(()) } else { Err(OriginRefused::Origin(origin.to_owned())) }
+                if self.accepts_origin(origin) {
+                    Ok(())
+                } else {
+                    Err(OriginRefused::Origin(origin.to_owned()))
+                }
             }
         }
     }
@@ -68,15 +87,25 @@ impl OriginPolicy {
     fn accepts_host(&self, host: &str) -> bool {
         let host = host.to_ascii_lowercase();
         let name = without_port(&host);
-        is_loopback_name(name) || self.hosts.iter().any(|allowed| *allowed == host || allowed == name)
+        is_loopback_name(name)
+            || self
+                .hosts
+                .iter()
+                .any(|allowed| *allowed == host || allowed == name)
     }
 
     fn accepts_origin(&self, origin: &str) -> bool {
         let origin = origin.to_ascii_lowercase();
-        if self.origins.iter().any(|allowed| *allowed == origin || allowed == "*") {
+        if self
+            .origins
+            .iter()
+            .any(|allowed| *allowed == origin || allowed == "*")
+        {
             return true;
         }
-        let host = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+        let host = origin
+            .strip_prefix("http://")
+            .or_else(|| origin.strip_prefix("https://"));
         host.is_some_and(|host| !host.contains('/') && is_loopback_name(without_port(host)))
     }
 }
@@ -85,15 +114,25 @@ impl OriginPolicy {
 fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !name.ends_with(':') => {
-            if name.contains(':') && !name.ends_with(']') { host } else { name }
+            if name.contains(':') && !name.ends_with(']') {
+                host
+            } else {
+                name
+            }
         }
         _ => host,
     }
 }
 
 fn is_loopback_name(name: &str) -> bool {
-    let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
-    name == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    let address = name
+        .strip_prefix('[')
+        .and_then(|name| name.strip_suffix(']'))
+        .unwrap_or(name);
+    name == "localhost"
+        || address
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -102,16 +141,35 @@ mod tests {
 
     fn policy() -> OriginPolicy {
         let listen = "192.0.2.7:80".parse().expect("an address");
-        OriginPolicy::new(listen, &["gate.example".to_owned()], &["https://app.example".to_owned()])
+        OriginPolicy::new(
+            listen,
+            &["gate.example".to_owned()],
+            &["https://app.example".to_owned()],
+        )
     }
 
     #[test]
     fn hosts() {
         let check = |host, expect| assert_eq!(policy().accepts_host(host), expect, "{host}");
-        for host in ["localhost", "LOCALHOST:1", "127.0.0.1:4100", "127.1.2.3", "[::1]:9", "192.0.2.7:80", "gate.example:443"] {
+        for host in [
+            "localhost",
+            "LOCALHOST:1",
+            "127.0.0.1:4100",
+            "127.1.2.3",
+            "[::1]:9",
+            "192.0.2.7:80",
+            "gate.example:443",
+        ] {
             check(host, true);
         }
-        for host in ["", "evil.example", "localhost.evil.example", "192.0.2.8", "127.0.0.1.evil.example", "::1:80:x"] {
+        for host in [
+            "",
+            "evil.example",
+            "localhost.evil.example",
+            "192.0.2.8",
+            "127.0.0.1.evil.example",
+            "::1:80:x",
+        ] {
             check(host, false);
         }
     }
@@ -119,10 +177,21 @@ mod tests {
     #[test]
     fn origins() {
         let check = |origin, expect| assert_eq!(policy().accepts_origin(origin), expect, "{origin}");
-        for origin in ["http://localhost:3000", "https://127.0.0.1", "http://[::1]:5", "https://app.example"] {
+        for origin in [
+            "http://localhost:3000",
+            "https://127.0.0.1",
+            "http://[::1]:5",
+            "https://app.example",
+        ] {
             check(origin, true);
         }
-        for origin in ["null", "http://evil.example", "https://app.example.evil", "http://localhost/x", "file://"] {
+        for origin in [
+            "null",
+            "http://evil.example",
+            "https://app.example.evil",
+            "http://localhost/x",
+            "file://",
+        ] {
             check(origin, false);
         }
     }

@@ -33,7 +33,10 @@ pub(super) async fn handle<B: Buf, E>(
         return reply::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, message);
     }
     let http = &request.context.config.http;
-    let limits = BodyLimits { bytes_max: http.body_max, timeout: http.body_timeout };
+    let limits = BodyLimits {
+        bytes_max: http.body_max,
+        timeout: http.body_timeout,
+    };
     let body = match read_body(body, limits).await {
         Ok(body) => body,
         Err(refusal) => return refusal.into(),
@@ -44,7 +47,9 @@ pub(super) async fn handle<B: Buf, E>(
     };
     let parsed = match parse(&request, body) {
         Ok(parsed) => parsed,
-        Err(error) => return reply::error_for(StatusCode::BAD_REQUEST, error.id.as_ref(), error.code, &error),
+        Err(error) => {
+            return reply::error_for(StatusCode::BAD_REQUEST, error.id.as_ref(), error.code, &error);
+        }
     };
     match session {
         Some((session, naming)) => in_session(&request, session, naming, parsed).await,
@@ -54,18 +59,30 @@ pub(super) async fn handle<B: Buf, E>(
 
 fn parse(request: &McpRequest<'_>, body: Bytes) -> Result<Body, MessageError> {
     let limits = &request.context.config.requests;
-    let scan = ScanOptions { depth_max: limits.depth_max, unique_keys: UniqueKeys::Everywhere };
+    let scan = ScanOptions {
+        depth_max: limits.depth_max,
+        unique_keys: UniqueKeys::Everywhere,
+    };
     let is_array = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
     if !is_array {
         return Message::parse(body, scan).map(Body::One);
     }
     let elements = scan_array(&body, scan)?.unwrap_or_default();
-    let refuse = |message: String| MessageError { code: code::INVALID_REQUEST, message, id: None };
+    let refuse = |message: String| MessageError {
+        code: code::INVALID_REQUEST,
+        message,
+        id: None,
+    };
     if elements.is_empty() || elements.len() > limits.batch_max {
-        let message = format!("a batch has 1 to {} messages (requests.batch-max)", limits.batch_max);
+        let message = format!(
+            "a batch has 1 to {} messages (requests.batch-max)",
+            limits.batch_max
+        );
         return Err(refuse(message));
     }
-    let messages = elements.into_iter().map(|span| Message::parse(body.slice(span), scan));
+    let messages = elements
+        .into_iter()
+        .map(|span| Message::parse(body.slice(span), scan));
     messages.collect::<Result<Vec<_>, _>>().map(Body::Batch)
 }
 
@@ -88,9 +105,12 @@ async fn in_session(
     let answer = match body {
         Body::One(message) => gateway.handle(&ctx, message).await,
         Body::Batch(messages) => {
-            let opens = messages.iter().any(|message| message.method() == method::INITIALIZE);
+            let opens = messages
+                .iter()
+                .any(|message| message.method() == method::INITIALIZE);
             if opens || !ctx.session.version().has_batches() {
-                let message = "batches are a feature of protocol version 2025-03-26, and never hold initialize";
+                let message =
+                    "batches are a feature of protocol version 2025-03-26, and never hold initialize";
                 return reply::error(StatusCode::BAD_REQUEST, code::INVALID_REQUEST, message);
             }
             gateway.handle_batch(&ctx, messages).await
@@ -100,11 +120,14 @@ async fn in_session(
 }
 
 async fn without_session(request: &McpRequest<'_>, body: Body) -> Response {
-    let Body::One(message) = body else { return session_required() };
+    let Body::One(message) = body else {
+        return session_required();
+    };
     if message.kind() == Kind::Request && message.method() == method::INITIALIZE {
         return open(request, message).await;
     }
-    let is_one_shot = !request.headers.contains_key(header::PROTOCOL_VERSION) && !names(request.headers, EVENT_STREAM);
+    let is_one_shot =
+        !request.headers.contains_key(header::PROTOCOL_VERSION) && !names(request.headers, EVENT_STREAM);
     if !is_one_shot {
         return session_required();
     }
@@ -112,8 +135,15 @@ async fn without_session(request: &McpRequest<'_>, body: Body) -> Response {
         return disabled(request, &message);
     }
     let gateway = &request.context.gateway;
-    let session = gateway.new_session(request.server.clone(), request.principal.clone(), Transport::OneShot);
-    let ctx = RequestContext { session, delivery: Delivery::JsonOnly };
+    let session = gateway.new_session(
+        request.server.clone(),
+        request.principal.clone(),
+        Transport::OneShot,
+    );
+    let ctx = RequestContext {
+        session,
+        delivery: Delivery::JsonOnly,
+    };
     let answer = gateway.handle(&ctx, message).await;
     let response = respond(request, &ctx.session, answer);
     gateway.end_session(&ctx.session, "one-shot");
@@ -129,8 +159,15 @@ async fn open(request: &McpRequest<'_>, message: Message) -> Response {
         return disabled(request, &message);
     }
     let gateway = &request.context.gateway;
-    let session = gateway.new_session(request.server.clone(), request.principal.clone(), Transport::StreamableHttp);
-    let ctx = RequestContext { session, delivery: Delivery::JsonOrStream };
+    let session = gateway.new_session(
+        request.server.clone(),
+        request.principal.clone(),
+        Transport::StreamableHttp,
+    );
+    let ctx = RequestContext {
+        session,
+        delivery: Delivery::JsonOrStream,
+    };
     let answer = gateway.handle(&ctx, message).await;
     let mut response = respond(request, &ctx.session, answer);
     if ctx.session.facts().is_some() {
@@ -150,7 +187,13 @@ fn respond(request: &McpRequest<'_>, session: &Arc<Session>, answer: Answer) -> 
                 true => priming(&reader, config.sessions.retry),
                 false => Vec::new(),
             };
-            event_stream(session, reader, EventForm::Resumable, prelude, config.http.keep_alive)
+            event_stream(
+                session,
+                reader,
+                EventForm::Resumable,
+                prelude,
+                config.http.keep_alive,
+            )
         }
         // A cancelled request has no answer: the stream ends without one.
         Answer::Withdrawn => {
@@ -178,5 +221,10 @@ fn session_required() -> Response {
 
 fn disabled(request: &McpRequest<'_>, message: &Message) -> Response {
     let error = GatewayError::Disabled(request.server.name().clone());
-    reply::error_for(StatusCode::SERVICE_UNAVAILABLE, message.id(), error.to_error_object().code, error)
+    reply::error_for(
+        StatusCode::SERVICE_UNAVAILABLE,
+        message.id(),
+        error.to_error_object().code,
+        error,
+    )
 }

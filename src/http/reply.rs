@@ -38,7 +38,9 @@ pub(super) fn empty(status: StatusCode) -> Response {
 }
 
 /// Returns a body that streams.
-pub(super) fn stream(body: impl Stream<Item = Result<Bytes, Infallible>> + Send + Sync + 'static) -> Response {
+pub(super) fn stream(
+    body: impl Stream<Item = Result<Bytes, Infallible>> + Send + Sync + 'static,
+) -> Response {
     warp::reply::stream(body).into_response()
 }
 
@@ -48,7 +50,12 @@ pub(super) fn error(status: StatusCode, code: i32, message: impl Display) -> Res
 }
 
 /// Returns a JSON-RPC error.
-pub(super) fn error_for(status: StatusCode, id: Option<&RequestId>, code: i32, message: impl Display) -> Response {
+pub(super) fn error_for(
+    status: StatusCode,
+    id: Option<&RequestId>,
+    code: i32,
+    message: impl Display,
+) -> Response {
     let mut out = Vec::new();
     write_error(id, &ErrorObject::new(code, message.to_string()), &mut out);
     json(status, out.into())
@@ -61,8 +68,13 @@ pub(super) fn refused(status: StatusCode, message: impl Display) -> Response {
 
 /// Refuses a method of HTTP.
 pub(super) fn method_not_allowed(allowed: &'static str) -> Response {
-    let mut response = refused(StatusCode::METHOD_NOT_ALLOWED, "this HTTP method is not allowed here");
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    let mut response = refused(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "this HTTP method is not allowed here",
+    );
+    response
+        .headers_mut()
+        .insert(ALLOW, HeaderValue::from_static(allowed));
     response
 }
 
@@ -74,7 +86,11 @@ pub(super) fn session_not_found() -> Response {
 
 /// Says that there is no such server.
 pub(super) fn server_not_found(path: &str) -> Response {
-    error(StatusCode::NOT_FOUND, code::REFUSED, format_args!("there is no server at /mcp/{path}"))
+    error(
+        StatusCode::NOT_FOUND,
+        code::REFUSED,
+        format_args!("there is no server at /mcp/{path}"),
+    )
 }
 
 impl From<OriginRefused> for Response {
@@ -90,7 +106,9 @@ impl From<AuthRefused> for Response {
             AuthRefused::Invalid => "Bearer error=\"invalid_token\"",
         };
         let mut response = refused(StatusCode::UNAUTHORIZED, refusal);
-        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        response
+            .headers_mut()
+            .insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         response
     }
 }
@@ -98,8 +116,14 @@ impl From<AuthRefused> for Response {
 impl From<BodyRefused> for Response {
     fn from(refusal: BodyRefused) -> Self {
         match refusal {
-            BodyRefused::TooLarge => refused(StatusCode::PAYLOAD_TOO_LARGE, "the body is longer than http.body-max"),
-            BodyRefused::TooSlow => refused(StatusCode::REQUEST_TIMEOUT, "the body took longer than http.body-timeout"),
+            BodyRefused::TooLarge => refused(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "the body is longer than http.body-max",
+            ),
+            BodyRefused::TooSlow => refused(
+                StatusCode::REQUEST_TIMEOUT,
+                "the body took longer than http.body-timeout",
+            ),
             BodyRefused::Broken => refused(StatusCode::BAD_REQUEST, "the body could not be read"),
         }
     }

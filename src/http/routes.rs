@@ -3,8 +3,8 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::StatusCode;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use tokio_util::sync::CancellationToken;
 use warp::filters::BoxedFilter;
 use warp::{Filter, Rejection};
@@ -50,15 +50,23 @@ pub fn routes(context: HttpContext) -> BoxedFilter<(Response,)> {
                 with_cors(response, origin)
             }
         });
-    endpoint.or(health_routes(context)).unify().recover(not_found).unify().boxed()
+    endpoint
+        .or(health_routes(context))
+        .unify()
+        .recover(not_found)
+        .unify()
+        .boxed()
 }
 
 fn health_routes(context: HttpContext) -> BoxedFilter<(Response,)> {
     let ready_context = context.clone();
     let healthz = warp::path!("healthz").map(health::healthz);
     let readyz = warp::path!("readyz").map(move || health::readyz(&ready_context));
-    let of_server = warp::path!("health" / String).map(move |name: String| health::of_server(&context, &name));
-    warp::get().and(healthz.or(readyz).unify().or(of_server).unify()).boxed()
+    let of_server =
+        warp::path!("health" / String).map(move |name: String| health::of_server(&context, &name));
+    warp::get()
+        .and(healthz.or(readyz).unify().or(of_server).unify())
+        .boxed()
 }
 
 /// The end of all routes: a rejection only ever means that none of them matched.
@@ -66,7 +74,10 @@ pub(super) async fn not_found(rejection: Rejection) -> Result<Response, Infallib
     let method = rejection.find::<warp::reject::MethodNotAllowed>().is_some();
     Ok(match method {
         true => reply::method_not_allowed("GET"),
-        false => reply::refused(StatusCode::NOT_FOUND, "there is nothing here; servers are at /mcp/{name}"),
+        false => reply::refused(
+            StatusCode::NOT_FOUND,
+            "there is nothing here; servers are at /mcp/{name}",
+        ),
     })
 }
 
@@ -79,9 +90,19 @@ fn with_cors(mut response: Response, origin: Option<HeaderValue>) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     headers.append(header::VARY, HeaderValue::from_static("Origin"));
-    let set = |headers: &mut HeaderMap, name: HeaderName, value| headers.insert(name, HeaderValue::from_static(value));
-    set(headers, header::ACCESS_CONTROL_EXPOSE_HEADERS, "Mcp-Session-Id, X-Session-Id, WWW-Authenticate");
-    set(headers, header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, DELETE, OPTIONS");
+    let set = |headers: &mut HeaderMap, name: HeaderName, value| {
+        headers.insert(name, HeaderValue::from_static(value))
+    };
+    set(
+        headers,
+        header::ACCESS_CONTROL_EXPOSE_HEADERS,
+        "Mcp-Session-Id, X-Session-Id, WWW-Authenticate",
+    );
+    set(
+        headers,
+        header::ACCESS_CONTROL_ALLOW_METHODS,
+        "GET, POST, DELETE, OPTIONS",
+    );
     set(
         headers,
         header::ACCESS_CONTROL_ALLOW_HEADERS,
@@ -91,4 +112,3 @@ fn with_cors(mut response: Response, origin: Option<HeaderValue>) -> Response {
     set(headers, header::ACCESS_CONTROL_MAX_AGE, "600");
     response
 }
-

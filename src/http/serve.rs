@@ -66,7 +66,11 @@ impl Listener {
     pub async fn bind(address: SocketAddr, options: ServeOptions) -> io::Result<Self> {
         let socket = TcpListener::bind(address).await?;
         let address = socket.local_addr()?;
-        Ok(Self { socket, address, options })
+        Ok(Self {
+            socket,
+            address,
+            options,
+        })
     }
 
     /// Returns the address that was bound.
@@ -111,7 +115,10 @@ impl Listener {
             while connections.join_next().await.is_some() {}
         });
         if drained.await.is_err() {
-            warn!(connections = connections.len(), "connections were cut off at the end of the drain time");
+            warn!(
+                connections = connections.len(),
+                "connections were cut off at the end of the drain time"
+            );
         }
     }
 }
@@ -165,13 +172,20 @@ mod warp_service {
     use tower_service::Service as TowerService;
 
     pub(super) trait Service:
-        TowerService<http::Request<Incoming>, Response = super::Response, Error = Infallible, Future: Send> + Clone + Send + 'static
+        TowerService<http::Request<Incoming>, Response = super::Response, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + 'static
     {
     }
 
     impl<S> Service for S where
-        S: TowerService<http::Request<Incoming>, Response = super::Response, Error = Infallible, Future: Send>
-            + Clone
+        S: TowerService<
+                http::Request<Incoming>,
+                Response = super::Response,
+                Error = Infallible,
+                Future: Send,
+            > + Clone
             + Send
             + 'static
     {

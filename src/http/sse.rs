@@ -11,8 +11,8 @@ use tokio::time::timeout;
 use super::reply::Response;
 use crate::gateway::{Conversation, Session};
 use crate::protocol::names::header;
-use crate::session::outbox::OutboxEvent;
 use crate::session::OpenStream;
+use crate::session::outbox::OutboxEvent;
 use crate::session::{EventId, OutboxReader};
 
 /// How the events of a stream look.
@@ -29,7 +29,10 @@ pub(super) type Prelude = Vec<u8>;
 
 /// Returns the priming event: an id to resume from and the time to wait before, without data (SEP-1699).
 pub(super) fn priming(reader: &OutboxReader, retry: Duration) -> Prelude {
-    let id = EventId { stream: reader.stream(), sequence: reader.position() };
+    let id = EventId {
+        stream: reader.stream(),
+        sequence: reader.position(),
+    };
     format!("id: {id}\nretry: {}\ndata: \n\n", retry.as_millis()).into_bytes()
 }
 
@@ -47,7 +50,13 @@ pub(super) fn event_stream(
     keep_alive: Duration,
 ) -> Response {
     let open = session.stream_opened();
-    let body = Body { reader, form, prelude: (!prelude.is_empty()).then_some(prelude), keep_alive, _open: open };
+    let body = Body {
+        reader,
+        form,
+        prelude: (!prelude.is_empty()).then_some(prelude),
+        keep_alive,
+        _open: open,
+    };
     let mut response = super::reply::stream(body.into_stream());
     let headers = response.headers_mut();
     let set = |headers: &mut http::HeaderMap, name: &'static str, value: &'static str| {
@@ -96,7 +105,10 @@ fn write_events(events: &[OutboxEvent], stream: u32, form: EventForm) -> Bytes {
     let mut out = Vec::with_capacity(length);
     for event in events {
         if form == EventForm::Resumable {
-            let id = EventId { stream, sequence: event.sequence };
+            let id = EventId {
+                stream,
+                sequence: event.sequence,
+            };
             write!(out, "id: {id}\n").expect("writing to memory does not fail");
         }
         out.extend_from_slice(b"event: message\ndata: ");
@@ -113,15 +125,30 @@ mod tests {
 
     #[test]
     fn the_form_of_events() {
-        let events = [(7, "{\"a\":1}"), (8, "{}")]
-            .map(|(sequence, data)| OutboxEvent { sequence, data: Bytes::from_static(data.as_bytes()) });
+        let events = [(7, "{\"a\":1}"), (8, "{}")].map(|(sequence, data)| OutboxEvent {
+            sequence,
+            data: Bytes::from_static(data.as_bytes()),
+        });
         assert_eq!(
             write_events(&events, 3, EventForm::Resumable),
             "id: 3-7\nevent: message\ndata: {\"a\":1}\n\nid: 3-8\nevent: message\ndata: {}\n\n"
         );
-        assert_eq!(write_events(&events[1..], 0, EventForm::Plain), "event: message\ndata: {}\n\n");
-        let outbox = Outbox::new(2, OutboxLimits { events_max: 1, bytes_max: 1 }, None);
+        assert_eq!(
+            write_events(&events[1..], 0, EventForm::Plain),
+            "event: message\ndata: {}\n\n"
+        );
+        let outbox = Outbox::new(
+            2,
+            OutboxLimits {
+                events_max: 1,
+                bytes_max: 1,
+            },
+            None,
+        );
         let reader = outbox.read_after(0);
-        assert_eq!(priming(&reader, Duration::from_secs(1)), b"id: 2-0\nretry: 1000\ndata: \n\n");
+        assert_eq!(
+            priming(&reader, Duration::from_secs(1)),
+            b"id: 2-0\nretry: 1000\ndata: \n\n"
+        );
     }
 }

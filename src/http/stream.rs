@@ -37,7 +37,13 @@ fn of_session(request: &McpRequest<'_>, session: &std::sync::Arc<Session>) -> Re
     if session.transport() == Transport::HttpSse {
         // The stream of an HTTP+SSE session broke and its client found back to it.
         let prelude = endpoint(&post_uri(request, session));
-        return event_stream(session, session.standalone().read_unread(), EventForm::Plain, prelude, config.http.keep_alive);
+        return event_stream(
+            session,
+            session.standalone().read_unread(),
+            EventForm::Plain,
+            prelude,
+            config.http.keep_alive,
+        );
     }
     let reader = match request.headers.get(header::LAST_EVENT_ID) {
         None => session.standalone().read_unread(),
@@ -56,17 +62,31 @@ fn of_session(request: &McpRequest<'_>, session: &std::sync::Arc<Session>) -> Re
         true => priming(&reader, config.sessions.retry),
         false => Vec::new(),
     };
-    event_stream(session, reader, EventForm::Resumable, prelude, config.http.keep_alive)
+    event_stream(
+        session,
+        reader,
+        EventForm::Resumable,
+        prelude,
+        config.http.keep_alive,
+    )
 }
 
 /// Opens an HTTP+SSE session: the first event says where to post.
 fn open(request: &McpRequest<'_>) -> Response {
     if !request.server.is_enabled() {
         let error = GatewayError::Disabled(request.server.name().clone());
-        return reply::error(StatusCode::SERVICE_UNAVAILABLE, error.to_error_object().code, error);
+        return reply::error(
+            StatusCode::SERVICE_UNAVAILABLE,
+            error.to_error_object().code,
+            error,
+        );
     }
     let gateway = &request.context.gateway;
-    let session = gateway.new_session(request.server.clone(), request.principal.clone(), Transport::HttpSse);
+    let session = gateway.new_session(
+        request.server.clone(),
+        request.principal.clone(),
+        Transport::HttpSse,
+    );
     gateway.keep_session(&session);
     let prelude = endpoint(&post_uri(request, &session));
     let keep_alive = request.context.config.http.keep_alive;

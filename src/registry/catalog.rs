@@ -65,12 +65,22 @@ impl Catalog {
     pub fn view(&self) -> CatalogView {
         let lists = self.lists.lock().expect("no holder panics").clone();
         let [tools, resources, resource_templates, prompts] = lists.lists.map(|list| list.items.clone());
-        CatalogView { tools, resources, resource_templates, prompts, announced: lists.announced }
+        CatalogView {
+            tools,
+            resources,
+            resource_templates,
+            prompts,
+            announced: lists.announced,
+        }
     }
 
     /// Returns the version that the server says it has.
     pub fn server_version(&self) -> Option<String> {
-        self.lists.lock().expect("no holder panics").server_version.clone()
+        self.lists
+            .lock()
+            .expect("no holder panics")
+            .server_version
+            .clone()
     }
 
     /// Returns the input schema of a tool, if the server listed the tool.
@@ -82,8 +92,14 @@ impl Catalog {
 
     /// Reads the lists that `wanted` names from a server that is ready; returns the names of those that are different
     /// from before.
-    pub async fn refresh(&self, connection: &Connection, wanted: impl Fn(&Listing) -> bool) -> Vec<&'static str> {
-        let Some(handshake) = connection.initialize_result() else { return Vec::new() };
+    pub async fn refresh(
+        &self,
+        connection: &Connection,
+        wanted: impl Fn(&Listing) -> bool,
+    ) -> Vec<&'static str> {
+        let Some(handshake) = connection.initialize_result() else {
+            return Vec::new();
+        };
         let mut changed = Vec::new();
         for (index, listing) in LISTINGS.iter().enumerate().filter(|(_, listing)| wanted(listing)) {
             let list = match handshake.capability(listing.capability) {
@@ -113,11 +129,19 @@ async fn read_list(connection: &Connection, listing: &Listing) -> Option<List> {
         let params = cursor.as_ref().map(|cursor| {
             to_raw_value(&serde_json::json!({ "cursor": cursor })).expect("plain data becomes JSON")
         });
-        let page = match connection.call(listing.method, params.as_deref(), PAGE_TIMEOUT).await {
+        let page = match connection
+            .call(listing.method, params.as_deref(), PAGE_TIMEOUT)
+            .await
+        {
             Ok(page) => page,
             // Servers that announce resources and know no templates are common.
             Err(CallError::Refused(error)) => {
-                debug!(method = listing.method, code = error.code, message = error.message, "not listed");
+                debug!(
+                    method = listing.method,
+                    code = error.code,
+                    message = error.message,
+                    "not listed"
+                );
                 break;
             }
             Err(error) => {
@@ -154,7 +178,15 @@ impl List {
                 by_name.entry(name).or_insert(index);
             }
         }
-        let digest = if items.is_empty() { [0; 32] } else { hash.finalize().into() };
-        Self { items, by_name, digest }
+        let digest = if items.is_empty() {
+            [0; 32]
+        } else {
+            hash.finalize().into()
+        };
+        Self {
+            items,
+            by_name,
+            digest,
+        }
     }
 }

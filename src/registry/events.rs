@@ -122,19 +122,37 @@ impl EventLog {
     /// Returns a log that keeps the last `history_max` events.
     pub fn new(history_max: usize) -> Self {
         let newest = watch::Sender::new(0);
-        Self { history: Mutex::default(), history_max: history_max.max(1), newest }
+        Self {
+            history: Mutex::default(),
+            history_max: history_max.max(1),
+            newest,
+        }
     }
 
     /// Adds an event.
     pub fn emit(&self, event: NewEvent) {
-        let NewEvent { kind, server, actor, cause, data } = event;
+        let NewEvent {
+            kind,
+            server,
+            actor,
+            cause,
+            data,
+        } = event;
         let mut history = self.lock();
         let id = *self.newest.borrow() + 1;
         let time = milliseconds(SystemTime::now());
         if history.len() >= self.history_max {
             history.pop_front();
         }
-        history.push_back(Arc::new(Event { id, time, kind, server, actor, cause, data }));
+        history.push_back(Arc::new(Event {
+            id,
+            time,
+            kind,
+            server,
+            actor,
+            cause,
+            data,
+        }));
         // Under the lock, so that numbers and wake-ups keep one order.
         self.newest.send_replace(id);
     }
@@ -143,7 +161,11 @@ impl EventLog {
     pub fn subscribe(self: &Arc<Self>, after: Option<u64>) -> EventStream {
         let newest = self.newest.subscribe();
         let seen = after.unwrap_or_else(|| *newest.borrow());
-        EventStream { log: self.clone(), newest, seen }
+        EventStream {
+            log: self.clone(),
+            newest,
+            seen,
+        }
     }
 
     fn after(&self, seen: u64) -> Vec<Arc<Event>> {
@@ -204,7 +226,10 @@ mod tests {
     }
 
     fn causes(events: &[Arc<Event>]) -> Vec<(u64, &str)> {
-        events.iter().map(|event| (event.id, event.cause.as_str())).collect()
+        events
+            .iter()
+            .map(|event| (event.id, event.cause.as_str()))
+            .collect()
     }
 
     #[tokio::test]

@@ -1,11 +1,11 @@
 //! What is registered, in which state, and who is told.
 
+pub mod catalog;
+pub mod error;
+pub mod events;
+pub mod record;
 mod registry;
 mod server;
-pub mod record;
-pub mod catalog;
-pub mod events;
-pub mod error;
 
 pub use catalog::Catalog;
 pub use error::RegistryError;

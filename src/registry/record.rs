@@ -127,10 +127,7 @@ pub(super) fn seconds_since(time: SystemTime) -> u64 {
 }
 
 /// Returns what the API shows of an instance's state.
-pub(super) fn instance_record(
-    upstream: &crate::upstream::Upstream,
-    state: &UpstreamState,
-) -> InstanceRecord {
+pub(super) fn instance_record(upstream: &crate::upstream::Upstream, state: &UpstreamState) -> InstanceRecord {
     use std::sync::atomic::Ordering::Relaxed;
     let counts = upstream.counts();
     InstanceRecord {
@@ -156,7 +153,8 @@ mod tests {
 
     #[test]
     fn one_ready_instance_makes_a_server_connected() {
-        let check = |phases: &[Phase], expect| assert_eq!(ConnectionState::of(phases.iter().copied()), expect);
+        let check =
+            |phases: &[Phase], expect| assert_eq!(ConnectionState::of(phases.iter().copied()), expect);
         check(&[], ConnectionState::Disconnected);
         check(&[Phase::Stopped, Phase::Starting], ConnectionState::Disconnected);
         check(&[Phase::Failed, Phase::Stopped], ConnectionState::Error);

@@ -25,7 +25,10 @@ pub struct Registry {
 impl Registry {
     /// Returns an empty registry.
     pub fn new(events: Arc<EventLog>) -> Arc<Self> {
-        Arc::new(Self { servers: Mutex::default(), events })
+        Arc::new(Self {
+            servers: Mutex::default(),
+            events,
+        })
     }
 
     /// Returns the events.
@@ -43,15 +46,22 @@ impl Registry {
     /// # Errors
     /// [`RegistryError::ServerNotFound`].
     pub fn server(&self, name: &str) -> Result<Arc<Server>, RegistryError> {
-        let found = name.parse::<ServerName>().ok().and_then(|name| self.lock().get(&name).cloned());
+        let found = name
+            .parse::<ServerName>()
+            .ok()
+            .and_then(|name| self.lock().get(&name).cloned());
         found.ok_or_else(|| RegistryError::ServerNotFound(name.to_owned()))
     }
 
     /// Returns a server by the segment of its URL.
     pub fn server_at(&self, path: &str) -> Option<Arc<Server>> {
         let servers = self.lock();
-        let by_name = servers.get(path).filter(|server| server.pool().spec().path == path);
-        by_name.or_else(|| servers.values().find(|server| server.pool().spec().path == path)).cloned()
+        let by_name = servers
+            .get(path)
+            .filter(|server| server.pool().spec().path == path);
+        by_name
+            .or_else(|| servers.values().find(|server| server.pool().spec().path == path))
+            .cloned()
     }
 
     /// Adds a server.
@@ -65,7 +75,10 @@ impl Registry {
         source: Source,
         actor: Actor,
     ) -> Result<Arc<Server>, RegistryError> {
-        let server = Arc::new(Server::new(ServerPool::new(spec.clone(), context.clone()), source));
+        let server = Arc::new(Server::new(
+            ServerPool::new(spec.clone(), context.clone()),
+            source,
+        ));
         {
             let mut servers = self.lock();
             if servers.contains_key(&spec.name) {
@@ -76,7 +89,13 @@ impl Registry {
             servers.insert(spec.name.clone(), server.clone());
         }
         info!(server = %spec.name, %actor, "server registered");
-        self.emit(EventKind::Registered, &spec.name, actor, "registered", spec.shown());
+        self.emit(
+            EventKind::Registered,
+            &spec.name,
+            actor,
+            "registered",
+            spec.shown(),
+        );
         Ok(server)
     }
 
@@ -91,7 +110,13 @@ impl Registry {
         }
         server.set_enabled(false);
         info!(server = %server.name(), %actor, "server unregistered");
-        self.emit(EventKind::Unregistered, server.name(), actor, "unregistered", json!({}));
+        self.emit(
+            EventKind::Unregistered,
+            server.name(),
+            actor,
+            "unregistered",
+            json!({}),
+        );
         Ok(server)
     }
 
@@ -114,7 +139,13 @@ impl Registry {
             server.replace_pool(ServerPool::new(spec.clone(), context.clone()))
         };
         info!(server = %spec.name, %actor, "server reconfigured");
-        self.emit(EventKind::Registered, &spec.name, actor, "reconfigured", spec.shown());
+        self.emit(
+            EventKind::Registered,
+            &spec.name,
+            actor,
+            "reconfigured",
+            spec.shown(),
+        );
         Ok(old)
     }
 
@@ -132,7 +163,13 @@ impl Registry {
             });
         }
         info!(server = %server.name(), %actor, status, "server status changed");
-        self.emit(EventKind::StatusChanged, server.name(), actor, status, json!({ "status": status }));
+        self.emit(
+            EventKind::StatusChanged,
+            server.name(),
+            actor,
+            status,
+            json!({ "status": status }),
+        );
         Ok(server)
     }
 
@@ -153,7 +190,9 @@ impl Registry {
 
     /// Takes note of an instance's step and tells everyone; called in order, by the instances.
     pub fn note(&self, change: &StateChange) {
-        let Ok(server) = self.server(change.server.as_str()) else { return };
+        let Ok(server) = self.server(change.server.as_str()) else {
+            return;
+        };
         let (before, after) = server.note(change);
         let data = json!({
             "connectionState": after,
@@ -166,7 +205,13 @@ impl Registry {
             "lastExit": change.state.last_exit,
             "lastError": change.state.last_error.as_deref().filter(|_| is_trouble(change.state.phase)),
         });
-        self.emit(EventKind::ConnectionChanged, &change.server, Actor::Gateway, &change.cause, data);
+        self.emit(
+            EventKind::ConnectionChanged,
+            &change.server,
+            Actor::Gateway,
+            &change.cause,
+            data,
+        );
     }
 
     /// Reads a server's lists again and tells everyone if they changed; returns the names of the changed ones.
@@ -177,7 +222,9 @@ impl Registry {
         wanted: impl Fn(&crate::protocol::mcp::Listing) -> bool + Send,
         cause: &str,
     ) -> Vec<&'static str> {
-        let Ok(server) = self.server(name.as_str()) else { return Vec::new() };
+        let Ok(server) = self.server(name.as_str()) else {
+            return Vec::new();
+        };
         let changed = server.catalog().refresh(connection, wanted).await;
         if !changed.is_empty() {
             let data = json!({ "changed": changed });
@@ -187,8 +234,21 @@ impl Registry {
     }
 
     /// Adds an event.
-    pub fn emit(&self, kind: EventKind, server: &ServerName, actor: Actor, cause: &str, data: serde_json::Value) {
-        self.events.emit(NewEvent { kind, server: server.clone(), actor, cause: cause.to_owned(), data });
+    pub fn emit(
+        &self,
+        kind: EventKind,
+        server: &ServerName,
+        actor: Actor,
+        cause: &str,
+        data: serde_json::Value,
+    ) {
+        self.events.emit(NewEvent {
+            kind,
+            server: server.clone(),
+            actor,
+            cause: cause.to_owned(),
+            data,
+        });
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<ServerName, Arc<Server>>> {
@@ -197,7 +257,9 @@ impl Registry {
 }
 
 fn check_path(servers: &BTreeMap<ServerName, Arc<Server>>, spec: &ServerSpec) -> Result<(), RegistryError> {
-    let taken = servers.values().find(|server| *server.name() != spec.name && server.pool().spec().path == spec.path);
+    let taken = servers
+        .values()
+        .find(|server| *server.name() != spec.name && server.pool().spec().path == spec.path);
     match taken {
         None => Ok(()),
         Some(server) => {

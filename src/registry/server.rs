@@ -100,7 +100,8 @@ impl Server {
     /// Takes note of an instance's new state; returns what that made of the server as a whole.
     pub(super) fn note(&self, change: &StateChange) -> (ConnectionState, ConnectionState) {
         let mut seen = self.seen.lock().expect("no holder panics");
-        let state_of = |seen: &BTreeMap<u64, UpstreamState>| ConnectionState::of(seen.values().map(|state| state.phase));
+        let state_of =
+            |seen: &BTreeMap<u64, UpstreamState>| ConnectionState::of(seen.values().map(|state| state.phase));
         let before = state_of(&seen);
         if change.state.phase == Phase::Closed {
             seen.remove(&change.instance);
@@ -117,14 +118,21 @@ impl Server {
         let spec = self.spec();
         let instances = self.pool().instances();
         let states: Vec<UpstreamState> = instances.iter().map(|upstream| upstream.state()).collect();
-        let first = states.iter().find(|state| state.phase == Phase::Ready).or_else(|| states.first());
+        let first = states
+            .iter()
+            .find(|state| state.phase == Phase::Ready)
+            .or_else(|| states.first());
         let text = |text: &Option<Arc<str>>| text.as_deref().map(str::to_owned);
         ServerRecord {
             name: self.name.clone(),
             display_name: spec.display_name.clone(),
             version: spec.version.clone().or_else(|| self.catalog.server_version()),
             path: spec.path.clone(),
-            status: if self.is_enabled() { ServerStatus::Enabled } else { ServerStatus::Disabled },
+            status: if self.is_enabled() {
+                ServerStatus::Enabled
+            } else {
+                ServerStatus::Disabled
+            },
             connection_state: ConnectionState::of(states.iter().map(|state| state.phase)),
             phase: first.map_or(Phase::Stopped, |state| state.phase).as_str(),
             capabilities: self.catalog.view(),
@@ -139,7 +147,11 @@ impl Server {
                 Source::Config => "config",
                 Source::Api => "api",
             },
-            instances: instances.iter().zip(&states).map(|(upstream, state)| instance_record(upstream, state)).collect(),
+            instances: instances
+                .iter()
+                .zip(&states)
+                .map(|(upstream, state)| instance_record(upstream, state))
+                .collect(),
             config: spec.shown(),
         }
     }

@@ -23,7 +23,10 @@ impl FromStr for EventId {
 
     fn from_str(text: &str) -> Result<Self, ()> {
         let (stream, sequence) = text.split_once('-').ok_or(())?;
-        Ok(Self { stream: stream.parse().map_err(drop)?, sequence: sequence.parse().map_err(drop)? })
+        Ok(Self {
+            stream: stream.parse().map_err(drop)?,
+            sequence: sequence.parse().map_err(drop)?,
+        })
     }
 }
 
@@ -33,7 +36,10 @@ mod tests {
 
     #[test]
     fn reads_what_it_writes_and_nothing_else() {
-        let id = EventId { stream: 3, sequence: 17 };
+        let id = EventId {
+            stream: 3,
+            sequence: 17,
+        };
         assert_eq!(id.to_string().parse(), Ok(id));
         for bad in ["", "3", "3-", "-1", "a-b", "3-17-1", "99999999999-1"] {
             assert_eq!(bad.parse::<EventId>(), Err(()), "{bad}");

@@ -3,10 +3,10 @@
 //! A session has no task of its own. It is a struct with short std mutexes and bounded rings; what its requests do is
 //! the gateway's, which attaches its own part to it.
 
+pub mod event_id;
+pub mod outbox;
 mod session;
 mod store;
-pub mod outbox;
-pub mod event_id;
 
 pub use event_id::EventId;
 pub use outbox::{Outbox, OutboxReader, Priority};

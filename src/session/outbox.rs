@@ -78,7 +78,13 @@ impl Outbox {
             reader: 0,
             attached: false,
         };
-        Arc::new(Self { stream, limits, ring: Mutex::new(ring), wake: Notify::new(), room: Notify::new() })
+        Arc::new(Self {
+            stream,
+            limits,
+            ring: Mutex::new(ring),
+            wake: Notify::new(),
+            room: Notify::new(),
+        })
     }
 
     /// Returns the number of the stream in its session.
@@ -136,7 +142,11 @@ impl Outbox {
         let reader = ring.reader;
         drop(ring);
         self.wake.notify_waiters();
-        OutboxReader { outbox: self.clone(), cursor: sequence + 1, reader }
+        OutboxReader {
+            outbox: self.clone(),
+            cursor: sequence + 1,
+            reader,
+        }
     }
 
     /// Returns the reader that `GET` gets: of everything that no reader has taken.
@@ -189,7 +199,10 @@ impl Ring {
     }
 
     fn forget_oldest_read(&mut self) -> bool {
-        let read = self.events.front().is_some_and(|event| event.sequence < self.unread);
+        let read = self
+            .events
+            .front()
+            .is_some_and(|event| event.sequence < self.unread);
         if read && let Some(event) = self.events.pop_front() {
             self.bytes -= event.data.len();
         }
@@ -270,7 +283,10 @@ impl Drop for OutboxReader {
 mod tests {
     use super::*;
 
-    const LIMITS: OutboxLimits = OutboxLimits { events_max: 4, bytes_max: 100 };
+    const LIMITS: OutboxLimits = OutboxLimits {
+        events_max: 4,
+        bytes_max: 100,
+    };
 
     fn push(outbox: &Outbox, text: &str) -> Result<(), Full> {
         outbox.push(Bytes::copy_from_slice(text.as_bytes()), Priority::Droppable)
@@ -283,7 +299,12 @@ mod tests {
     }
 
     fn pairs(pairs: &[(u64, &str)]) -> Option<Vec<(u64, String)>> {
-        Some(pairs.iter().map(|(sequence, text)| (*sequence, (*text).to_owned())).collect())
+        Some(
+            pairs
+                .iter()
+                .map(|(sequence, text)| (*sequence, (*text).to_owned()))
+                .collect(),
+        )
     }
 
     #[tokio::test]
@@ -297,7 +318,11 @@ mod tests {
         assert!(!outbox.is_attached());
         push(&outbox, "c").expect("room");
         assert_eq!(read(&mut outbox.read_unread()).await, pairs(&[(3, "c")]));
-        assert_eq!(read(&mut outbox.read_after(1)).await, pairs(&[(2, "b"), (3, "c")]), "resumed after 1");
+        assert_eq!(
+            read(&mut outbox.read_after(1)).await,
+            pairs(&[(2, "b"), (3, "c")]),
+            "resumed after 1"
+        );
     }
 
     #[tokio::test]
@@ -319,7 +344,9 @@ mod tests {
             push(&outbox, text).expect("room");
         }
         assert_eq!(push(&outbox, "e"), Err(Full));
-        outbox.push(Bytes::from_static(b"answer"), Priority::Required).expect("answers always fit");
+        outbox
+            .push(Bytes::from_static(b"answer"), Priority::Required)
+            .expect("answers always fit");
         let mut reader = outbox.read_unread();
         assert_eq!(read(&mut reader).await.map(|events| events.len()), Some(5));
         push(&outbox, "f").expect("read messages made room");
@@ -330,14 +357,22 @@ mod tests {
     async fn ends_with_its_last_answer() {
         let outbox = Outbox::new(1, LIMITS, Some(2));
         let mut reader = outbox.read_after(0);
-        outbox.push(Bytes::from_static(b"1"), Priority::Required).expect("answer");
+        outbox
+            .push(Bytes::from_static(b"1"), Priority::Required)
+            .expect("answer");
         assert_eq!(read(&mut reader).await, pairs(&[(1, "1")]));
-        outbox.push(Bytes::from_static(b"2"), Priority::Required).expect("answer");
+        outbox
+            .push(Bytes::from_static(b"2"), Priority::Required)
+            .expect("answer");
         assert!(!outbox.is_over());
         assert_eq!(read(&mut reader).await, pairs(&[(2, "2")]));
         assert_eq!(read(&mut reader).await, None);
         assert!(outbox.is_over());
-        assert_eq!(read(&mut outbox.read_after(1)).await, pairs(&[(2, "2")]), "still there for a resumption");
+        assert_eq!(
+            read(&mut outbox.read_after(1)).await,
+            pairs(&[(2, "2")]),
+            "still there for a resumption"
+        );
     }
 
     #[tokio::test]

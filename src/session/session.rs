@@ -28,7 +28,9 @@ impl SessionId {
 
     /// Reads an id; `None` for anything that is not the canonical form.
     pub fn parse(text: &str) -> Option<Self> {
-        (text.len() == 36).then(|| Uuid::try_parse(text).ok().map(Self)).flatten()
+        (text.len() == 36)
+            .then(|| Uuid::try_parse(text).ok().map(Self))
+            .flatten()
     }
 
     pub(super) fn shard(self, shards: usize) -> usize {
@@ -178,7 +180,9 @@ impl<A> Session<A> {
 
     /// Returns the version agreed on; before the handshake the one that needs no header.
     pub fn version(&self) -> ProtocolVersion {
-        self.facts.get().map_or(ProtocolVersion::WITHOUT_HEADER, |(_, version)| *version)
+        self.facts
+            .get()
+            .map_or(ProtocolVersion::WITHOUT_HEADER, |(_, version)| *version)
     }
 
     /// Returns the stream that `GET` opens, for messages that answer nothing.
@@ -202,7 +206,11 @@ impl<A> Session<A> {
         if after.stream == 0 {
             return Some(self.standalone.read_after(after.sequence));
         }
-        let outbox = self.streams().by_number.get(&after.stream).map(|(outbox, _)| outbox.clone())?;
+        let outbox = self
+            .streams()
+            .by_number
+            .get(&after.stream)
+            .map(|(outbox, _)| outbox.clone())?;
         Some(outbox.read_after(after.sequence))
     }
 
@@ -229,7 +237,10 @@ impl<A> Session<A> {
     pub fn end(&self) {
         self.ended.cancel();
         self.standalone.close();
-        self.streams().by_number.values().for_each(|(outbox, _)| outbox.close());
+        self.streams()
+            .by_number
+            .values()
+            .for_each(|(outbox, _)| outbox.close());
     }
 
     /// Returns whether it has ended.

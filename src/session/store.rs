@@ -32,7 +32,10 @@ pub struct SessionStore<A> {
 impl<A> SessionStore<A> {
     /// Returns an empty store.
     pub fn new(limits: StoreLimits) -> Self {
-        Self { shards: std::array::from_fn(|_| Mutex::default()), limits }
+        Self {
+            shards: std::array::from_fn(|_| Mutex::default()),
+            limits,
+        }
     }
 
     /// Adds a session; returns those that had to go, which the caller ends.
@@ -40,7 +43,9 @@ impl<A> SessionStore<A> {
     pub fn insert(&self, session: Arc<Session<A>>) -> Vec<Arc<Session<A>>> {
         let mut evicted = Vec::new();
         while self.len() >= self.limits.max.max(1) {
-            let Some(oldest) = self.least_recently_used() else { break };
+            let Some(oldest) = self.least_recently_used() else {
+                break;
+            };
             evicted.extend(self.remove(oldest));
         }
         self.shard(session.id()).insert(session.id(), session);
@@ -63,7 +68,11 @@ impl<A> SessionStore<A> {
         let mut removed = Vec::new();
         for shard in &self.shards {
             let mut shard = lock(shard);
-            removed.extend(shard.extract_if(|_, session| over(session)).map(|(_, session)| session));
+            removed.extend(
+                shard
+                    .extract_if(|_, session| over(session))
+                    .map(|(_, session)| session),
+            );
         }
         removed
     }
@@ -79,7 +88,10 @@ impl<A> SessionStore<A> {
 
     /// Returns all sessions.
     pub fn all(&self) -> Vec<Arc<Session<A>>> {
-        self.shards.iter().flat_map(|shard| lock(shard).values().cloned().collect::<Vec<_>>()).collect()
+        self.shards
+            .iter()
+            .flat_map(|shard| lock(shard).values().cloned().collect::<Vec<_>>())
+            .collect()
     }
 
     /// Returns how many there are.
@@ -94,8 +106,13 @@ impl<A> SessionStore<A> {
 
     fn least_recently_used(&self) -> Option<SessionId> {
         // Sessions with an open stream go last: their clients are there.
-        let key = |session: &Arc<Session<A>>| (session.open_streams() > 0, session.last_activity(), session.id());
-        let oldest = self.shards.iter().filter_map(|shard| lock(shard).values().map(key).min()).min()?;
+        let key =
+            |session: &Arc<Session<A>>| (session.open_streams() > 0, session.last_activity(), session.id());
+        let oldest = self
+            .shards
+            .iter()
+            .filter_map(|shard| lock(shard).values().map(key).min())
+            .min()?;
         Some(oldest.2)
     }
 
@@ -118,14 +135,20 @@ mod tests {
         let options = SessionOptions {
             principal: principal.into(),
             transport: Transport::StreamableHttp,
-            outbox: OutboxLimits { events_max: 4, bytes_max: 100 },
+            outbox: OutboxLimits {
+                events_max: 4,
+                bytes_max: 100,
+            },
             streams_max: 2,
         };
         Arc::new(Session::new(options, ()))
     }
 
     fn store(max: usize) -> SessionStore<()> {
-        SessionStore::new(StoreLimits { max, idle_timeout: Duration::from_secs(600) })
+        SessionStore::new(StoreLimits {
+            max,
+            idle_timeout: Duration::from_secs(600),
+        })
     }
 
     #[test]
@@ -136,7 +159,10 @@ mod tests {
         assert!(store.get(session.id(), "alice").is_some());
         assert!(store.get(session.id(), "bob").is_none());
         session.end();
-        assert!(store.get(session.id(), "alice").is_none(), "an ended one to everybody");
+        assert!(
+            store.get(session.id(), "alice").is_none(),
+            "an ended one to everybody"
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -150,7 +176,10 @@ mod tests {
         tokio::time::advance(Duration::from_secs(1)).await;
         sessions[1].touch();
         let evicted = store.insert(session("a"));
-        assert_eq!(evicted.iter().map(|session| session.id()).collect::<Vec<_>>(), [sessions[2].id()]);
+        assert_eq!(
+            evicted.iter().map(|session| session.id()).collect::<Vec<_>>(),
+            [sessions[2].id()]
+        );
         assert_eq!(store.len(), 3);
     }
 
@@ -164,7 +193,10 @@ mod tests {
         tokio::time::advance(Duration::from_secs(601)).await;
         assert_eq!(store.remove_idle(Instant::now()).len(), 1);
         drop(stream);
-        assert!(store.remove_idle(Instant::now()).is_empty(), "the end of the stream was activity");
+        assert!(
+            store.remove_idle(Instant::now()).is_empty(),
+            "the end of the stream was activity"
+        );
         tokio::time::advance(Duration::from_secs(601)).await;
         assert_eq!(store.remove_idle(Instant::now()).len(), 1);
     }
@@ -173,7 +205,10 @@ mod tests {
     fn finished_streams_are_kept_up_to_the_limit() {
         let session = session("a");
         let first = session.open_stream(0);
-        let after = |outbox: &Outbox| super::super::EventId { stream: outbox.stream(), sequence: 0 };
+        let after = |outbox: &Outbox| super::super::EventId {
+            stream: outbox.stream(),
+            sequence: 0,
+        };
         assert!(session.resume(after(&first)).is_some());
         for _ in 0..2 {
             session.open_stream(0);

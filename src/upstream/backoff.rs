@@ -35,13 +35,20 @@ pub enum AfterFailure {
 impl RestartBudget {
     /// Returns a budget without failures.
     pub fn new(policy: RestartPolicy) -> Self {
-        Self { policy, failures: VecDeque::new() }
+        Self {
+            policy,
+            failures: VecDeque::new(),
+        }
     }
 
     /// Notes a failure. `chance` lies in `0.0..1.0` and spreads the delays over their upper half.
     pub fn failed(&mut self, now: Instant, chance: f64) -> AfterFailure {
         let window = self.policy.window;
-        while self.failures.front().is_some_and(|first| now.duration_since(*first) > window) {
+        while self
+            .failures
+            .front()
+            .is_some_and(|first| now.duration_since(*first) > window)
+        {
             self.failures.pop_front();
         }
         self.failures.push_back(now);
@@ -49,9 +56,14 @@ impl RestartBudget {
         if attempt > self.policy.attempts_max {
             // The oldest failures decide nothing any more; the list stays bounded.
             self.failures.truncate(self.policy.attempts_max as usize);
-            return AfterFailure::GiveUp { until: now + self.policy.cool_down };
+            return AfterFailure::GiveUp {
+                until: now + self.policy.cool_down,
+            };
         }
-        AfterFailure::Retry { attempt, delay: self.delay(attempt, chance) }
+        AfterFailure::Retry {
+            attempt,
+            delay: self.delay(attempt, chance),
+        }
     }
 
     /// Forgets all failures: the server has been up long enough, or an operator said so.
@@ -60,7 +72,10 @@ impl RestartBudget {
     }
 
     fn delay(&self, attempt: u32, chance: f64) -> Duration {
-        let doubled = self.policy.backoff_initial.saturating_mul(2_u32.saturating_pow(attempt - 1));
+        let doubled = self
+            .policy
+            .backoff_initial
+            .saturating_mul(2_u32.saturating_pow(attempt - 1));
         doubled.min(self.policy.backoff_max).mul_f64(0.5 + chance / 2.0)
     }
 }
@@ -95,13 +110,19 @@ mod tests {
         let now = Instant::now();
         let mut delays = Vec::new();
         for _ in 0..5 {
-            let AfterFailure::Retry { delay, .. } = budget.failed(now, 1.0) else { panic!("gave up early") };
+            let AfterFailure::Retry { delay, .. } = budget.failed(now, 1.0) else {
+                panic!("gave up early")
+            };
             delays.push(delay.as_millis());
         }
         assert_eq!(delays, [500, 1000, 2000, 3000, 3000]);
         let until = now + Duration::from_secs(30);
         assert_eq!(budget.failed(now, 0.0), AfterFailure::GiveUp { until });
-        assert_eq!(budget.failed(now, 0.0), AfterFailure::GiveUp { until }, "and stays there within the window");
+        assert_eq!(
+            budget.failed(now, 0.0),
+            AfterFailure::GiveUp { until },
+            "and stays there within the window"
+        );
     }
 
     #[test]
@@ -112,11 +133,17 @@ mod tests {
         let later = start + Duration::from_secs(301);
         assert_eq!(
             budget.failed(later, 0.0),
-            AfterFailure::Retry { attempt: 1, delay: Duration::from_millis(250) }
+            AfterFailure::Retry {
+                attempt: 1,
+                delay: Duration::from_millis(250)
+            }
         );
         (0..4).for_each(|_| drop(budget.failed(later, 0.0)));
         budget.reset();
-        assert!(matches!(budget.failed(later, 0.0), AfterFailure::Retry { attempt: 1, .. }));
+        assert!(matches!(
+            budget.failed(later, 0.0),
+            AfterFailure::Retry { attempt: 1, .. }
+        ));
     }
 
     #[test]

@@ -31,7 +31,10 @@ use crate::protocol::{Kind, Message, RequestId};
 const DEPTH_MAX: usize = 512;
 
 /// What is refused in what servers send: broken JSON, and repeated keys where the gateway reads.
-const SCAN: ScanOptions = ScanOptions { depth_max: DEPTH_MAX, unique_keys: UniqueKeys::Envelope };
+const SCAN: ScanOptions = ScanOptions {
+    depth_max: DEPTH_MAX,
+    unique_keys: UniqueKeys::Envelope,
+};
 
 /// Limits of a connection, from the server's configuration.
 #[derive(Debug, Clone, Copy)]
@@ -79,7 +82,9 @@ pub enum RequestRefused {
 
 impl std::fmt::Debug for Connection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Connection").field("generation", &self.generation).finish_non_exhaustive()
+        f.debug_struct("Connection")
+            .field("generation", &self.generation)
+            .finish_non_exhaustive()
     }
 }
 
@@ -124,7 +129,9 @@ impl Connection {
     }
 
     pub(super) fn set_initialized(&self, result: InitializeResult) {
-        self.initialized.set(result).expect("a generation shakes hands once");
+        self.initialized
+            .set(result)
+            .expect("a generation shakes hands once");
     }
 
     /// Sends a request. Its id, and its progress token if it has one, become the number that is returned; `waiter`
@@ -138,7 +145,9 @@ impl Connection {
         waiter: Arc<dyn Waiter>,
         patience: Patience,
     ) -> Result<i64, RequestRefused> {
-        self.send_request(waiter, patience, |id, out| message.write_request(id, Some(id), out))
+        self.send_request(waiter, patience, |id, out| {
+            message.write_request(id, Some(id), out)
+        })
     }
 
     fn send_request(
@@ -148,10 +157,13 @@ impl Connection {
         write: impl FnOnce(i64, &mut Vec<u8>),
     ) -> Result<i64, RequestRefused> {
         let now = Instant::now();
-        let id = self.pending().insert(waiter, patience, now).map_err(|error| match error {
-            UpstreamError::Overloaded(_) => RequestRefused::Overloaded(error),
-            _ => RequestRefused::Closed(error),
-        })?;
+        let id = self
+            .pending()
+            .insert(waiter, patience, now)
+            .map_err(|error| match error {
+                UpstreamError::Overloaded(_) => RequestRefused::Overloaded(error),
+                _ => RequestRefused::Closed(error),
+            })?;
         match self.outbound.push(|out| write(id, out)) {
             Ok(()) => Ok(id),
             // Whoever closed the table in between has told the waiter already; then the request counts as made.
@@ -160,9 +172,9 @@ impl Connection {
                 let why = "its queue of messages is full (queue-max, queue-bytes-max)";
                 Err(RequestRefused::Overloaded(UpstreamError::Overloaded(why)))
             }
-            Err(PushRefused::Closed) => {
-                Err(RequestRefused::Closed(UpstreamError::Stopped("its input was closed".into())))
-            }
+            Err(PushRefused::Closed) => Err(RequestRefused::Closed(UpstreamError::Stopped(
+                "its input was closed".into(),
+            ))),
         }
     }
 
@@ -178,12 +190,16 @@ impl Connection {
     ) -> Result<Bytes, CallError> {
         let (tx, rx) = oneshot::channel();
         let waiter = Arc::new(OneCall(Mutex::new(Some(tx))));
-        let patience = Patience { timeout, timeout_max: timeout };
-        self.send_request(waiter, patience, |id, out| reply::write_request(id, method, params, out)).map_err(
-            |refused| match refused {
-                RequestRefused::Closed(error) | RequestRefused::Overloaded(error) => error,
-            },
-        )?;
+        let patience = Patience {
+            timeout,
+            timeout_max: timeout,
+        };
+        self.send_request(waiter, patience, |id, out| {
+            reply::write_request(id, method, params, out)
+        })
+        .map_err(|refused| match refused {
+            RequestRefused::Closed(error) | RequestRefused::Overloaded(error) => error,
+        })?;
         match rx.await.expect("a waiter is completed before it is dropped") {
             Outcome::Failed(error) => Err(error.into()),
             Outcome::Response(message) => result_of(&message),
@@ -201,7 +217,10 @@ impl Connection {
 
     /// Sends a request of the gateway's own whose answer changes nothing.
     pub fn tell(&self, method: &str, params: Box<RawValue>) {
-        let patience = Patience { timeout: TELL_TIMEOUT, timeout_max: TELL_TIMEOUT };
+        let patience = Patience {
+            timeout: TELL_TIMEOUT,
+            timeout_max: TELL_TIMEOUT,
+        };
         let write = |id, out: &mut Vec<u8>| reply::write_request(id, method, Some(&params), out);
         if let Err(refused) = self.send_request(Arc::new(NoOne), patience, write) {
             debug!(?refused, method, "not told");
@@ -220,7 +239,9 @@ impl Connection {
 
     /// Takes back a request: its waiter gets [`UpstreamError::Cancelled`], the server `cancellation`.
     pub fn cancel(&self, id: i64, write: impl FnOnce(&mut Vec<u8>)) -> bool {
-        let Some(entry) = self.pending().remove(id, Instant::now()) else { return false };
+        let Some(entry) = self.pending().remove(id, Instant::now()) else {
+            return false;
+        };
         self.send(write);
         entry.waiter.complete(Outcome::Failed(UpstreamError::Cancelled));
         true
@@ -282,7 +303,9 @@ impl Connection {
     /// Servers of 2025-03-26 may answer in batches.
     fn take_batch(self: &Arc<Self>, line: &Bytes) {
         match scan_array(line, SCAN) {
-            Ok(Some(elements)) => elements.into_iter().for_each(|span| self.take_line(line.slice(span))),
+            Ok(Some(elements)) => elements
+                .into_iter()
+                .for_each(|span| self.take_line(line.slice(span))),
             Ok(None) => {}
             Err(error) => self.note_garbage(line, &error.to_string()),
         }
@@ -308,7 +331,10 @@ impl Connection {
             Some(entry) => entry.waiter.complete(Outcome::Response(message)),
             None => {
                 self.counts.unknown_answers.fetch_add(1, Ordering::Relaxed);
-                debug!(id = message.id().map(tracing::field::display), "answer that nobody waits for");
+                debug!(
+                    id = message.id().map(tracing::field::display),
+                    "answer that nobody waits for"
+                );
             }
         }
     }
@@ -344,7 +370,9 @@ impl Connection {
         warn!(length, "message of the server over line-max was dropped");
         let entry = id_of_oversized(head, tail).and_then(|id| self.pending().remove(id, Instant::now()));
         if let Some(entry) = entry {
-            entry.waiter.complete(Outcome::Failed(UpstreamError::Oversized(length)));
+            entry
+                .waiter
+                .complete(Outcome::Failed(UpstreamError::Oversized(length)));
         }
     }
 
@@ -353,12 +381,17 @@ impl Connection {
         let start = String::from_utf8_lossy(&line[..line.len().min(120)]).into_owned();
         // Powers of two: a server that prints its log to stdout does not fill ours.
         if count.is_power_of_two() {
-            warn!(count, error, start, "the server wrote something to stdout that is no JSON-RPC message");
+            warn!(
+                count,
+                error, start, "the server wrote something to stdout that is no JSON-RPC message"
+            );
         }
     }
 
     fn pending(&self) -> MutexGuard<'_, Pending> {
-        self.pending.lock().expect("no holder panics: only table operations happen under this lock")
+        self.pending
+            .lock()
+            .expect("no holder panics: only table operations happen under this lock")
     }
 }
 

@@ -30,11 +30,21 @@ pub(super) fn launch_spec(
 }
 
 fn child_environment(spec: &ServerSpec, environment: &BTreeMap<String, String>) -> Vec<(OsString, OsString)> {
-    let inherited = environment.iter().filter(|(name, _)| is_inherited(name, &spec.inherit_env));
-    let mut variables: BTreeMap<&str, &str> =
-        inherited.map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    variables.extend(spec.env.iter().map(|(name, value)| (name.as_str(), value.value())));
-    variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect()
+    let inherited = environment
+        .iter()
+        .filter(|(name, _)| is_inherited(name, &spec.inherit_env));
+    let mut variables: BTreeMap<&str, &str> = inherited
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    variables.extend(
+        spec.env
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.value())),
+    );
+    variables
+        .into_iter()
+        .map(|(name, value)| (name.into(), value.into()))
+        .collect()
 }
 
 fn is_inherited(name: &str, allowed: &[String]) -> bool {

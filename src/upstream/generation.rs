@@ -76,11 +76,22 @@ pub(super) struct GenerationOptions {
 impl Generation {
     /// Starts the tasks that serve the pipes, and the handshake.
     pub(super) fn start(launched: Launched, options: GenerationOptions, span: &Span) -> Self {
-        let GenerationOptions { connection, spec, facts, tail, permit } = options;
+        let GenerationOptions {
+            connection,
+            spec,
+            facts,
+            tail,
+            permit,
+        } = options;
         // Four tasks, each of which sends one event: none of them ever waits for room.
         let (events_tx, events) = mpsc::channel(8);
         let mut tasks = JoinSet::new();
-        let Launched { stdin, stdout, stderr, process } = launched;
+        let Launched {
+            stdin,
+            stdout,
+            stderr,
+            process,
+        } = launched;
         let reader = read(stdout, connection.clone(), spec.line_max, events_tx.clone());
         tasks.spawn(reader.instrument(span.clone()));
         tasks.spawn(write(stdin, connection.clone(), events_tx.clone()).instrument(span.clone()));

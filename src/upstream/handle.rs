@@ -29,7 +29,11 @@ pub struct Usage {
 impl Usage {
     pub(super) fn new() -> Arc<Self> {
         let last_release = Mutex::new(Instant::now());
-        Arc::new(Self { leases: AtomicUsize::new(0), waiting: AtomicUsize::new(0), last_release })
+        Arc::new(Self {
+            leases: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
+            last_release,
+        })
     }
 
     /// Returns how many sessions hold a lease.
@@ -85,6 +89,15 @@ pub struct UpstreamOptions {
     pub counts: Arc<ConnectionCounts>,
 }
 
+impl std::fmt::Debug for UpstreamOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UpstreamOptions")
+            .field("server", &self.spec.name)
+            .field("instance", &self.instance)
+            .finish_non_exhaustive()
+    }
+}
+
 /// An instance of a server. Dropping the last handle ends its process.
 pub struct Upstream {
     options: UpstreamOptions,
@@ -110,7 +123,11 @@ impl Upstream {
         let (commands, commands_rx) = mpsc::channel(COMMANDS_MAX);
         let (published, state) = watch::channel(UpstreamState::stopped());
         tasks.spawn(Supervisor::new(options.clone(), commands_rx, published).run());
-        Arc::new(Self { options, commands, state })
+        Arc::new(Self {
+            options,
+            commands,
+            state,
+        })
     }
 
     /// Returns which instance of its server this is.
@@ -211,7 +228,8 @@ impl Upstream {
     /// Ends the process and waits for that; the next request starts it again.
     pub async fn stop(&self, cause: &str) {
         self.order(Command::Stop(cause.into())).await;
-        self.wait_for(|state| matches!(state.phase, Phase::Stopped | Phase::Failed | Phase::Closed)).await;
+        self.wait_for(|state| matches!(state.phase, Phase::Stopped | Phase::Failed | Phase::Closed))
+            .await;
     }
 
     /// Ends the process, starts another one and waits until that is ready or has failed.
@@ -219,7 +237,10 @@ impl Upstream {
         let before = self.state.borrow().generation;
         self.order(Command::Restart(cause.into())).await;
         self.wait_for(|state| {
-            let settled = matches!(state.phase, Phase::Ready | Phase::Failed | Phase::Backoff | Phase::Closed);
+            let settled = matches!(
+                state.phase,
+                Phase::Ready | Phase::Failed | Phase::Backoff | Phase::Closed
+            );
             state.generation > before && settled
         })
         .await;
@@ -227,7 +248,8 @@ impl Upstream {
 
     /// Waits until the instance is ready, failed or gone.
     pub async fn settled(&self) {
-        self.wait_for(|state| matches!(state.phase, Phase::Ready | Phase::Failed | Phase::Closed)).await;
+        self.wait_for(|state| matches!(state.phase, Phase::Ready | Phase::Failed | Phase::Closed))
+            .await;
     }
 
     /// Skips the graces of a stop that is under way.

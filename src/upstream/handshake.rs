@@ -21,10 +21,15 @@ pub(super) async fn shake_hands(
     timeout: Duration,
 ) -> Result<(), String> {
     let params = to_raw_value(&*facts).expect("plain data becomes JSON");
-    let result = connection.call(method::INITIALIZE, Some(&params), timeout).await.map_err(|error| match error {
-        CallError::Refused(error) => format!("it refused to initialize: {} ({})", error.message, error.code),
-        CallError::Upstream(error) => format!("no handshake: {error}"),
-    })?;
+    let result = connection
+        .call(method::INITIALIZE, Some(&params), timeout)
+        .await
+        .map_err(|error| match error {
+            CallError::Refused(error) => {
+                format!("it refused to initialize: {} ({})", error.message, error.code)
+            }
+            CallError::Upstream(error) => format!("no handshake: {error}"),
+        })?;
     connection.set_initialized(InitializeResult::parse(&result)?);
     connection.send(|out| reply::write_notification(method::INITIALIZED, None, out));
     connection.inbound().ready(&connection);

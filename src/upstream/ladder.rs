@@ -27,7 +27,11 @@ pub(super) struct Ladder {
 impl Ladder {
     /// Begins with stdin closed just now.
     pub(super) fn new(now: Instant, grace: Duration) -> Self {
-        Self { next: Step::Terminate, at: now + grace, grace }
+        Self {
+            next: Step::Terminate,
+            at: now + grace,
+            grace,
+        }
     }
 
     /// Returns when the next step is due.

@@ -41,6 +41,14 @@ pub struct PoolContext {
     pub next_instance: AtomicU64,
 }
 
+impl std::fmt::Debug for PoolContext {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PoolContext")
+            .field("pid_namespace", &self.pid_namespace)
+            .finish_non_exhaustive()
+    }
+}
+
 /// How a session holds its instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeaseKind {
@@ -74,7 +82,11 @@ pub struct Lease {
 impl Lease {
     fn new(upstream: Arc<Upstream>, kind: LeaseKind, reason: &'static str) -> Self {
         upstream.usage().acquire();
-        Self { upstream, kind, reason }
+        Self {
+            upstream,
+            kind,
+            reason,
+        }
     }
 
     /// Returns the instance.
@@ -100,6 +112,7 @@ impl Drop for Lease {
 }
 
 /// Who wants a lease.
+#[derive(Debug)]
 pub struct Applicant<'a> {
     /// The principal's name, or `anonymous`.
     pub principal: &'a str,
@@ -125,7 +138,9 @@ struct Instances {
 
 impl std::fmt::Debug for ServerPool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ServerPool").field("server", &self.spec.name).finish_non_exhaustive()
+        f.debug_struct("ServerPool")
+            .field("server", &self.spec.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -133,7 +148,12 @@ impl ServerPool {
     /// Returns a pool without instances.
     pub fn new(spec: Arc<ServerSpec>, context: Arc<PoolContext>) -> Self {
         let budget = Arc::new(Mutex::new(RestartBudget::new(spec.restart.clone())));
-        Self { spec, context, budget, instances: Mutex::default() }
+        Self {
+            spec,
+            context,
+            budget,
+            instances: Mutex::default(),
+        }
     }
 
     /// Returns the configuration that its instances run with.
@@ -142,21 +162,29 @@ impl ServerPool {
     }
 
     /// Returns a lease. `own_inbound` makes the receiver of the messages of an instance that is the applicant's alone.
-    pub fn lease(&self, applicant: &Applicant<'_>, own_inbound: impl FnOnce() -> Arc<dyn ServerMessages>) -> Lease {
+    pub fn lease(
+        &self,
+        applicant: &Applicant<'_>,
+        own_inbound: impl FnOnce() -> Arc<dyn ServerMessages>,
+    ) -> Lease {
         match self.spec.sharing {
             Sharing::Shared => self.lease_shared("sharing = shared"),
             Sharing::Principal => self.lease_of_principal(applicant.principal),
             Sharing::Session => self.lease_own(applicant, own_inbound, "sharing = session"),
-            Sharing::Auto if self.may_be_asked_back(applicant) => {
-                self.lease_own(applicant, own_inbound, "its client can be asked back (client-features)")
-            }
+            Sharing::Auto if self.may_be_asked_back(applicant) => self.lease_own(
+                applicant,
+                own_inbound,
+                "its client can be asked back (client-features)",
+            ),
             Sharing::Auto => self.lease_shared("its client declares nothing that the server may ask for"),
         }
     }
 
     /// Returns whether the client declares something, beyond roots, that the server may ask for.
     fn may_be_asked_back(&self, applicant: &Applicant<'_>) -> bool {
-        let Some(facts) = applicant.facts else { return false };
+        let Some(facts) = applicant.facts else {
+            return false;
+        };
         self.spec.client_features.iter().any(|feature| match feature {
             ClientFeature::Sampling => facts.declares("sampling"),
             ClientFeature::Elicitation => facts.declares("elicitation"),
@@ -170,7 +198,10 @@ impl ServerPool {
         while instances.shared.len() < self.spec.instances.max(1) {
             instances.shared.push(self.new_shared());
         }
-        let quietest = instances.shared.iter().min_by_key(|upstream| (upstream.in_flight(), upstream.usage().leases()));
+        let quietest = instances
+            .shared
+            .iter()
+            .min_by_key(|upstream| (upstream.in_flight(), upstream.usage().leases()));
         let upstream = quietest.expect("there is at least one").clone();
         Lease::new(upstream, LeaseKind::Shared, reason)
     }
@@ -185,7 +216,9 @@ impl ServerPool {
             return self.lease_shared("instances-max is reached: shared instead of per principal");
         }
         let upstream = self.new_shared();
-        instances.by_principal.insert(principal.to_owned(), upstream.clone());
+        instances
+            .by_principal
+            .insert(principal.to_owned(), upstream.clone());
         Lease::new(upstream, LeaseKind::Principal, "sharing = principal")
     }
 
@@ -202,7 +235,10 @@ impl ServerPool {
             tracing::warn!(server = %self.spec.name, limit = self.spec.instances_max, "instances-max is reached: the session shares an instance");
             return self.lease_shared("instances-max is reached: shared instead of an instance of its own");
         }
-        let facts = applicant.facts.cloned().unwrap_or_else(|| Arc::new(InitializeParams::of_gateway()));
+        let facts = applicant
+            .facts
+            .cloned()
+            .unwrap_or_else(|| Arc::new(InitializeParams::of_gateway()));
         let upstream = self.new_instance(facts, |_| own_inbound());
         instances.own.push(Arc::downgrade(&upstream));
         Lease::new(upstream, LeaseKind::Own, reason)
@@ -212,7 +248,13 @@ impl ServerPool {
     pub fn instances(&self) -> Vec<Arc<Upstream>> {
         let instances = self.instances.lock().expect("no holder panics");
         let own = instances.own.iter().filter_map(Weak::upgrade);
-        instances.shared.iter().chain(instances.by_principal.values()).cloned().chain(own).collect()
+        instances
+            .shared
+            .iter()
+            .chain(instances.by_principal.values())
+            .cloned()
+            .chain(own)
+            .collect()
     }
 
     /// Starts what runs without a session: the shared instances.
@@ -283,6 +325,8 @@ impl ServerPool {
 
 impl Instances {
     fn count(&self) -> usize {
-        self.shared.len() + self.by_principal.len() + self.own.iter().filter(|own| own.strong_count() > 0).count()
+        self.shared.len()
+            + self.by_principal.len()
+            + self.own.iter().filter(|own| own.strong_count() > 0).count()
     }
 }

@@ -4,22 +4,22 @@
 //! an [`Upstream`] is the handle by which others use it. What crosses the pipes belongs to a [`Connection`], which
 //! lives exactly as long as one generation of the child.
 
-pub mod handle;
-pub mod connection;
-pub mod pending;
-pub mod outbound;
-pub mod inbound;
-pub mod handshake;
-pub mod state;
 pub mod backoff;
-pub mod supervisor;
-mod generation;
-mod ladder;
-pub mod stderr;
+pub mod connection;
 pub mod environment;
+pub mod error;
+mod generation;
+pub mod handle;
+pub mod handshake;
+pub mod inbound;
+mod ladder;
 pub mod launch;
 pub mod lease;
-pub mod error;
+pub mod outbound;
+pub mod pending;
+pub mod state;
+pub mod stderr;
+pub mod supervisor;
 
 pub use connection::{Connection, RequestRefused};
 pub use error::{CallError, UpstreamError};

@@ -38,8 +38,17 @@ const BUFFER_KEPT: usize = 256 * 1024;
 
 impl Outbound {
     pub(super) fn new(lines_max: usize, bytes_max: usize) -> Self {
-        let queue = Queue { buffer: Vec::new(), lines: 0, closed: false };
-        Self { queue: Mutex::new(queue), wake: Notify::new(), lines_max, bytes_max }
+        let queue = Queue {
+            buffer: Vec::new(),
+            lines: 0,
+            closed: false,
+        };
+        Self {
+            queue: Mutex::new(queue),
+            wake: Notify::new(),
+            lines_max,
+            bytes_max,
+        }
     }
 
     /// Appends what `write` writes, as one line. A single line may be longer than the limit; it is the gathering of
@@ -86,6 +95,8 @@ impl Outbound {
                 return Ok(());
             } else {
                 self.wake.notified().await;
+                // Whoever else is about to append gets the chance to: their lines leave in the same write.
+                tokio::task::yield_now().await;
             }
         }
     }
@@ -98,7 +109,9 @@ impl Outbound {
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().expect("no holder panics: appending to a Vec is all that happens under this lock")
+        self.queue
+            .lock()
+            .expect("no holder panics: appending to a Vec is all that happens under this lock")
     }
 }
 
@@ -109,12 +122,23 @@ mod tests {
     #[test]
     fn refuses_what_does_not_fit() {
         let outbound = Outbound::new(2, 10);
-        assert_eq!(outbound.push(|out| out.extend_from_slice(b"0123456789abc")), Ok(()));
-        assert_eq!(outbound.push(|out| out.push(b'x')), Err(PushRefused::Full), "bytes");
+        assert_eq!(
+            outbound.push(|out| out.extend_from_slice(b"0123456789abc")),
+            Ok(())
+        );
+        assert_eq!(
+            outbound.push(|out| out.push(b'x')),
+            Err(PushRefused::Full),
+            "bytes"
+        );
         let outbound = Outbound::new(2, 100);
         assert_eq!(outbound.push(|out| out.push(b'x')), Ok(()));
         assert_eq!(outbound.push(|out| out.push(b'y')), Ok(()));
-        assert_eq!(outbound.push(|out| out.push(b'z')), Err(PushRefused::Full), "lines");
+        assert_eq!(
+            outbound.push(|out| out.push(b'z')),
+            Err(PushRefused::Full),
+            "lines"
+        );
         outbound.close();
         assert_eq!(outbound.push(|out| out.push(b'z')), Err(PushRefused::Closed));
     }
@@ -123,7 +147,9 @@ mod tests {
     async fn what_gathered_leaves_in_one_write_and_closing_ends_it() {
         let outbound = Outbound::new(10, 1000);
         for text in ["one", "two", "three"] {
-            outbound.push(|out| out.extend_from_slice(text.as_bytes())).expect("room");
+            outbound
+                .push(|out| out.extend_from_slice(text.as_bytes()))
+                .expect("room");
         }
         outbound.close();
         let mut pipe = tokio_test_writer::Writes::default();
@@ -143,7 +169,11 @@ mod tests {
         pub(super) struct Writes(pub(super) Vec<Vec<u8>>);
 
         impl AsyncWrite for Writes {
-            fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            fn poll_write(
+                mut self: Pin<&mut Self>,
+                _: &mut Context<'_>,
+                bytes: &[u8],
+            ) -> Poll<io::Result<usize>> {
                 self.0.push(bytes.to_vec());
                 Poll::Ready(Ok(bytes.len()))
             }

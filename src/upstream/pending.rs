@@ -54,7 +54,13 @@ pub(super) struct Pending {
 
 impl Pending {
     pub(super) fn new(limit: usize, now: Instant) -> Self {
-        Self { entries: HashMap::new(), next_id: 1, limit, closed: None, last_used: now }
+        Self {
+            entries: HashMap::new(),
+            next_id: 1,
+            limit,
+            closed: None,
+            last_used: now,
+        }
     }
 
     /// Registers a waiter under a new id.
@@ -71,13 +77,23 @@ impl Pending {
             return Err(reason.clone());
         }
         if self.entries.len() >= self.limit {
-            return Err(UpstreamError::Overloaded("in-flight-max requests are waiting for it"));
+            return Err(UpstreamError::Overloaded(
+                "in-flight-max requests are waiting for it",
+            ));
         }
         let id = self.next_id;
         self.next_id += 1;
         let deadline_max = now + patience.timeout_max.max(patience.timeout);
         let deadline = now + patience.timeout;
-        self.entries.insert(id, Entry { waiter, deadline, deadline_max, patience });
+        self.entries.insert(
+            id,
+            Entry {
+                waiter,
+                deadline,
+                deadline_max,
+                patience,
+            },
+        );
         self.last_used = now;
         Ok(id)
     }
@@ -98,10 +114,17 @@ impl Pending {
 
     /// Takes out everything whose deadline has passed.
     pub(super) fn expire(&mut self, now: Instant) -> Vec<(i64, Arc<dyn Waiter>, Duration)> {
-        let late: Vec<i64> =
-            self.entries.iter().filter(|(_, entry)| entry.deadline <= now).map(|(id, _)| *id).collect();
+        let late: Vec<i64> = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| entry.deadline <= now)
+            .map(|(id, _)| *id)
+            .collect();
         let entry_of = |id| {
-            let entry = self.entries.remove(&id).expect("the id was just read from the table");
+            let entry = self
+                .entries
+                .remove(&id)
+                .expect("the id was just read from the table");
             (id, entry.waiter, entry.patience.timeout)
         };
         late.into_iter().map(entry_of).collect()
@@ -151,8 +174,10 @@ mod tests {
         fn progress(&self, _: Message) {}
     }
 
-    const PATIENCE: Patience =
-        Patience { timeout: Duration::from_secs(30), timeout_max: Duration::from_secs(70) };
+    const PATIENCE: Patience = Patience {
+        timeout: Duration::from_secs(30),
+        timeout_max: Duration::from_secs(70),
+    };
 
     fn seconds(start: Instant, seconds: u64) -> Instant {
         start + Duration::from_secs(seconds)
@@ -176,9 +201,14 @@ mod tests {
         let start = Instant::now();
         let mut pending = Pending::new(1, start);
         let id = pending.insert(Arc::new(Nobody), PATIENCE, start).expect("open");
-        let full = pending.insert(Arc::new(Nobody), PATIENCE, start).expect_err("full");
+        let full = pending
+            .insert(Arc::new(Nobody), PATIENCE, start)
+            .expect_err("full");
         assert!(matches!(full, UpstreamError::Overloaded(_)));
-        assert!(!pending.close_if_empty(UpstreamError::Cancelled), "somebody waits");
+        assert!(
+            !pending.close_if_empty(UpstreamError::Cancelled),
+            "somebody waits"
+        );
         assert!(pending.remove(id, start).is_some());
         let reason = UpstreamError::Stopped("idle".into());
         assert!(pending.close_if_empty(reason.clone()));

@@ -102,7 +102,9 @@ impl UpstreamState {
 
     /// Returns why requests cannot be served, in words for a client.
     pub fn reason(&self) -> Arc<str> {
-        self.client_reason.clone().unwrap_or_else(|| self.phase.as_str().into())
+        self.client_reason
+            .clone()
+            .unwrap_or_else(|| self.phase.as_str().into())
     }
 }
 

@@ -23,12 +23,20 @@ pub struct StderrTail {
 impl StderrTail {
     /// Returns an empty tail of at most `lines_max` lines.
     pub fn new(lines_max: usize) -> Arc<Self> {
-        Arc::new(Self { lines: Mutex::default(), lines_max })
+        Arc::new(Self {
+            lines: Mutex::default(),
+            lines_max,
+        })
     }
 
     /// Returns the last lines, oldest first.
     pub fn lines(&self) -> Vec<String> {
-        self.lines.lock().expect("no holder panics").iter().cloned().collect()
+        self.lines
+            .lock()
+            .expect("no holder panics")
+            .iter()
+            .cloned()
+            .collect()
     }
 
     fn push(&self, line: String) {
@@ -84,7 +92,12 @@ struct Rate {
 
 impl Rate {
     fn new(limit: u32) -> Self {
-        Self { limit, since: Instant::now(), admitted: 0, suppressed: 0 }
+        Self {
+            limit,
+            since: Instant::now(),
+            admitted: 0,
+            suppressed: 0,
+        }
     }
 
     fn admits(&mut self, now: Instant) -> bool {

@@ -141,7 +141,9 @@ impl Supervisor {
                 let reason: Arc<str> = end.to_string().into();
                 generation.connection.refuse_new(UpstreamError::Ended(reason));
                 generation.end = Some(end);
-                generation.stage = Stage::Exited { read_until: Instant::now() + READ_AFTER_EXIT };
+                generation.stage = Stage::Exited {
+                    read_until: Instant::now() + READ_AFTER_EXIT,
+                };
                 self.finish_if_over();
             }
             Event::Generation(GenerationEvent::OutputEnded) => self.output_ended(),
@@ -220,7 +222,10 @@ impl Supervisor {
         let spec = self.options.launch_spec.clone();
         let starting = self.options.starting.clone();
         self.launching = Some(Box::pin(async move {
-            let permit = starting.acquire_owned().await.expect("the semaphore is never closed");
+            let permit = starting
+                .acquire_owned()
+                .await
+                .expect("the semaphore is never closed");
             Ok((launch.launch(&spec).await?, permit))
         }));
         self.publish(Phase::Starting, cause);
@@ -247,7 +252,11 @@ impl Supervisor {
             tail: self.options.tail.clone(),
             permit,
         };
-        let span = tracing::info_span!("generation", generation = self.state.generation, pid = launched.process.pid());
+        let span = tracing::info_span!(
+            "generation",
+            generation = self.state.generation,
+            pid = launched.process.pid()
+        );
         let generation = Generation::start(launched, options, &span);
         self.state.pid = Some(generation.pid());
         self.current = Some(generation);
@@ -264,11 +273,17 @@ impl Supervisor {
         match result {
             Err(error) => self.stop(Then::Recover(error.into())),
             Ok(()) => {
-                generation.stage = Stage::Running { since: Instant::now() };
+                generation.stage = Stage::Running {
+                    since: Instant::now(),
+                };
                 let connection = generation.connection.clone();
                 self.state.connection = Some(connection);
                 self.state.ready_since = Some(SystemTime::now());
-                self.ping_due = self.options.spec.ping_interval.map(|interval| Instant::now() + interval);
+                self.ping_due = self
+                    .options
+                    .spec
+                    .ping_interval
+                    .map(|interval| Instant::now() + interval);
                 self.publish(Phase::Ready, "handshake".into());
             }
         }
@@ -289,7 +304,9 @@ impl Supervisor {
 
     /// Begins to end the current generation, or changes what happens afterwards if that is under way.
     fn stop(&mut self, then: Then) {
-        let Some(generation) = self.current.as_mut() else { return };
+        let Some(generation) = self.current.as_mut() else {
+            return;
+        };
         let stronger = !matches!((&self.then, &then), (Some(_), Then::Recover(_)));
         if matches!(generation.stage, Stage::Stopping(_) | Stage::Exited { .. }) {
             // Only an order changes what comes after; a second symptom of the same end does not.
@@ -307,7 +324,9 @@ impl Supervisor {
         // After a failure the exit status, which comes later, is the better explanation for those who wait.
         match &reason {
             Some(reason) => generation.connection.close(reason),
-            None => generation.connection.refuse_new(UpstreamError::Ended(cause.clone())),
+            None => generation
+                .connection
+                .refuse_new(UpstreamError::Ended(cause.clone())),
         }
         generation.connection.outbound.close();
         generation.permit = None;
@@ -324,16 +343,26 @@ impl Supervisor {
 
     /// Ends the generation once its process has ended and its output has been read, or nothing more will come.
     fn finish_if_over(&mut self) {
-        let Some(generation) = self.current.as_mut() else { return };
-        let Stage::Exited { read_until } = generation.stage else { return };
+        let Some(generation) = self.current.as_mut() else {
+            return;
+        };
+        let Stage::Exited { read_until } = generation.stage else {
+            return;
+        };
         if !generation.output_ended && Instant::now() < read_until {
             return;
         }
         let generation = self.current.take().expect("it was there a moment ago");
-        let end = generation.end.as_ref().expect("an exited generation knows its end");
+        let end = generation
+            .end
+            .as_ref()
+            .expect("an exited generation knows its end");
         let text: Arc<str> = end.to_string().into();
         if end.stragglers > 0 {
-            warn!(stragglers = end.stragglers, "processes outlived the server and were ended");
+            warn!(
+                stragglers = end.stragglers,
+                "processes outlived the server and were ended"
+            );
         }
         generation.connection.close(&UpstreamError::Ended(text.clone()));
         self.state.last_exit = Some(text.clone());
@@ -360,7 +389,12 @@ impl Supervisor {
         let error: Arc<str> = exit.map_or(why.clone(), |exit| format!("{why}; {exit}").into());
         self.state.last_error = Some(error.clone());
         self.state.client_reason = Some(error.clone());
-        let decision = self.options.budget.lock().expect("no holder panics").failed(Instant::now(), chance());
+        let decision = self
+            .options
+            .budget
+            .lock()
+            .expect("no holder panics")
+            .failed(Instant::now(), chance());
         self.log_last_words(&error);
         match decision {
             AfterFailure::GiveUp { until } => {
@@ -421,7 +455,9 @@ impl Supervisor {
             self.state.restarts += 1;
             self.launch("back-off is over".into());
         }
-        let Some(generation) = self.current.as_mut() else { return };
+        let Some(generation) = self.current.as_mut() else {
+            return;
+        };
         generation.connection.expire();
         match &mut generation.stage {
             Stage::Handshaking => {}
@@ -438,7 +474,9 @@ impl Supervisor {
     }
 
     fn take_step(&mut self, step: Option<Step>) {
-        let Some(generation) = self.current.as_mut() else { return };
+        let Some(generation) = self.current.as_mut() else {
+            return;
+        };
         match step {
             None => {}
             Some(Step::Terminate) => {
@@ -450,7 +488,10 @@ impl Supervisor {
                 generation.kill();
             }
             Some(Step::Abandon) => {
-                error!(pid = generation.pid(), "the process does not end, even after SIGKILL");
+                error!(
+                    pid = generation.pid(),
+                    "the process does not end, even after SIGKILL"
+                );
                 let pid = generation.pid();
                 let text: Arc<str> = format!("process {pid} did not end").into();
                 generation.connection.close(&UpstreamError::Ended(text.clone()));
@@ -471,7 +512,11 @@ impl Supervisor {
             self.state.client_reason = None;
         }
         if self.is_idle(now) {
-            let connection = self.state.connection.clone().expect("a running instance has a connection");
+            let connection = self
+                .state
+                .connection
+                .clone()
+                .expect("a running instance has a connection");
             if connection.close_if_idle(UpstreamError::Stopped("idle".into())) {
                 return self.stop(Then::Stay("idle".into()));
             }
@@ -480,22 +525,35 @@ impl Supervisor {
             let spec = &self.options.spec;
             self.ping_due = spec.ping_interval.map(|interval| now + interval);
             let timeout = spec.ping_timeout;
-            let connection = self.state.connection.clone().expect("a running instance has a connection");
+            let connection = self
+                .state
+                .connection
+                .clone()
+                .expect("a running instance has a connection");
             self.pinging = Some(Box::pin(async move {
-                connection.call("ping", None, timeout).await.map(drop).map_err(|error| error.to_string())
+                connection
+                    .call("ping", None, timeout)
+                    .await
+                    .map(drop)
+                    .map_err(|error| error.to_string())
             }));
         }
     }
 
     fn is_idle(&self, now: Instant) -> bool {
-        let Some(connection) = &self.state.connection else { return false };
-        let Some(idle_timeout) = self.options.spec.idle_timeout else { return false };
+        let Some(connection) = &self.state.connection else {
+            return false;
+        };
+        let Some(idle_timeout) = self.options.spec.idle_timeout else {
+            return false;
+        };
         if connection.in_flight() > 0 || self.options.inbound.keeps_process() {
             return false;
         }
         let quiet = now.saturating_duration_since(connection.last_used());
         let usage = &self.options.usage;
-        let alone = usage.leases() == 0 && now.saturating_duration_since(usage.last_release()) >= self.options.spec.linger;
+        let alone = usage.leases() == 0
+            && now.saturating_duration_since(usage.last_release()) >= self.options.spec.linger;
         quiet >= idle_timeout || (alone && quiet >= self.options.spec.linger)
     }
 

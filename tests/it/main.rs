@@ -2,5 +2,8 @@
 
 mod bench_parts;
 mod classic;
+#[cfg(target_os = "linux")]
+mod guard;
+mod mock;
 mod stress;
 mod support;

@@ -17,9 +17,14 @@ fn patched(spec: &ServerSpec, patch: Value) -> Result<ServerSpec, Vec<String>> {
 
 #[test]
 fn nothing_expands() {
-    let spec = from_api(json!({"name": "a", "command": "${HOME}", "args": ["$$", "${X:-y}"], "env": {"A": "${PATH}"}}));
+    let spec = from_api(
+        json!({"name": "a", "command": "${HOME}", "args": ["$$", "${X:-y}"], "env": {"A": "${PATH}"}}),
+    );
     let spec = spec.expect("valid");
-    assert_eq!((spec.command.value(), spec.args[0].value(), spec.args[1].value()), ("${HOME}", "$$", "${X:-y}"));
+    assert_eq!(
+        (spec.command.value(), spec.args[0].value(), spec.args[1].value()),
+        ("${HOME}", "$$", "${X:-y}")
+    );
     assert_eq!(spec.env["A"].value(), "${PATH}");
 }
 
@@ -39,16 +44,33 @@ fn what_is_shown_can_be_registered_again() {
 fn names_come_from_the_url_or_the_body() {
     let defaults = ServerDefaults::default();
     let name = |given: Option<&str>, body: Value| {
-        ServerSpec::from_api(given, &body, &defaults).map(|spec| spec.name.to_string()).map_err(|violations| violations[0].to_string())
+        ServerSpec::from_api(given, &body, &defaults)
+            .map(|spec| spec.name.to_string())
+            .map_err(|violations| violations[0].to_string())
     };
     let body = |name: &str| json!({"name": name, "command": "x"});
     assert_eq!(name(Some("a"), json!({"command": "x"})), Ok("a".to_owned()));
     assert_eq!(name(None, body("b")), Ok("b".to_owned()));
     assert_eq!(name(Some("b"), body("b")), Ok("b".to_owned()));
-    assert_eq!(name(Some("a"), body("b")), Err("request: name: differs from `a`, the name in the URL: remove it".to_owned()));
-    assert_eq!(name(None, json!({"command": "x"})), Err("request: name: is missing: a server needs a name".to_owned()));
-    assert_eq!(name(None, json!({"name": 5, "command": "x"})), Err("request: name: expected text".to_owned()));
-    assert_eq!(name(None, body("a b")), Err("request: name: a name is made of letters, digits, `.`, `_` and `-`; ' ' is none of them".to_owned()));
+    assert_eq!(
+        name(Some("a"), body("b")),
+        Err("request: name: differs from `a`, the name in the URL: remove it".to_owned())
+    );
+    assert_eq!(
+        name(None, json!({"command": "x"})),
+        Err("request: name: is missing: a server needs a name".to_owned())
+    );
+    assert_eq!(
+        name(None, json!({"name": 5, "command": "x"})),
+        Err("request: name: expected text".to_owned())
+    );
+    assert_eq!(
+        name(None, body("a b")),
+        Err(
+            "request: name: a name is made of letters, digits, `.`, `_` and `-`; ' ' is none of them"
+                .to_owned()
+        )
+    );
 }
 
 #[test]
@@ -66,24 +88,46 @@ fn everything_wrong_is_said_at_once() {
     );
     for body in [json!(null), json!([]), json!("x")] {
         let lines = from_api(body).expect_err("not an object");
-        assert_eq!(lines[0], "request: expected a JSON object that describes a server");
+        assert_eq!(
+            lines[0],
+            "request: expected a JSON object that describes a server"
+        );
     }
 }
 
 #[test]
 fn the_defaults_of_the_configuration_hold_for_the_api_too() {
-    let config = load("a.toml", "[server-defaults]\nlinger = '1s'\nidle-timeout = '3s'", &[]).expect("valid").config;
+    let config = load(
+        "a.toml",
+        "[server-defaults]\nlinger = '1s'\nidle-timeout = '3s'",
+        &[],
+    )
+    .expect("valid")
+    .config;
     let body = json!({"name": "a", "command": "x", "autostart": true});
     let spec = ServerSpec::from_api(None, &body, &config.server_defaults).expect("valid");
-    assert_eq!((spec.linger.as_secs(), spec.idle_timeout.map(|time| time.as_secs())), (1, Some(3)));
+    assert_eq!(
+        (
+            spec.linger.as_secs(),
+            spec.idle_timeout.map(|time| time.as_secs())
+        ),
+        (1, Some(3))
+    );
 }
 
 #[test]
 fn a_patch_changes_what_it_names_and_null_restores_the_default() {
-    let spec = from_api(json!({"name": "a", "command": "x", "linger": "1s", "displayName": "A", "env": {"A": "1", "B": "2"}}));
+    let spec = from_api(
+        json!({"name": "a", "command": "x", "linger": "1s", "displayName": "A", "env": {"A": "1", "B": "2"}}),
+    );
     let spec = spec.expect("valid");
-    let changed = patched(&spec, json!({"linger": null, "stopGrace": "2s", "env": {"A": null, "C": "3"}, "disabled": true}));
-    let expect = from_api(json!({"name": "a", "command": "x", "displayName": "A", "stopGrace": "2s", "env": {"B": "2", "C": "3"}, "enabled": false}));
+    let changed = patched(
+        &spec,
+        json!({"linger": null, "stopGrace": "2s", "env": {"A": null, "C": "3"}, "disabled": true}),
+    );
+    let expect = from_api(
+        json!({"name": "a", "command": "x", "displayName": "A", "stopGrace": "2s", "env": {"B": "2", "C": "3"}, "enabled": false}),
+    );
     assert_eq!(changed.map(|spec| spec.shown()), expect.map(|spec| spec.shown()));
     assert_eq!(patched(&spec, json!({})), Ok(spec.clone()));
     assert_eq!(patched(&spec, json!({"name": "a"})), Ok(spec.clone()));
@@ -101,17 +145,28 @@ fn a_patch_changes_what_it_names_and_null_restores_the_default() {
 #[test]
 fn a_patch_keeps_variables_it_does_not_touch_and_expands_none() {
     let text = "[servers.a]\ncommand = '${BIN}'\nargs = ['--key=${KEY}', 'b']\nenv = { KEY = '${KEY}', LITERAL = '$$1' }\nlinger = '1s'\n";
-    let config = load("a.toml", text, &[("BIN", "/bin/x"), ("KEY", "hunter2")]).expect("valid").config;
+    let config = load("a.toml", text, &[("BIN", "/bin/x"), ("KEY", "hunter2")])
+        .expect("valid")
+        .config;
     let spec = &config.servers["a"];
     let patch = json!({"args": ["b", "--key=${KEY}", "${BIN}"], "env": {"KEY": "${KEY}", "OTHER": "${KEY}"}});
     let changed = spec.patched(&patch, &config.server_defaults).expect("valid");
     assert_eq!(changed.command.value(), "/bin/x");
-    assert_eq!(changed.args.iter().map(Expanded::value).collect::<Vec<_>>(), ["b", "--key=hunter2", "${BIN}"]);
-    let env: Vec<_> = changed.env.iter().map(|(name, text)| (name.as_str(), text.value())).collect();
+    assert_eq!(
+        changed.args.iter().map(Expanded::value).collect::<Vec<_>>(),
+        ["b", "--key=hunter2", "${BIN}"]
+    );
+    let env: Vec<_> = changed
+        .env
+        .iter()
+        .map(|(name, text)| (name.as_str(), text.value()))
+        .collect();
     assert_eq!(env, [("KEY", "hunter2"), ("LITERAL", "$1"), ("OTHER", "${KEY}")]);
     assert_eq!(changed.linger.as_secs(), 1);
     assert!(!format!("{changed:?} {}", changed.shown()).contains("hunter2"));
-    let unchanged = spec.patched(&spec.shown(), &config.server_defaults).expect("valid");
+    let unchanged = spec
+        .patched(&spec.shown(), &config.server_defaults)
+        .expect("valid");
     assert_eq!(unchanged.env, spec.env);
     assert_eq!(unchanged.command.value(), "/bin/x");
 }

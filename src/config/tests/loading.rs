@@ -107,9 +107,21 @@ fn the_defaults_are_those_of_the_documentation() {
     };
     assert_eq!(config.admin, admin);
     assert_eq!(config.anonymous, AnonymousConfig { enabled: true });
-    assert_eq!(config.supervision, SupervisionConfig { starting_max: 4, pid_namespace: PidNamespace::Off });
+    assert_eq!(
+        config.supervision,
+        SupervisionConfig {
+            starting_max: 4,
+            pid_namespace: PidNamespace::Off
+        }
+    );
     assert_eq!(config.events, EventConfig { history_max: 1024 });
-    assert_eq!(config.log, LogConfig { format: LogFormat::Pretty, level: "info".to_owned() });
+    assert_eq!(
+        config.log,
+        LogConfig {
+            format: LogFormat::Pretty,
+            level: "info".to_owned()
+        }
+    );
     assert!(config.servers.is_empty() && config.principals.is_empty());
     assert_eq!(config.server_defaults, ServerDefaults::default());
 }
@@ -127,9 +139,11 @@ fn a_server_has_the_defaults_of_the_documentation() {
         args: vec![],
         env: BTreeMap::new(),
         cwd: None,
-        inherit_env: ["HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "TZ"]
-            .map(str::to_owned)
-            .into(),
+        inherit_env: [
+            "HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "TZ",
+        ]
+        .map(str::to_owned)
+        .into(),
         enabled: true,
         autostart: false,
         sharing: Sharing::Auto,
@@ -167,7 +181,10 @@ fn a_server_has_the_defaults_of_the_documentation() {
 #[test]
 fn the_seeds_examples_load_unchanged() {
     let variables = [("API_KEY", "hunter2"), ("HOME", "/home/me")];
-    let simple = shown("simple-server", json!({"path": "simple", "command": "node", "args": ["simple-server.js"]}));
+    let simple = shown(
+        "simple-server",
+        json!({"path": "simple", "command": "node", "args": ["simple-server.js"]}),
+    );
     let api = shown(
         "api-server",
         json!({
@@ -191,11 +208,15 @@ fn the_seeds_examples_load_unchanged() {
     check(SEED_BASIC, &[&simple]);
     check(SEED_VARIABLES, &[&api]);
     let config = check(SEED_PYTHON, &[&python]);
-    assert_eq!(config.servers["python-server"].env["PYTHONPATH"].value(), "/home/me/mcp-servers");
+    assert_eq!(
+        config.servers["python-server"].env["PYTHONPATH"].value(),
+        "/home/me/mcp-servers"
+    );
     let all = format!("[{SEED_PYTHON}, {SEED_BASIC}, {SEED_VARIABLES}]");
     check(&format!(r#"{{"servers": {all}}}"#), &[&api, &python, &simple]);
     check(&all, &[&api, &python, &simple]);
-    let table = format!(r#"{{"servers": {{"simple-server": {SEED_BASIC}, "api-server": {SEED_VARIABLES}}}}}"#);
+    let table =
+        format!(r#"{{"servers": {{"simple-server": {SEED_BASIC}, "api-server": {SEED_VARIABLES}}}}}"#);
     let config = check(&table, &[&api, &simple]);
     assert_eq!(config.servers["api-server"].env["API_KEY"].value(), "hunter2");
 }
@@ -216,11 +237,23 @@ fn three_formats_and_two_spellings_say_the_same() {
     "#;
     let yaml = "state-dir: /s\nhttp: {bodyMax: 1024}\nserver-defaults: {linger: 7s}\nservers:\n  - name: a\n    command: x\n    display-name: A\n    sharing: session\n    idleTimeout: 0\n";
     let json = r#"{"stateDir": "/s", "http": {"body-max": "1 kib"}, "serverDefaults": {"linger": 7.0}, "mcpServers": {"a": {"type": "stdio", "command": "x", "display_name": "A", "sharing": "session", "idle_timeout": "0s", "disabled": false}}}"#;
-    let expect = shown("a", json!({"displayName": "A", "sharing": "session", "idleTimeout": "never", "linger": "7s"}));
-    for (name, text) in [("a.toml", toml), ("a.yaml", yaml), ("a.yml", yaml), ("a.json", json)] {
+    let expect = shown(
+        "a",
+        json!({"displayName": "A", "sharing": "session", "idleTimeout": "never", "linger": "7s"}),
+    );
+    for (name, text) in [
+        ("a.toml", toml),
+        ("a.yaml", yaml),
+        ("a.yml", yaml),
+        ("a.json", json),
+    ] {
         let config = load(name, text, &[]).expect(name).config;
         assert_eq!(config.servers["a"].shown(), expect, "{name}");
-        assert_eq!((config.http.body_max, config.state_dir.to_str()), (1024, Some("/s")), "{name}");
+        assert_eq!(
+            (config.http.body_max, config.state_dir.to_str()),
+            (1024, Some("/s")),
+            "{name}"
+        );
     }
 }
 
@@ -238,33 +271,58 @@ fn layers_win_over_those_before_and_say_where_values_come_from() {
         ("PORTCULLIS__SERVERS__A__ENV__C", "$${hunter3}"),
         ("PORTCULLIS__PRINCIPALS__ME__TOKEN", "hunter4hunter4hunter4"),
     ]);
-    loader.flags = vec![("http.keep-alive".to_owned(), json!("3s")), ("listen".to_owned(), json!("127.0.0.1:0"))];
+    loader.flags = vec![
+        ("http.keep-alive".to_owned(), json!("3s")),
+        ("listen".to_owned(), json!("127.0.0.1:0")),
+    ];
     let loaded = loader.load().expect("valid");
     let config = &loaded.config;
     assert_eq!(
-        (config.http.body_max, config.http.header_max, config.http.keep_alive),
+        (
+            config.http.body_max,
+            config.http.header_max,
+            config.http.keep_alive
+        ),
         (1 << 20, 32 << 10, seconds(3))
     );
     let server = &config.servers["a"];
     assert_eq!(server.args.iter().map(Expanded::value).collect::<Vec<_>>(), ["3"]);
     assert_eq!(
-        server.env.iter().map(|(name, text)| (name.as_str(), text.value())).collect::<Vec<_>>(),
+        server
+            .env
+            .iter()
+            .map(|(name, text)| (name.as_str(), text.value()))
+            .collect::<Vec<_>>(),
         [("A", "a"), ("B", "hunter2"), ("C", "$${hunter3}")]
     );
     let place = |key: &str| {
-        let origin = loaded.origins.entries.iter().find(|origin| origin.key == key).expect(key);
+        let origin = loaded
+            .origins
+            .entries
+            .iter()
+            .find(|origin| origin.key == key)
+            .expect(key);
         directory.abridge(&format!("{} <- {}", origin.value, origin.place))
     };
     assert_eq!(place("http.body-max"), "\"1MiB\" <- DIR/portcullis.toml");
-    assert_eq!(place("http.header-max"), "\"32KiB\" <- variable PORTCULLIS__HTTP__HEADER_MAX");
+    assert_eq!(
+        place("http.header-max"),
+        "\"32KiB\" <- variable PORTCULLIS__HTTP__HEADER_MAX"
+    );
     assert_eq!(place("http.keep-alive"), "\"3s\" <- flag http.keep-alive");
     assert_eq!(place("http.sse-after"), "\"5s\" <- default");
     assert_eq!(place("state-dir"), "DIR/home/.local/state/portcullis <- default");
-    assert_eq!(place("admin.listen"), "(the main listener, while that is loopback) <- default");
+    assert_eq!(
+        place("admin.listen"),
+        "(the main listener, while that is loopback) <- default"
+    );
     assert_eq!(place("servers.a.env.B"), "\"${B}\" <- DIR/portcullis.toml");
     let shown = "${PORTCULLIS__SERVERS__A__ENV__C} <- variable PORTCULLIS__SERVERS__A__ENV__C";
     assert_eq!(place("servers.a.env.C"), shown);
-    assert_eq!(place("principals.me.token"), "*** <- variable PORTCULLIS__PRINCIPALS__ME__TOKEN");
+    assert_eq!(
+        place("principals.me.token"),
+        "*** <- variable PORTCULLIS__PRINCIPALS__ME__TOKEN"
+    );
     let everything = format!("{loaded:?} {} {loader:?} {}", loaded.origins, server.shown());
     assert!(!everything.contains("hunter"), "{everything}");
 }
@@ -273,12 +331,27 @@ fn layers_win_over_those_before_and_say_where_values_come_from() {
 fn origins_are_an_aligned_table() {
     let origins = Origins {
         entries: vec![
-            Origin { key: "a".to_owned(), value: "1".to_owned(), place: Place::Default },
-            Origin { key: "long".to_owned(), value: "22".to_owned(), place: Place::Flag("long".into()) },
-            Origin { key: "b".to_owned(), value: "x".repeat(60), place: Place::Request },
+            Origin {
+                key: "a".to_owned(),
+                value: "1".to_owned(),
+                place: Place::Default,
+            },
+            Origin {
+                key: "long".to_owned(),
+                value: "22".to_owned(),
+                place: Place::Flag("long".into()),
+            },
+            Origin {
+                key: "b".to_owned(),
+                value: "x".repeat(60),
+                place: Place::Request,
+            },
         ],
     };
-    let expect = format!("a     1   default\nlong  22  flag long\nb     {}  request\n", "x".repeat(60));
+    let expect = format!(
+        "a     1   default\nlong  22  flag long\nb     {}  request\n",
+        "x".repeat(60)
+    );
     assert_eq!(origins.to_string(), expect);
 }
 
@@ -286,9 +359,23 @@ fn origins_are_an_aligned_table() {
 fn tokens() {
     let text = "[principals.a]\ntoken = '${A}'\n[principals.b]\ntoken = 'literal-literal-literal'\n[principals.c]\ntoken = 'x${A}'\n";
     let loaded = load("a.toml", text, &[("A", "0123456789abcdef")]).expect("valid");
-    let tokens: Vec<&str> = loaded.config.principals.values().map(|principal| principal.token.expose()).collect();
-    assert_eq!(tokens, ["0123456789abcdef", "literal-literal-literal", "x0123456789abcdef"]);
-    let shown: Vec<&str> = loaded.origins.entries.iter().filter(|origin| origin.key.ends_with(".token")).map(|origin| origin.value.as_str()).collect();
+    let tokens: Vec<&str> = loaded
+        .config
+        .principals
+        .values()
+        .map(|principal| principal.token.expose())
+        .collect();
+    assert_eq!(
+        tokens,
+        ["0123456789abcdef", "literal-literal-literal", "x0123456789abcdef"]
+    );
+    let shown: Vec<&str> = loaded
+        .origins
+        .entries
+        .iter()
+        .filter(|origin| origin.key.ends_with(".token"))
+        .map(|origin| origin.value.as_str())
+        .collect();
     assert_eq!(shown, ["${A}", "***", "***"]);
 }
 
@@ -299,17 +386,37 @@ fn a_server_that_starts_by_itself_stays_unless_a_time_is_set() {
         config.servers["a"].idle_timeout
     };
     assert_eq!(idle("[servers.a]\ncommand = 'x'\nautostart = true"), None);
-    assert_eq!(idle("[servers.a]\ncommand = 'x'\nautostart = true\nidle-timeout = '1m'"), Some(seconds(60)));
-    assert_eq!(idle("server-defaults = { autostart = true, idle-timeout = '2m' }\n[servers.a]\ncommand = 'x'"), Some(seconds(120)));
-    assert_eq!(idle("server-defaults = { idle-timeout = 'never' }\n[servers.a]\ncommand = 'x'"), None);
+    assert_eq!(
+        idle("[servers.a]\ncommand = 'x'\nautostart = true\nidle-timeout = '1m'"),
+        Some(seconds(60))
+    );
+    assert_eq!(
+        idle("server-defaults = { autostart = true, idle-timeout = '2m' }\n[servers.a]\ncommand = 'x'"),
+        Some(seconds(120))
+    );
+    assert_eq!(
+        idle("server-defaults = { idle-timeout = 'never' }\n[servers.a]\ncommand = 'x'"),
+        None
+    );
 }
 
 #[test]
 fn warnings() {
-    let text = "listen = '0.0.0.0:1'\n[anonymous]\nenabled = true\n[servers.a]\ncommand = 'x'\nargs = ['$HOME']";
+    let text =
+        "listen = '0.0.0.0:1'\n[anonymous]\nenabled = true\n[servers.a]\ncommand = 'x'\nargs = ['$HOME']";
     let lines = |text: &str| {
         let loaded = load("a.toml", text, &[]).expect("valid");
-        loaded.warnings.iter().map(|warning| warning.to_string().split_once(".toml: ").map(|(_, line)| line.to_owned()).expect("of the file")).collect::<Vec<_>>()
+        loaded
+            .warnings
+            .iter()
+            .map(|warning| {
+                warning
+                    .to_string()
+                    .split_once(".toml: ")
+                    .map(|(_, line)| line.to_owned())
+                    .expect("of the file")
+            })
+            .collect::<Vec<_>>()
     };
     assert_eq!(
         lines(text),
@@ -333,14 +440,29 @@ fn the_example_is_valid_and_runs_nothing_but_the_mock() {
     let text = include_str!("../../../config/example.toml");
     let config = load("example.toml", text, &[]).expect("valid").config;
     let server = &config.servers["mock"];
-    assert_eq!((server.command.value(), server.args[0].value()), (SELF_COMMAND, "mock-server"));
+    assert_eq!(
+        (server.command.value(), server.args[0].value()),
+        (SELF_COMMAND, "mock-server")
+    );
     assert_eq!(config.servers.len(), 1);
-    let uncommented: String = text.lines().map(|line| match line.strip_prefix('#') {
-        Some(rest) if !rest.is_empty() && !rest.starts_with(' ') => format!("{rest}\n"),
-        _ => format!("{line}\n"),
-    }).collect();
-    let variables = [("HOME", "/h"), ("BRAVE_API_KEY", "k"), ("ALICE_TOKEN", "0123456789abcdef")];
-    let config = load("example.toml", &uncommented, &variables).expect("valid").config;
-    assert_eq!(config.servers.keys().map(ServerName::as_str).collect::<Vec<_>>(), ["everything", "filesystem", "mock", "search", "time"]);
+    let uncommented: String = text
+        .lines()
+        .map(|line| match line.strip_prefix('#') {
+            Some(rest) if !rest.is_empty() && !rest.starts_with(' ') => format!("{rest}\n"),
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    let variables = [
+        ("HOME", "/h"),
+        ("BRAVE_API_KEY", "k"),
+        ("ALICE_TOKEN", "0123456789abcdef"),
+    ];
+    let config = load("example.toml", &uncommented, &variables)
+        .expect("valid")
+        .config;
+    assert_eq!(
+        config.servers.keys().map(ServerName::as_str).collect::<Vec<_>>(),
+        ["everything", "filesystem", "mock", "search", "time"]
+    );
     assert!(!config.anonymous.enabled);
 }

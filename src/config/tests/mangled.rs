@@ -18,8 +18,30 @@ impl Chance {
 }
 
 const PIECES: [&str; 24] = [
-    "${", "}", "$$", "[", "]", "{", "}", "\"", "'", "\n", "=", ":", ",", "#", "-1", "99999999999999999999", "null", "\0",
-    "é", "servers", "command", "[[servers]]", "never", "&a *a",
+    "${",
+    "}",
+    "$$",
+    "[",
+    "]",
+    "{",
+    "}",
+    "\"",
+    "'",
+    "\n",
+    "=",
+    ":",
+    ",",
+    "#",
+    "-1",
+    "99999999999999999999",
+    "null",
+    "\0",
+    "é",
+    "servers",
+    "command",
+    "[[servers]]",
+    "never",
+    "&a *a",
 ];
 
 const YAML: &str = "servers:\n  - {name: a, command: x, env: {A: '${HOME:-x}'}}\nprincipals: {p: {token: 0123456789abcdef}}\nhttp: {bodyMax: 5MiB}\n";
@@ -33,7 +55,11 @@ fn mangle(text: &str, chance: &mut Chance) -> String {
         let until = (at + chance.below(12)).min(characters.len());
         match chance.below(3) {
             0 => drop(characters.drain(at..until)),
-            1 => drop(characters.splice(at..at, PIECES[chance.below(PIECES.len())].chars()).collect::<Vec<_>>()),
+            1 => drop(
+                characters
+                    .splice(at..at, PIECES[chance.below(PIECES.len())].chars())
+                    .collect::<Vec<_>>(),
+            ),
             _ => {
                 let copy: Vec<char> = characters[at..until].to_vec();
                 let to = chance.below(characters.len() + 1);
@@ -49,12 +75,30 @@ fn hold_promises(loaded: &Loaded, seed: u64) {
     let config = &loaded.config;
     for (name, server) in &config.servers {
         assert_eq!(*name, server.name, "seed {seed}");
-        assert!(!server.command.value().trim().is_empty() && !server.command.value().contains('\0'), "seed {seed}");
-        assert!(server.instances >= 1 && server.instances <= server.instances_max, "seed {seed}");
-        assert!(server.restart.backoff_initial <= server.restart.backoff_max, "seed {seed}");
+        assert!(
+            !server.command.value().trim().is_empty() && !server.command.value().contains('\0'),
+            "seed {seed}"
+        );
+        assert!(
+            server.instances >= 1 && server.instances <= server.instances_max,
+            "seed {seed}"
+        );
+        assert!(
+            server.restart.backoff_initial <= server.restart.backoff_max,
+            "seed {seed}"
+        );
     }
-    assert!(config.principals.values().all(|principal| principal.token.expose().len() >= TOKEN_BYTES_MIN), "seed {seed}");
-    assert!(config.requests.timeout <= config.requests.timeout_max, "seed {seed}");
+    assert!(
+        config
+            .principals
+            .values()
+            .all(|principal| principal.token.expose().len() >= TOKEN_BYTES_MIN),
+        "seed {seed}"
+    );
+    assert!(
+        config.requests.timeout <= config.requests.timeout_max,
+        "seed {seed}"
+    );
 }
 
 #[test]
@@ -66,18 +110,29 @@ fn mangled_documents() {
         let mut chance = Chance(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let (name, text) = [("a.yaml", YAML), ("a.json", JSON), ("a.toml", TOML)][chance.below(3)];
         directory.write(name, &mangle(text, &mut chance));
-        match (Loader { file: Some(name.into()), ..loader.clone() }).load() {
+        match (Loader {
+            file: Some(name.into()),
+            ..loader.clone()
+        })
+        .load()
+        {
             Ok(loaded) => {
                 hold_promises(&loaded, seed);
                 accepted += 1;
             }
             Err(error) => {
-                assert!(!error.violations.is_empty() && !error.to_string().is_empty(), "seed {seed}");
+                assert!(
+                    !error.violations.is_empty() && !error.to_string().is_empty(),
+                    "seed {seed}"
+                );
                 refused += 1;
             }
         }
     }
-    assert!(accepted > 100 && refused > 1_000, "both ways are reached: {accepted} accepted, {refused} refused");
+    assert!(
+        accepted > 100 && refused > 1_000,
+        "both ways are reached: {accepted} accepted, {refused} refused"
+    );
 }
 
 #[test]
@@ -112,13 +167,18 @@ fn mangled_variables_and_flags() {
 fn mangled_registrations() {
     for seed in 1..=1_000_u64 {
         let mut chance = Chance(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let registration = r#"{"name": "a", "command": "x", "env": {"A": "b"}, "idleTimeout": "5m", "instances": 3}"#;
-        let Ok(json) = serde_json::from_str(&mangle(registration, &mut chance)) else { continue };
+        let registration =
+            r#"{"name": "a", "command": "x", "env": {"A": "b"}, "idleTimeout": "5m", "instances": 3}"#;
+        let Ok(json) = serde_json::from_str(&mangle(registration, &mut chance)) else {
+            continue;
+        };
         let defaults = ServerDefaults::default();
         if let Ok(spec) = ServerSpec::from_api(None, &json, &defaults) {
             let again = ServerSpec::from_api(None, &spec.shown(), &defaults).expect("what is shown is valid");
             assert_eq!(again.shown(), spec.shown(), "seed {seed}");
-            let patched = spec.patched(&json, &defaults).expect("its own registration changes nothing");
+            let patched = spec
+                .patched(&json, &defaults)
+                .expect("its own registration changes nothing");
             assert_eq!(patched.shown(), spec.shown(), "seed {seed}");
         }
     }

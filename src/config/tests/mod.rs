@@ -45,7 +45,10 @@ impl Directory {
     /// A loader with this directory as working directory and home.
     fn loader(&self, variables: &[(&str, &str)]) -> Loader {
         Loader {
-            environment: variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            environment: variables
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
             working_dir: Some(self.0.clone()),
             home: Some(self.0.join("home")),
             ..Loader::default()
@@ -68,12 +71,24 @@ impl Drop for Directory {
 /// Loads one file.
 fn load(name: &str, text: &str, variables: &[(&str, &str)]) -> Result<Loaded, Vec<String>> {
     let directory = Directory::with(&[(name, text)]);
-    let loader = Loader { file: Some(Path::new(name).to_owned()), ..directory.loader(variables) };
-    loader.load().map_err(|error| error.to_string().lines().map(|line| directory.abridge(line)).collect())
+    let loader = Loader {
+        file: Some(Path::new(name).to_owned()),
+        ..directory.loader(variables)
+    };
+    loader.load().map_err(|error| {
+        error
+            .to_string()
+            .lines()
+            .map(|line| directory.abridge(line))
+            .collect()
+    })
 }
 
 /// Loads the embedded defaults alone.
 fn defaults() -> Config {
-    let loader = Loader { flags: vec![("state-dir".to_owned(), json!("/state"))], ..Loader::default() };
+    let loader = Loader {
+        flags: vec![("state-dir".to_owned(), json!("/state"))],
+        ..Loader::default()
+    };
     loader.load().expect("the defaults are valid").config
 }

@@ -21,7 +21,8 @@ fn keys_of(text: &str) -> Vec<(String, bool, bool)> {
         }
         let (bare, is_set) = line.strip_prefix('#').map_or((line, true), |rest| (rest, false));
         let name = bare.split_once(" = ").map(|(name, _)| name);
-        let is_key = |name: &&str| !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+        let is_key =
+            |name: &&str| !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c == '-');
         match name.filter(is_key) {
             Some(name) => keys.push((format!("{section}{name}"), is_set, previous_is_comment)),
             None => previous_is_comment = line.starts_with("# "),
@@ -36,24 +37,41 @@ fn keys_of(text: &str) -> Vec<(String, bool, bool)> {
 #[test]
 fn the_default_file_names_exactly_the_keys_of_the_table_and_documents_each() {
     let table = |section: &str, keys: &[Key]| -> Vec<(String, bool)> {
-        let prefix = if section.is_empty() { String::new() } else { format!("{section}.") };
-        keys.iter().map(|key| (format!("{prefix}{}", key.name), key.absent == Absent::Default)).collect()
+        let prefix = if section.is_empty() {
+            String::new()
+        } else {
+            format!("{section}.")
+        };
+        keys.iter()
+            .map(|key| (format!("{prefix}{}", key.name), key.absent == Absent::Default))
+            .collect()
     };
-    let expect: BTreeSet<(String, bool)> =
-        [("", TOP)].iter().chain(SECTIONS).flat_map(|(section, keys)| table(section, keys)).collect();
+    let expect: BTreeSet<(String, bool)> = [("", TOP)]
+        .iter()
+        .chain(SECTIONS)
+        .flat_map(|(section, keys)| table(section, keys))
+        .collect();
     let found = keys_of(DEFAULTS);
-    let names: BTreeSet<(String, bool)> = found.iter().map(|(name, is_set, _)| (name.clone(), *is_set)).collect();
+    let names: BTreeSet<(String, bool)> = found
+        .iter()
+        .map(|(name, is_set, _)| (name.clone(), *is_set))
+        .collect();
     assert_eq!(names, expect);
     assert_eq!(found.len(), expect.len(), "a key is named twice");
-    let bare: Vec<&String> = found.iter().filter(|(_, _, documented)| !documented).map(|(name, ..)| name).collect();
+    let bare: Vec<&String> = found
+        .iter()
+        .filter(|(_, _, documented)| !documented)
+        .map(|(name, ..)| name)
+        .collect();
     assert!(bare.is_empty(), "no comment above {bare:?}");
 }
 
 #[test]
 fn the_default_file_shows_every_key_of_a_server() {
     let identity = super::super::keys::IDENTITY.iter().map(|key| key.name);
-    let missing: Vec<&str> =
-        identity.filter(|name| *name != "name" && !DEFAULTS.contains(&format!("\n# {name} = "))).collect();
+    let missing: Vec<&str> = identity
+        .filter(|name| *name != "name" && !DEFAULTS.contains(&format!("\n# {name} = ")))
+        .collect();
     assert!(missing.is_empty(), "{missing:?}");
 }
 
@@ -66,14 +84,20 @@ fn the_schema_is_current() {
         std::fs::write(&path, &current).expect("the source tree is writable");
     }
     let written = std::fs::read_to_string(&path).expect("config/schema.json is there");
-    assert!(written == current, "config/schema.json is not what the table of keys says; the test's comment says how to write it");
+    assert!(
+        written == current,
+        "config/schema.json is not what the table of keys says; the test's comment says how to write it"
+    );
 }
 
 #[test]
 fn the_schema_accepts_what_the_gateway_accepts() {
     let schema = jsonschema::validator_for(&json_schema()).expect("the schema is one");
     let accepts = |value: &Value| {
-        let errors: Vec<String> = schema.iter_errors(value).map(|error| format!("{}: {error}", error.instance_path())).collect();
+        let errors: Vec<String> = schema
+            .iter_errors(value)
+            .map(|error| format!("{}: {error}", error.instance_path()))
+            .collect();
         assert!(errors.is_empty(), "{errors:?}");
     };
     let refuses = |value: &Value| assert!(!schema.is_valid(value), "{value}");

@@ -10,7 +10,10 @@ fn check(text: &str, expect: &[&str]) {
 #[track_caller]
 fn check_with(text: &str, variables: &[(&str, &str)], expect: &[&str]) {
     let lines = load("a.toml", text, variables).map(|_| ()).expect_err("invalid");
-    let lines: Vec<&str> = lines.iter().map(|line| line.strip_prefix("DIR/a.toml: ").unwrap_or(line)).collect();
+    let lines: Vec<&str> = lines
+        .iter()
+        .map(|line| line.strip_prefix("DIR/a.toml: ").unwrap_or(line))
+        .collect();
     assert_eq!(lines, expect);
 }
 
@@ -106,12 +109,15 @@ fn wrong_values() {
 
 #[test]
 fn hosts_and_origins() {
-    let wrong = |list: &str, entry: &str| load("a.toml", &format!("http = {{ {list} = ['{entry}'] }}"), &[]).is_err();
+    let wrong =
+        |list: &str, entry: &str| load("a.toml", &format!("http = {{ {list} = ['{entry}'] }}"), &[]).is_err();
     for host in ["a", "a.example", "a:1", "127.0.0.1:80", "[::1]", "[::1]:80"] {
         assert!(!wrong("allowed-hosts", host), "{host}");
         assert!(!wrong("allowed-origins", &format!("https://{host}")), "{host}");
     }
-    for host in ["", "*", "a b", "a/", "a:", "a:0", "a:65536", "::1", "[::1", "[x]", ":80", "user@a", "a,b"] {
+    for host in [
+        "", "*", "a b", "a/", "a:", "a:0", "a:65536", "::1", "[::1", "[x]", ":80", "user@a", "a,b",
+    ] {
         assert!(wrong("allowed-hosts", host), "{host}");
         assert!(wrong("allowed-origins", &format!("https://{host}")), "{host}");
     }
@@ -130,9 +136,18 @@ fn tables_and_values_in_each_others_place() {
             "servers: expected a table: write `[servers]` and its keys below",
         ],
     );
-    check("[servers]\na = 5", &["servers.a: expected a table: write `[servers.a]` and its keys below"]);
-    check("[principals]\na = 'secret'", &["principals.a: expected a table: write `[principals.a]` and its keys below"]);
-    check("[servers.a]\ncommand = 'x'\nenv = ['A=b']", &["servers.a.env: expected a table of texts"]);
+    check(
+        "[servers]\na = 5",
+        &["servers.a: expected a table: write `[servers.a]` and its keys below"],
+    );
+    check(
+        "[principals]\na = 'secret'",
+        &["principals.a: expected a table: write `[principals.a]` and its keys below"],
+    );
+    check(
+        "[servers.a]\ncommand = 'x'\nenv = ['A=b']",
+        &["servers.a.env: expected a table of texts"],
+    );
 }
 
 #[test]
@@ -216,14 +231,25 @@ fn values_that_contradict_each_other() {
         "[server-defaults]\ninstances = 9\n[servers.a]\ncommand = 'x'\n[servers.b]\ncommand = 'x'\n",
         &["server-defaults.instances: is above `instances-max`: lower it, or raise `instances-max`"],
     );
-    assert!(load("a.toml", "listen = '127.0.0.1:0'\nadmin = { listen = '127.0.0.1:0' }", &[]).is_ok());
+    assert!(
+        load(
+            "a.toml",
+            "listen = '127.0.0.1:0'\nadmin = { listen = '127.0.0.1:0' }",
+            &[]
+        )
+        .is_ok()
+    );
 }
 
 #[test]
 fn violations_name_the_variable_they_come_from() {
     check_with(
         "",
-        &[("PORTCULLIS__HTTP__BODY_MAX", "huge"), ("PORTCULLIS__HTPP__X", "1"), ("PORTCULLIS__SERVERS__S__COMMAND", "")],
+        &[
+            ("PORTCULLIS__HTTP__BODY_MAX", "huge"),
+            ("PORTCULLIS__HTPP__X", "1"),
+            ("PORTCULLIS__SERVERS__S__COMMAND", ""),
+        ],
         &[
             "variable PORTCULLIS__HTPP__X: htpp: unknown key; did you mean `http`?",
             "variable PORTCULLIS__SERVERS__S__COMMAND: servers.s.command: must not be empty",
