@@ -6,11 +6,12 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::choice::{ClientFeature, Sharing, ValidateArguments};
-use super::keys::{SERVER, SERVER_DEFAULTS, SETTINGS};
+use super::keys::SERVER_DEFAULTS;
 use super::layers::{Layer, merge};
 use super::name::ServerName;
 use super::scope::Scope;
 use super::secret::Expanded;
+use super::server_keys::{SERVER, SETTINGS};
 use super::texts::Texts;
 use super::tree::{Node, Table};
 use super::violation::{Findings, Place};
