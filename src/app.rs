@@ -93,9 +93,12 @@ impl App {
                 &config.http.allowed_origins,
             )),
             principals: Arc::new(Principals::new(&config)),
-            draining: draining.clone(),
         };
-        let serving = vec![tokio::spawn(listener.serve(routes(context), stop.clone()))];
+        let serving = vec![tokio::spawn(listener.serve(
+            routes(context),
+            draining.clone(),
+            stop.clone(),
+        ))];
         register_all(&gateway, &config).await;
         let rounds = gateway.clone();
         let stop_rounds = stop.clone();
@@ -144,6 +147,7 @@ impl App {
     pub async fn stop(self, cause: &str, hurry: CancellationToken) {
         info!(cause, "stopping");
         self.draining.cancel();
+        self.gateway.begin_drain();
         self.drain(&hurry).await;
         let closing = self.gateway.close(cause);
         let hurried = async {

@@ -79,11 +79,6 @@ pub(super) const SETTINGS: &[Key] = &[
         "Most processes of the server.",
     ),
     key(
-        "warm-spares",
-        Kind::Count(0, 1_024),
-        "Processes kept ready for sessions that need their own.",
-    ),
-    key(
         "handshake-timeout",
         Kind::Duration(MILLISECOND, DAY),
         "Longest wait for the answer to initialize.",

@@ -1,6 +1,7 @@
 //! The gateway itself: what it holds, and the one way of a message through it.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use tracing::debug;
 
 use super::context::{Answer, Delivery, RequestContext};
 use super::conversation::{Conversation, Session};
+use super::error::GatewayError;
 use super::exchange::{End, Exchange, First};
 use super::shared_hub::SharedHub;
 use crate::config::Config;
@@ -43,6 +45,7 @@ pub struct Gateway {
     pub(super) hubs: Mutex<HashMap<u64, Arc<SharedHub>>>,
     pub(super) schemas: SchemaCache,
     pub(super) tasks: TaskTracker,
+    draining: AtomicBool,
 }
 
 impl std::fmt::Debug for Gateway {
@@ -76,7 +79,18 @@ impl Gateway {
             hubs: Mutex::default(),
             schemas: SchemaCache::default(),
             tasks,
+            draining: AtomicBool::new(false),
         })
+    }
+
+    /// Refuses new requests from now on; those in flight, and what they need of their clients, go on.
+    pub fn begin_drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether new requests are refused.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
     }
 
     /// Returns what is registered.
@@ -208,6 +222,7 @@ impl Gateway {
     /// Brings a request to its server, or answers it; errors end the exchange.
     async fn start(self: &Arc<Self>, session: &Arc<Session>, exchange: &Arc<Exchange>, message: &Message) {
         let started = match &*message.method() {
+            _ if self.is_draining() => Err(GatewayError::Stopping),
             method::PING => {
                 let mut out = Vec::new();
                 write_result(exchange.client_id(), b"{}", &mut out);
