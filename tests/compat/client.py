@@ -503,7 +503,7 @@ async def clock(probe):
         except Exception as error:
             expect("Nowhere/Land" in str(error), str(error))
         else:
-            expect(plain(result)["isError"], result)
+            expect(plain(result)["isError"] and "Nowhere/Land" in text(result), result)
 
     await probe.check_tools("get_current_time", "convert_time")
     await probe.check("now", now)

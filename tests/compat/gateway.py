@@ -30,16 +30,19 @@ class Gateway:
         configuration.write_text(json.dumps({"servers": self.records(servers)}, indent=2))
         command = [binary, "serve", "--config", str(configuration), "--listen", "127.0.0.1:0"]
         environment = {**os.environ, "XDG_STATE_HOME": str(scratch / "state"), "NO_COLOR": "1"}
-        self.process = subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, errors="replace",
-        )
+        try:
+            self.process = subprocess.Popen(
+                command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                text=True, errors="replace",
+            )
+        except OSError as error:
+            raise GatewayError(f"cannot start {binary}: {error}") from error
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
         if not self.listening.wait(START_TIMEOUT_S) or self.base is None:
             self.process.kill()
             self.process.wait()
-            raise GatewayError(f"no address within {START_TIMEOUT_S} s; it said\n{self.tail()}")
+            raise GatewayError(f"it ended or named no address within {START_TIMEOUT_S} s; it said\n{self.tail()}")
 
     def records(self, servers):
         return {

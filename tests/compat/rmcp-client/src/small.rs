@@ -133,7 +133,10 @@ pub async fn time(probe: &mut Probe) {
                 .call("get_current_time", json!({"timezone": "Nowhere/Land"}))
                 .await
             {
-                Ok(result) => expect(result.is_error == Some(true), text(&result)),
+                Ok(result) => expect(
+                    result.is_error == Some(true) && text(&result).contains("Nowhere/Land"),
+                    text(&result),
+                ),
                 Err(error) => expect(error.contains("Nowhere/Land"), error),
             }
         })
