@@ -5,5 +5,6 @@ mod classic;
 #[cfg(target_os = "linux")]
 mod guard;
 mod mock;
+mod simulation;
 mod stress;
 mod support;
