@@ -163,9 +163,11 @@ mod tests {
     fn an_attempt_after_the_cool_down_counts_when_the_window_moves_on() {
         let mut budget = RestartBudget::new(policy());
         let start = Instant::now();
-        (0..6).for_each(|_| drop(budget.failed(1, start, 0.0)));
+        for _ in 0..6 {
+            budget.failed(1, start, 0.0);
+        }
         for attempt in 1..=5 {
-            drop(budget.failed(1, start + Duration::from_secs(attempt * 50), 0.0));
+            budget.failed(1, start + Duration::from_secs(attempt * 50), 0.0);
         }
         let moved_on = start + Duration::from_secs(301);
         assert!(matches!(budget.failed(1, moved_on, 0.0), AfterFailure::GiveUp { .. }));
@@ -175,7 +177,9 @@ mod tests {
     fn a_stable_instance_does_not_forgive_another_one() {
         let mut budget = RestartBudget::new(policy());
         let now = Instant::now();
-        (0..5).for_each(|_| drop(budget.failed(1, now, 0.0)));
+        for _ in 0..5 {
+            budget.failed(1, now, 0.0);
+        }
         budget.forgive(2);
         assert!(matches!(budget.failed(1, now, 0.0), AfterFailure::GiveUp { .. }));
         budget.forgive(1);

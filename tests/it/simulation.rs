@@ -22,7 +22,7 @@ use std::thread;
 use std::time::Duration;
 
 /// How many schedules run when nothing else is said.
-const SCHEDULES: u64 = 3000;
+const SCHEDULES: u64 = 10_000;
 /// How long one schedule may take by the real clock: a supervisor that spins stops the paused one.
 const REAL_LIMIT: Duration = Duration::from_secs(60);
 

@@ -12,6 +12,8 @@ struct Seen {
     phase: Phase,
     generation: u64,
     ready_since: Option<Instant>,
+    /// Whether its next restart follows a failure that was forgiven meanwhile.
+    is_excused: bool,
 }
 
 /// The instances of one server, as an observer sees them.
@@ -52,6 +54,7 @@ impl Phases {
             phase: Phase::Stopped,
             generation: 0,
             ready_since: None,
+            is_excused: false,
         });
         if seen.phase != from {
             broken.push(format!("an observer missed a step: {} was seen, {from} was left", seen.phase));
@@ -69,6 +72,7 @@ impl Phases {
         if matches!(to, Phase::Stopped | Phase::Backoff | Phase::Failed | Phase::Closed) && change.state.pid.is_some() {
             broken.push(format!("a pid in phase {to}"));
         }
+        let is_excused = std::mem::take(&mut seen.is_excused);
         let was_ready_since = seen.ready_since.take();
         seen.phase = to;
         seen.generation = change.state.generation;
@@ -77,7 +81,9 @@ impl Phases {
             self.restarts.retain(|(_, whose)| *whose != change.instance);
         }
         if (from, to) == (Phase::Backoff, Phase::Starting) && &*change.cause == "back-off is over" {
-            broken.extend(self.restarted(change.instance, now));
+            if !is_excused {
+                broken.extend(self.restarted(change.instance, now));
+            }
         }
         broken
     }
@@ -99,6 +105,9 @@ impl Phases {
     /// An operator's start or restart forgives everything.
     pub(super) fn forgive_all(&mut self) {
         self.restarts.clear();
+        for seen in self.seen.values_mut() {
+            seen.is_excused = seen.phase == Phase::Backoff;
+        }
     }
 
     /// Returns the instances that have not been closed.
