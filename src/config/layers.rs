@@ -150,9 +150,11 @@ impl Provider for Numbered<'_> {
     }
 
     fn data(&self) -> Result<BTreeMap<Profile, Dict>, Error> {
-        let values = self.1.values.iter();
-        let dict = values.map(|(key, value)| Ok((key.clone(), Tagged::serialize(value)?)));
-        Ok([(Profile::Default, dict.collect::<Result<Dict, Error>>()?)].into())
+        let mut dict = Dict::new();
+        for (key, value) in &self.1.values {
+            dict.insert(key.clone(), Tagged::serialize(value)?);
+        }
+        Ok([(Profile::Default, dict)].into())
     }
 }
 
@@ -307,6 +309,11 @@ mod tests {
             "",
             json!({"http": {"allowed-hosts": []}}),
         );
+        check("PORTCULLIS__ODD__KEY", "{", json!({"odd": {"key": "{"}}));
+    }
+
+    #[test]
+    fn variables_of_servers_and_principals() {
         check(
             "PORTCULLIS__SERVERS__X__ARGS",
             r#"["a,b", "c"]"#,
@@ -347,7 +354,6 @@ mod tests {
             "true",
             json!({"principals": {"Me": {"token": "true"}}}),
         );
-        check("PORTCULLIS__ODD__KEY", "{", json!({"odd": {"key": "{"}}));
     }
 
     #[test]

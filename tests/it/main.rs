@@ -4,6 +4,7 @@ mod bench_parts;
 mod classic;
 #[cfg(target_os = "linux")]
 mod guard;
+mod layers;
 mod mock;
 mod stress;
 mod support;
