@@ -27,7 +27,7 @@ use crate::upstream::{Phase, StateChange};
 #[derive(Debug, Error)]
 pub enum AppError {
     /// An address could not be bound.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}")]
     Listen {
         /// Which address.
         address: SocketAddr,
@@ -38,7 +38,7 @@ pub enum AppError {
     #[error("cannot prepare to start servers: {0}")]
     Launch(#[from] LaunchError),
     /// The state directory or the admin token could not be prepared.
-    #[error("{place}: {source}")]
+    #[error("{place}")]
     State {
         /// Which file.
         place: String,
@@ -93,9 +93,12 @@ impl App {
                 &config.http.allowed_origins,
             )),
             principals: Arc::new(Principals::new(&config)),
-            draining: draining.clone(),
         };
-        let serving = vec![tokio::spawn(listener.serve(routes(context), stop.clone()))];
+        let serving = vec![tokio::spawn(listener.serve(
+            routes(context),
+            draining.clone(),
+            stop.clone(),
+        ))];
         register_all(&gateway, &config).await;
         let rounds = gateway.clone();
         let stop_rounds = stop.clone();
@@ -144,6 +147,7 @@ impl App {
     pub async fn stop(self, cause: &str, hurry: CancellationToken) {
         info!(cause, "stopping");
         self.draining.cancel();
+        self.gateway.begin_drain();
         self.drain(&hurry).await;
         let closing = self.gateway.close(cause);
         let hurried = async {

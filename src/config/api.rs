@@ -70,7 +70,6 @@ impl ServerSpec {
             "clientFeatures": self.client_features.iter().copied().map(name_of).collect::<Vec<_>>(),
             "instances": self.instances,
             "instancesMax": self.instances_max,
-            "warmSpares": self.warm_spares,
             "handshakeTimeout": format_duration(self.handshake_timeout),
             "requestTimeout": self.request_timeout.map(format_duration),
             "idleTimeout": never(self.idle_timeout),

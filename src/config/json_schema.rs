@@ -3,8 +3,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::keys::{Absent, IDENTITY, Key, PRINCIPAL, PRINCIPALS, SECTIONS, SERVERS, SETTINGS, TOP};
+use super::keys::{Absent, Key, PRINCIPAL, PRINCIPALS, SECTIONS, SERVERS, TOP};
 use super::kind::Kind;
+use super::server_keys::{IDENTITY, SETTINGS};
 use super::units::{format_duration, format_size};
 
 /// Returns the schema. Keys are in the one spelling that the documentation uses.

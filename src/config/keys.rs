@@ -4,8 +4,9 @@
 
 use std::time::Duration;
 
-use super::choice::{Choice, ClientFeature, LogFormat, PidNamespace, Sharing, ValidateArguments};
+use super::choice::{Choice, LogFormat, PidNamespace};
 use super::kind::Kind;
+use super::server_keys::SETTINGS;
 
 /// One key.
 #[derive(Debug, Clone, Copy)]
@@ -31,12 +32,12 @@ pub(super) enum Absent {
     Refused,
 }
 
-const MILLISECOND: Duration = Duration::from_millis(1);
+pub(super) const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
-const DAY: Duration = Duration::from_secs(86_400);
-const YEAR: Duration = Duration::from_secs(365 * 86_400);
-const KIB: u64 = 1 << 10;
-const GIB: u64 = 1 << 30;
+pub(super) const DAY: Duration = Duration::from_secs(86_400);
+pub(super) const YEAR: Duration = Duration::from_secs(365 * 86_400);
+pub(super) const KIB: u64 = 1 << 10;
+pub(super) const GIB: u64 = 1 << 30;
 
 /// Keys outside any section.
 pub(super) const TOP: &[Key] = &[
@@ -255,212 +256,6 @@ pub(super) const PRINCIPAL: &[Key] = &[required(
     "The bearer token, at least 16 bytes; usually \"${VARIABLE}\".",
 )];
 
-/// The keys that say what a server is; no defaults for all servers.
-pub(super) const IDENTITY: &[Key] = &[
-    optional(
-        "name",
-        Kind::Text,
-        "the key of the table",
-        "The name, where servers are a list.",
-    ),
-    optional(
-        "type",
-        Kind::Choice(&["stdio"]),
-        "stdio",
-        "The transport, as other clients' files name it.",
-    ),
-    optional(
-        "path",
-        Kind::Segment,
-        "the name",
-        "The last segment of the server's URL.",
-    ),
-    optional("display-name", Kind::Text, "the name", "The name for people."),
-    optional(
-        "version",
-        Kind::Text,
-        "what the server says",
-        "The version for people.",
-    ),
-    required(
-        "command",
-        Kind::Template,
-        "The program; \"@self\" is this very executable. No shell reads it.",
-    ),
-    optional("args", Kind::Templates, "[]", "The arguments."),
-    optional(
-        "env",
-        Kind::TemplateTable,
-        "{}",
-        "Environment variables of the process.",
-    ),
-    optional(
-        "cwd",
-        Kind::Template,
-        "the gateway's",
-        "The directory in which the process starts.",
-    ),
-];
-
-/// The keys of a server that have defaults; `[server-defaults]` takes them too.
-pub(super) const SETTINGS: &[Key] = &[
-    key(
-        "inherit-env",
-        Kind::VariableNames,
-        "The variables of the gateway that the process gets; a trailing * matches a prefix.",
-    ),
-    key("enabled", Kind::Flag, "Whether the server may be used."),
-    key("autostart", Kind::Flag, "Whether it starts with the gateway."),
-    key("sharing", Kind::Choice(Sharing::NAMES), "Who shares a process."),
-    key(
-        "client-features",
-        Kind::Choices(ClientFeature::NAMES),
-        "The features of a client that give its session a process of its own where sharing is auto.",
-    ),
-    key(
-        "instances",
-        Kind::Count(1, 1_024),
-        "Processes of the shared pool.",
-    ),
-    key(
-        "instances-max",
-        Kind::Count(1, 1_024),
-        "Most processes of the server.",
-    ),
-    key(
-        "warm-spares",
-        Kind::Count(0, 1_024),
-        "Processes kept ready for sessions that need their own.",
-    ),
-    key(
-        "handshake-timeout",
-        Kind::Duration(MILLISECOND, DAY),
-        "Longest wait for the answer to initialize.",
-    ),
-    optional(
-        "request-timeout",
-        Kind::Duration(MILLISECOND, DAY),
-        "requests.timeout",
-        "How long a request to this server may take without progress.",
-    ),
-    key(
-        "idle-timeout",
-        Kind::DurationOrNever(YEAR),
-        "A process without use for this long stops. A server that starts by itself stays, unless this is set.",
-    ),
-    key(
-        "linger",
-        Kind::Duration(Duration::ZERO, YEAR),
-        "How long a process stays after its last session ended.",
-    ),
-    key(
-        "stop-grace",
-        Kind::Duration(Duration::ZERO, DAY),
-        "How long each step of the stop ladder waits.",
-    ),
-    key(
-        "ping-interval",
-        Kind::DurationOrNever(YEAR),
-        "Time between pings to the process.",
-    ),
-    key(
-        "ping-timeout",
-        Kind::Duration(MILLISECOND, DAY),
-        "Longest wait for the answer to a ping.",
-    ),
-    key(
-        "restart-attempts-max",
-        Kind::Count(0, 1_000),
-        "Most restarts within the window.",
-    ),
-    key(
-        "restart-window",
-        Kind::Duration(MILLISECOND, YEAR),
-        "The window in which restarts count.",
-    ),
-    key(
-        "backoff-initial",
-        Kind::Duration(MILLISECOND, DAY),
-        "Wait before the first restart; it doubles.",
-    ),
-    key(
-        "backoff-max",
-        Kind::Duration(MILLISECOND, DAY),
-        "Longest wait before a restart.",
-    ),
-    key(
-        "stable-after",
-        Kind::Duration(MILLISECOND, YEAR),
-        "Uptime after which the restarts are forgotten.",
-    ),
-    key(
-        "cool-down",
-        Kind::Duration(Duration::ZERO, YEAR),
-        "How long a failed server stays failed before a request may try again.",
-    ),
-    key(
-        "line-max",
-        Kind::Size(KIB, 4 * GIB),
-        "Most bytes of one message from the server.",
-    ),
-    key(
-        "queue-max",
-        Kind::Count(1, 1_000_000),
-        "Most messages that wait for the process's stdin.",
-    ),
-    key(
-        "queue-bytes-max",
-        Kind::Size(KIB, 16 * GIB),
-        "Most bytes that wait for the process's stdin.",
-    ),
-    key(
-        "in-flight-max",
-        Kind::Count(1, 1_000_000),
-        "Most requests at once in one process.",
-    ),
-    key(
-        "validate-arguments",
-        Kind::Choice(ValidateArguments::NAMES),
-        "What happens to arguments that do not fit a tool's schema.",
-    ),
-    key(
-        "stderr-rate",
-        Kind::Count(0, 1_000_000),
-        "Lines of stderr per second that reach the log.",
-    ),
-    key(
-        "stderr-tail",
-        Kind::Count(0, 100_000),
-        "Last lines of stderr that are kept.",
-    ),
-];
-
-/// The keys of one server.
-pub(super) const SERVER: [&[Key]; 2] = [IDENTITY, SETTINGS];
-
-/// Keys of other programs' files, and what to do about them here.
-pub(super) const FOREIGN: &[(&str, &str)] = &[
-    (
-        "url",
-        "remote servers are not supported yet: give a `command` that speaks MCP on stdin and stdout",
-    ),
-    (
-        "headers",
-        "remote servers are not supported yet: give a `command` that speaks MCP on stdin and stdout",
-    ),
-    ("timeout", "unknown key; did you mean `request-timeout`?"),
-    ("description", "unknown key; did you mean `display-name`?"),
-    ("working-directory", "unknown key; did you mean `cwd`?"),
-    (
-        "always-allow",
-        "unknown key; this gateway does not approve tools, remove it",
-    ),
-    (
-        "auto-approve",
-        "unknown key; this gateway does not approve tools, remove it",
-    ),
-];
-
 /// Returns the key of this name.
 pub(super) fn find(groups: &[&'static [Key]], name: &str) -> Option<&'static Key> {
     groups
@@ -469,7 +264,8 @@ pub(super) fn find(groups: &[&'static [Key]], name: &str) -> Option<&'static Key
         .find(|key| key.name == name)
 }
 
-const fn key(name: &'static str, kind: Kind, doc: &'static str) -> Key {
+/// A key with a value in `config/default.toml`.
+pub(super) const fn key(name: &'static str, kind: Kind, doc: &'static str) -> Key {
     Key {
         name,
         kind,
@@ -478,7 +274,8 @@ const fn key(name: &'static str, kind: Kind, doc: &'static str) -> Key {
     }
 }
 
-const fn optional(name: &'static str, kind: Kind, means: &'static str, doc: &'static str) -> Key {
+/// A key without a default value.
+pub(super) const fn optional(name: &'static str, kind: Kind, means: &'static str, doc: &'static str) -> Key {
     Key {
         name,
         kind,
@@ -487,7 +284,8 @@ const fn optional(name: &'static str, kind: Kind, means: &'static str, doc: &'st
     }
 }
 
-const fn required(name: &'static str, kind: Kind, doc: &'static str) -> Key {
+/// A key that must be set.
+pub(super) const fn required(name: &'static str, kind: Kind, doc: &'static str) -> Key {
     Key {
         name,
         kind,

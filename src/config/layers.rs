@@ -1,16 +1,17 @@
 //! The layers of a configuration, and their merge. Later layers win; tables merge, everything else is
 //! replaced; each value keeps the place it came from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use figment::value::{Dict, Value as Tagged};
 use figment::{Error, Figment, Metadata, Profile, Provider};
 use serde_json::{Map, Value};
 
 use super::document::Format;
-use super::keys::{PRINCIPAL, PRINCIPALS, SECTIONS, SERVER, SERVERS, TOP, find};
+use super::keys::{PRINCIPAL, PRINCIPALS, SECTIONS, SERVERS, TOP, find};
 use super::kind::Kind;
 use super::normalise::{Role, kebab, normalise};
+use super::server_keys::SERVER;
 use super::tree::{Leaf, Node, Table};
 use super::violation::{Findings, Place};
 
@@ -69,12 +70,8 @@ impl Layer {
             };
             let place = Place::Variable(variable.as_str().into());
             match path_of(rest, below) {
-                Some(path) => layers.push(Self::nested(&path, read(&path, text), place, findings)),
-                None => findings.refuse(
-                    &place,
-                    "",
-                    "a part of the name is empty: write `PORTCULLIS__SECTION__KEY`",
-                ),
+                Ok(path) => layers.push(Self::nested(&path, read(&path, text), place, findings)),
+                Err(message) => findings.refuse(&place, "", message),
             }
         }
         layers
@@ -158,23 +155,28 @@ impl Provider for Numbered<'_> {
     }
 }
 
-/// Returns the path of the key that a variable sets, or `None` if a part of it is empty.
-fn path_of(rest: &str, below: &[Layer]) -> Option<Vec<String>> {
+/// Returns the path of the key that a variable sets.
+fn path_of(rest: &str, below: &[Layer]) -> Result<Vec<String>, String> {
     let parts: Vec<&str> = rest.split("__").collect();
     if parts.contains(&"") {
-        return None;
+        return Err("a part of the name is empty: write `PORTCULLIS__SECTION__KEY`".to_owned());
     }
     let mut path: Vec<String> = parts
         .iter()
         .map(|part| part.to_lowercase().replace('_', "-"))
         .collect();
     if path.len() > 1 && (path[0] == SERVERS || path[0] == PRINCIPALS) {
-        let meant = below
-            .iter()
-            .flat_map(|layer| layer.names(&path[0]))
-            .find(|name| fold(name) == fold(parts[1]));
-        if let Some(name) = meant {
-            path[1] = name.to_owned();
+        let names = below.iter().flat_map(|layer| layer.names(&path[0]));
+        let meant: BTreeSet<&str> = names.filter(|name| fold(name) == fold(parts[1])).collect();
+        match meant.into_iter().collect::<Vec<_>>().as_slice() {
+            [] => {}
+            [name] => path[1] = (*name).to_owned(),
+            [one, other, ..] => {
+                return Err(format!(
+                    "may mean `{one}` or `{other}` of `{}`: set it in a file",
+                    path[0]
+                ));
+            }
         }
     }
     if path.len() > 3 && path[0] == SERVERS && path[2] == "env" {
@@ -182,7 +184,7 @@ fn path_of(rest: &str, below: &[Layer]) -> Option<Vec<String>> {
         path.truncate(3);
         path.push(parts[3..].join("__"));
     }
-    Some(path)
+    Ok(path)
 }
 
 /// A name without what the name of a variable cannot say.
@@ -309,11 +311,10 @@ mod tests {
             "",
             json!({"http": {"allowed-hosts": []}}),
         );
-        check("PORTCULLIS__ODD__KEY", "{", json!({"odd": {"key": "{"}}));
     }
 
     #[test]
-    fn variables_of_servers_and_principals() {
+    fn variables_of_named_things() {
         check(
             "PORTCULLIS__SERVERS__X__ARGS",
             r#"["a,b", "c"]"#,
@@ -353,6 +354,24 @@ mod tests {
             "PORTCULLIS__PRINCIPALS__ME__TOKEN",
             "true",
             json!({"principals": {"Me": {"token": "true"}}}),
+        );
+        check("PORTCULLIS__ODD__KEY", "{", json!({"odd": {"key": "{"}}));
+    }
+
+    #[test]
+    fn a_variable_that_may_mean_two_things_is_refused() {
+        let below = [
+            layer("a", json!({"servers": {"a-b": {}}})),
+            layer("b", json!({"servers": {"a-b": {}, "A_b": {}}})),
+        ];
+        let findings = Findings::default();
+        let variables = [("PORTCULLIS__SERVERS__A_B__ENABLED".to_owned(), "true".to_owned())];
+        assert!(Layer::environment(&variables.into(), &below, &findings).is_empty());
+        assert_eq!(
+            findings.lines(),
+            [
+                "variable PORTCULLIS__SERVERS__A_B__ENABLED: may mean `A_b` or `a-b` of `servers`: set it in a file"
+            ]
         );
     }
 

@@ -31,6 +31,7 @@ mod keys;
 mod kind;
 mod reading;
 mod scope;
+mod server_keys;
 mod suggest;
 mod texts;
 

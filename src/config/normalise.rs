@@ -5,7 +5,8 @@
 
 use serde_json::{Map, Value};
 
-use super::keys::{FOREIGN, IDENTITY, Key, PRINCIPAL, PRINCIPALS, SECTIONS, SERVER, SERVERS, TOP, find};
+use super::keys::{Key, PRINCIPAL, PRINCIPALS, SECTIONS, SERVERS, TOP, find};
+use super::server_keys::{FOREIGN, SERVER, describe_server};
 use super::violation::{Findings, Place};
 
 /// What a document is.
@@ -257,7 +258,7 @@ fn rename(
             && (spelled == SERVERS
                 || spelled == PRINCIPALS
                 || SECTIONS.iter().any(|(name, _)| *name == spelled));
-        let is_server_key = groups.first().is_some_and(|group| std::ptr::eq(*group, IDENTITY));
+        let is_server_key = describe_server(groups);
         let is_foreign =
             is_server_key && (spelled == "disabled" || FOREIGN.iter().any(|(name, _)| *name == spelled));
         let known = is_section || is_foreign || find(groups, &spelled).is_some();

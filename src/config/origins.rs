@@ -5,10 +5,11 @@ use std::fmt;
 use serde_json::Value;
 
 use super::expand::only_variable;
-use super::keys::{Absent, Key, PRINCIPAL, PRINCIPALS, SECTIONS, SERVER, SERVERS, TOP, find};
+use super::keys::{Absent, Key, PRINCIPAL, PRINCIPALS, SECTIONS, SERVERS, TOP, find};
 use super::kind::Kind;
 use super::model::Config;
 use super::normalise::join;
+use super::server_keys::SERVER;
 use super::tree::{Node, Table};
 use super::violation::Place;
 

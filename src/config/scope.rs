@@ -9,9 +9,10 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::choice::Choice;
-use super::keys::{Absent, FOREIGN, IDENTITY, Key, find};
+use super::keys::{Absent, Key, find};
 use super::kind::{self, Kind};
 use super::normalise::join;
+use super::server_keys::{FOREIGN, describe_server};
 use super::suggest::closest;
 use super::tree::{Leaf, Node, Table};
 use super::violation::{Findings, Place};
@@ -108,7 +109,7 @@ impl<'a> Scope<'a> {
 
     fn unknown(&self, name: &str, beside: &[&str]) -> String {
         let spelled = super::normalise::kebab(name);
-        let is_server = self.groups.iter().any(|group| std::ptr::eq(*group, IDENTITY));
+        let is_server = describe_server(self.groups);
         if let Some((_, remedy)) = FOREIGN
             .iter()
             .find(|(foreign, _)| is_server && *foreign == spelled)

@@ -6,11 +6,12 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::choice::{ClientFeature, Sharing, ValidateArguments};
-use super::keys::{SERVER, SERVER_DEFAULTS, SETTINGS};
+use super::keys::SERVER_DEFAULTS;
 use super::layers::{Layer, merge};
 use super::name::ServerName;
 use super::scope::Scope;
 use super::secret::Expanded;
+use super::server_keys::{SERVER, SETTINGS};
 use super::texts::Texts;
 use super::tree::{Node, Table};
 use super::violation::{Findings, Place};
@@ -54,8 +55,6 @@ pub struct ServerSpec {
     pub instances: usize,
     /// Most processes, at least `instances`.
     pub instances_max: usize,
-    /// Processes kept ready.
-    pub warm_spares: usize,
     /// Longest wait for the answer to `initialize`.
     pub handshake_timeout: Duration,
     /// How long a request may take without progress; `None` is that of [`RequestConfig`](super::RequestConfig).
@@ -198,7 +197,6 @@ impl ServerSpec {
             client_features: scope.choices("client-features"),
             instances: scope.count("instances"),
             instances_max: scope.count("instances-max"),
-            warm_spares: scope.count("warm-spares"),
             handshake_timeout: scope.duration("handshake-timeout"),
             request_timeout: scope.try_duration("request-timeout"),
             idle_timeout: idle_timeout(scope, autostart),
@@ -254,12 +252,10 @@ fn idle_timeout(scope: &Scope<'_>, autostart: bool) -> Option<Duration> {
 
 /// Refuses settings that contradict each other.
 fn check_bounds(scope: &Scope<'_>, findings: &Findings) {
-    for key in ["instances", "warm-spares"] {
-        if let (Some(count), Some(max)) = (scope.try_count(key), scope.try_count("instances-max"))
-            && count > max
-        {
-            refuse_above(scope, key, "instances-max", findings);
-        }
+    if let (Some(count), Some(max)) = (scope.try_count("instances"), scope.try_count("instances-max"))
+        && count > max
+    {
+        refuse_above(scope, "instances", "instances-max", findings);
     }
     if let (Some(initial), Some(max)) = (
         scope.try_duration("backoff-initial"),

@@ -23,6 +23,9 @@ pub enum GatewayError {
     /// The server is disabled or removed.
     #[error("the server {0} is disabled")]
     Disabled(ServerName),
+    /// The gateway is about to stop.
+    #[error("the gateway is stopping")]
+    Stopping,
     /// The session ended while the request was on its way.
     #[error("the session has ended")]
     SessionEnded,
@@ -57,7 +60,7 @@ impl GatewayError {
                 | UpstreamError::Failed(_)
                 | UpstreamError::NotReady(_) => code::SERVER_UNAVAILABLE,
             },
-            Self::Disabled(_) => code::SERVER_UNAVAILABLE,
+            Self::Disabled(_) | Self::Stopping => code::SERVER_UNAVAILABLE,
             Self::SessionEnded => code::SESSION_NOT_FOUND,
             Self::NotOnShared(_) => code::METHOD_NOT_FOUND,
             Self::InitializedTwice => code::INVALID_REQUEST,

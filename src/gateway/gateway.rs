@@ -1,15 +1,16 @@
 //! The gateway itself: what it holds, and the one way of a message through it.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
 use super::context::{Answer, Delivery, RequestContext};
 use super::conversation::{Conversation, Session};
+use super::error::GatewayError;
 use super::exchange::{End, Exchange, First};
 use super::shared_hub::SharedHub;
 use crate::config::Config;
@@ -43,6 +44,7 @@ pub struct Gateway {
     pub(super) hubs: Mutex<HashMap<u64, Arc<SharedHub>>>,
     pub(super) schemas: SchemaCache,
     pub(super) tasks: TaskTracker,
+    draining: AtomicBool,
 }
 
 impl std::fmt::Debug for Gateway {
@@ -76,7 +78,18 @@ impl Gateway {
             hubs: Mutex::default(),
             schemas: SchemaCache::default(),
             tasks,
+            draining: AtomicBool::new(false),
         })
+    }
+
+    /// Refuses new requests from now on; those in flight, and what they need of their clients, go on.
+    pub fn begin_drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether new requests are refused.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
     }
 
     /// Returns what is registered.
@@ -176,7 +189,9 @@ impl Gateway {
             return ping(&message);
         }
         let takes_events = ctx.delivery == Delivery::JsonOrStream && message.method() != method::INITIALIZE;
-        let exchange = Exchange::waiting(&message, ctx.session.clone(), takes_events);
+        // Proxies and clients give up on a connection without a sign of life: after a while it becomes a stream.
+        let stream_after = takes_events.then_some(self.config.http.sse_after);
+        let exchange = Exchange::waiting(&message, ctx.session.clone(), stream_after);
         self.start(&ctx.session, &exchange, &message).await;
         if !takes_events {
             return match exchange.first().await {
@@ -184,12 +199,10 @@ impl Gateway {
                 First::End(End::Withdrawn) | First::Events => Answer::Withdrawn,
             };
         }
-        // Proxies and clients give up on a connection without a sign of life: after a while it becomes a stream.
-        let first = timeout_at(Instant::now() + self.config.http.sse_after, exchange.first()).await;
-        match first {
-            Ok(First::End(End::Answer(answer))) => Answer::Json(answer),
-            Ok(First::End(End::Withdrawn)) => Answer::Withdrawn,
-            Ok(First::Events) | Err(_) => {
+        match exchange.first().await {
+            First::End(End::Answer(answer)) => Answer::Json(answer),
+            First::End(End::Withdrawn) => Answer::Withdrawn,
+            First::Events => {
                 let outbox = ctx.session.open_stream(1);
                 let reader = outbox.read_after(0);
                 exchange.stream_into(outbox);
@@ -208,6 +221,7 @@ impl Gateway {
     /// Brings a request to its server, or answers it; errors end the exchange.
     async fn start(self: &Arc<Self>, session: &Arc<Session>, exchange: &Arc<Exchange>, message: &Message) {
         let started = match &*message.method() {
+            _ if self.is_draining() => Err(GatewayError::Stopping),
             method::PING => {
                 let mut out = Vec::new();
                 write_result(exchange.client_id(), b"{}", &mut out);

@@ -15,7 +15,7 @@ pub(super) fn healthz() -> Response {
 
 /// The gateway takes requests: it is not about to stop.
 pub(super) fn readyz(context: &HttpContext) -> Response {
-    if context.draining.is_cancelled() {
+    if context.gateway.is_draining() {
         let body = Bytes::from_static(br#"{"status":"draining"}"#);
         return reply::json(StatusCode::SERVICE_UNAVAILABLE, body);
     }

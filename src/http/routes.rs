@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use tokio_util::sync::CancellationToken;
 use warp::filters::BoxedFilter;
 use warp::{Filter, Rejection};
 
@@ -27,8 +26,6 @@ pub struct HttpContext {
     pub origins: Arc<OriginPolicy>,
     /// Who asks.
     pub principals: Arc<Principals>,
-    /// Cancelled when the gateway is about to stop.
-    pub draining: CancellationToken,
 }
 
 /// Returns the routes: the endpoints of the servers, and those for health.

@@ -78,20 +78,26 @@ impl Listener {
         self.address
     }
 
-    /// Serves until `stop` is cancelled, then lets the connections finish within the drain time.
-    pub async fn serve(self, routes: BoxedFilter<(Response,)>, stop: CancellationToken) {
+    /// Accepts until `draining` is cancelled, serves until `stop` is, then lets the connections finish within the
+    /// drain time.
+    pub async fn serve(
+        self,
+        routes: BoxedFilter<(Response,)>,
+        draining: CancellationToken,
+        stop: CancellationToken,
+    ) {
         let service = warp::service(routes);
         let permits = Arc::new(Semaphore::new(self.options.connections_max));
         let mut connections = JoinSet::new();
         loop {
             let permit = tokio::select! {
                 biased;
-                () = stop.cancelled() => break,
+                () = draining.cancelled() => break,
                 permit = permits.clone().acquire_owned() => permit.expect("the semaphore is never closed"),
             };
             let stream = tokio::select! {
                 biased;
-                () = stop.cancelled() => break,
+                () = draining.cancelled() => break,
                 accepted = self.socket.accept() => accepted,
             };
             while connections.try_join_next().is_some() {}
@@ -111,6 +117,7 @@ impl Listener {
             }
         }
         drop(self.socket);
+        stop.cancelled().await;
         let drained = tokio::time::timeout(self.options.drain_timeout, async {
             while connections.join_next().await.is_some() {}
         });

@@ -129,7 +129,9 @@ mod tests {
     fn old_failures_and_uptime_are_forgiven() {
         let mut budget = RestartBudget::new(policy());
         let start = Instant::now();
-        (0..5).for_each(|_| drop(budget.failed(start, 0.0)));
+        (0..5).for_each(|_| {
+            budget.failed(start, 0.0);
+        });
         let later = start + Duration::from_secs(301);
         assert_eq!(
             budget.failed(later, 0.0),
@@ -138,7 +140,9 @@ mod tests {
                 delay: Duration::from_millis(250)
             }
         );
-        (0..4).for_each(|_| drop(budget.failed(later, 0.0)));
+        (0..4).for_each(|_| {
+            budget.failed(later, 0.0);
+        });
         budget.reset();
         assert!(matches!(
             budget.failed(later, 0.0),

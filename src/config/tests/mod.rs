@@ -1,4 +1,5 @@
-//! Tests of the whole room: text in, model or violations out. No test reads the process's environment.
+//! Tests of the whole room: text in, model or violations out. No test reads the
+//! process's environment, except the one that can write the schema.
 
 mod api;
 mod files;

@@ -68,7 +68,7 @@ fn the_default_file_names_exactly_the_keys_of_the_table_and_documents_each() {
 
 #[test]
 fn the_default_file_shows_every_key_of_a_server() {
-    let identity = super::super::keys::IDENTITY.iter().map(|key| key.name);
+    let identity = super::super::server_keys::IDENTITY.iter().map(|key| key.name);
     let missing: Vec<&str> = identity
         .filter(|name| *name != "name" && !DEFAULTS.contains(&format!("\n# {name} = ")))
         .collect();

@@ -25,12 +25,12 @@ fn unknown_keys_come_with_a_suggestion() {
             "htpp: unknown key; did you mean `http`?",
             "lisen: unknown key; did you mean `listen`?",
             "xyzzy: unknown key; remove it",
-            "http.body-mx: unknown key; did you mean `body-max`?",
-            "http.bodyMaxx: unknown key; did you mean `body-max`?",
             "servers.a.comand: unknown key; did you mean `command`?",
             "servers.a.description: unknown key; did you mean `display-name`?",
             "servers.a.frobnicate: unknown key; remove it",
             "servers.a.timeout: unknown key; did you mean `request-timeout`?",
+            "http.body-mx: unknown key; did you mean `body-max`?",
+            "http.bodyMaxx: unknown key; did you mean `body-max`?",
             "principals.p.tokens: unknown key; did you mean `token`?",
         ],
     );
@@ -217,11 +217,10 @@ fn tokens_are_long_sendable_and_not_shared_and_never_shown() {
 #[test]
 fn values_that_contradict_each_other() {
     check(
-        "listen = '127.0.0.1:4200'\n[admin]\nlisten = '127.0.0.1:4200'\n[requests]\ntimeout = '1h'\n[servers.a]\ncommand = 'x'\ninstances = 9\nwarm-spares = 10\nbackoff-max = '1ms'\nrequest-timeout = '11m'\n[servers.b]\ncommand = 'x'\n",
+        "listen = '127.0.0.1:4200'\n[admin]\nlisten = '127.0.0.1:4200'\n[requests]\ntimeout = '1h'\n[servers.a]\ncommand = 'x'\ninstances = 9\nbackoff-max = '1ms'\nrequest-timeout = '11m'\n[servers.b]\ncommand = 'x'\n",
         &[
             "requests.timeout: is above `timeout-max`: lower it, or raise `timeout-max`",
             "servers.a.instances: is above `instances-max`: lower it, or raise `instances-max`",
-            "servers.a.warm-spares: is above `instances-max`: lower it, or raise `instances-max`",
             "servers.a.backoff-initial: is above `backoff-max`: lower it, or raise `backoff-max`",
             "servers.a.request-timeout: is above `requests.timeout-max`: lower it, or raise `requests.timeout-max`",
             "admin.listen: is the address of the main listener: remove it, or choose another port",
