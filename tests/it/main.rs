@@ -6,5 +6,6 @@ mod classic;
 mod guard;
 mod layers;
 mod mock;
+mod readme;
 mod stress;
 mod support;
