@@ -28,7 +28,7 @@ use crate::upstream::{Phase, StateChange};
 #[derive(Debug, Error)]
 pub enum AppError {
     /// An address could not be bound.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}")]
     Listen {
         /// Which address.
         address: SocketAddr,
@@ -39,7 +39,7 @@ pub enum AppError {
     #[error("cannot prepare to start servers: {0}")]
     Launch(#[from] LaunchError),
     /// The state directory or the admin token could not be prepared.
-    #[error("{place}: {source}")]
+    #[error("{place}")]
     State {
         /// Which file.
         place: String,

@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 pub mod check;
 pub mod mock_server;
 pub mod serve;
+mod welcome;
 
 /// An MCP gateway: a supervised registry of MCP servers behind Streamable HTTP and HTTP+SSE.
 #[derive(Debug, Parser)]

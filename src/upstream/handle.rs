@@ -252,14 +252,13 @@ impl Upstream {
     /// Ends the process, starts another one and waits until that is ready or has failed, or was stopped meanwhile.
     pub async fn restart(&self, cause: &str) {
         self.carry_out(|done| Command::Restart(cause.into(), done)).await;
-        self.wait_for(|state| !matches!(state.phase, Phase::Starting | Phase::Draining))
-            .await;
+        self.wait_for(has_settled).await;
     }
 
-    /// Waits until the instance is ready, failed or stopped, or gone.
-    pub async fn settled(&self) {
-        let settled = [Phase::Ready, Phase::Failed, Phase::Stopped, Phase::Closed];
-        self.wait_for(|state| settled.contains(&state.phase)).await;
+    /// Makes it run although nobody asks for it yet, and waits until it is ready or has failed once.
+    pub async fn start_and_settle(&self, cause: &str) {
+        self.ensure_started(cause).await;
+        self.wait_for(has_settled).await;
     }
 
     /// Ends the process and the instance, and waits for that.
@@ -291,6 +290,11 @@ impl Upstream {
         // Fails only when the supervisor is gone: it will not get any further.
         let _ = self.state.clone().wait_for(reached).await;
     }
+}
+
+/// Returns whether a start has come to its end. A process that failed and that nobody needs is stopped again.
+fn has_settled(state: &UpstreamState) -> bool {
+    !matches!(state.phase, Phase::Starting | Phase::Draining)
 }
 
 /// Counts a request that waits, also when it is dropped.

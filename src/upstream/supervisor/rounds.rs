@@ -41,7 +41,7 @@ impl Supervisor {
         let Some(generation) = self.current.as_mut() else {
             return;
         };
-        generation.connection.expire();
+        generation.connection.sweep();
         if generation.hopeless_at().is_some_and(|at| at <= now) {
             let reason = UpstreamError::Ended("it closed its output".into());
             generation.connection.close(&reason);

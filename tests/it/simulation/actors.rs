@@ -53,6 +53,13 @@ impl Waiter for Ticket {
         let _ = done.send(());
     }
 
+    fn waits(&self, since: Duration) {
+        if self.done.lock().expect("no holder panics").is_none() {
+            self.world
+                .broken(format!("request {} waits after {since:?} although it is over", self.number));
+        }
+    }
+
     fn progress(&self, _: Message) {
         if self.done.lock().expect("no holder panics").is_none() {
             self.world.broken(format!("progress of request {}, which is over", self.number));
@@ -246,11 +253,8 @@ impl Operator {
         match order {
             0..=4 => {
                 self.world.forgive_all();
-                self.pool.start("operator").await;
+                self.pool.start_and_settle("operator").await;
                 self.world.forgive_all();
-                for upstream in self.pool.instances() {
-                    upstream.settled().await;
-                }
             }
             5..=11 => self.stop().await,
             12..=17 => {
