@@ -81,4 +81,4 @@ bench:
 
 ## soak: the simulation and the stress tests, for long
 soak:
-	@echo to be filled
+	$(call step,simulation,PORTCULLIS_SIMULATION_SCHEDULES=$(SOAK_SCHEDULES) $(CARGO) test $(PROFILE) --test it simulation)
