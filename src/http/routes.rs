@@ -8,6 +8,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use warp::filters::BoxedFilter;
 use warp::{Filter, Rejection};
 
+use super::admin::{self, AdminContext};
 use super::auth::Principals;
 use super::origin::OriginPolicy;
 use super::reply::Response;
@@ -28,8 +29,21 @@ pub struct HttpContext {
     pub principals: Arc<Principals>,
 }
 
-/// Returns the routes: the endpoints of the servers, and those for health.
-pub fn routes(context: HttpContext) -> BoxedFilter<(Response,)> {
+/// Returns the routes of a listener that serves the admin API alone.
+pub fn admin_routes(context: AdminContext) -> BoxedFilter<(Response,)> {
+    admin::routes(context)
+}
+
+/// Returns the routes: the endpoints of the servers, those for health, and the admin API where it is served here too.
+pub fn routes(context: HttpContext, admin: Option<AdminContext>) -> BoxedFilter<(Response,)> {
+    let routes = public_routes(context);
+    match admin {
+        Some(admin) => admin::routes_before(admin, routes),
+        None => routes,
+    }
+}
+
+fn public_routes(context: HttpContext) -> BoxedFilter<(Response,)> {
     let mcp_context = context.clone();
     let query = warp::query::raw().or_else(|_| async { Ok::<_, Infallible>((String::new(),)) });
     let endpoint = warp::path("mcp")

@@ -264,6 +264,13 @@ impl ServerPool {
         }
     }
 
+    /// Starts the shared instances and waits until each is ready or has failed once.
+    pub async fn start_and_settle(&self, cause: &str) {
+        let instances = self.startable();
+        let starts = instances.iter().map(|upstream| upstream.start_and_settle(cause));
+        futures_util::future::join_all(starts).await;
+    }
+
     fn startable(&self) -> Vec<Arc<Upstream>> {
         if self.spec.sharing != Sharing::Session && self.instances().is_empty() {
             drop(self.lease_shared("started without a session"));
