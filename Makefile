@@ -16,7 +16,7 @@ SOAK_SCHEDULES ?= 1000000
 SOAK_SEED ?= 1000000
 SOAK_ROUNDS ?= 20
 
-.PHONY: run build test fmt clippy doc lint deny audit check conformance compat bench soak
+.PHONY: run build programs test fmt clippy doc lint deny audit check conformance compat bench soak
 # The steps of `make test` share one machine, and some of them measure it.
 .NOTPARALLEL:
 
@@ -33,6 +33,11 @@ run: build
 
 build:
 	$(CARGO) build $(PROFILE)
+
+# The program as the tests have it: their features of the dependencies are others than those of `build`, and what was
+# compiled for them need not be compiled again.
+programs:
+	$(CARGO) test $(PROFILE) --no-run
 
 ## test: everything that has to pass
 test: lint deny check conformance compat
@@ -69,11 +74,11 @@ check:
 	$(call step,tests,$(CARGO) test $(PROFILE))
 
 ## conformance: the published conformance suites through the gateway
-conformance: build
+conformance: programs
 	$(call step,conformance,tests/conformance/through-gateway.sh $(BINARY))
 
 ## compat: published servers and clients through the gateway
-compat: build
+compat: programs
 	$(call step,published software,CARGO='$(CARGO)' python3 tests/compat/run.py $(BINARY))
 
 ## bench: Portcullis beside a bare bridge, interleaved
