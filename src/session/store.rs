@@ -204,7 +204,7 @@ mod tests {
     fn finished_streams_are_kept_up_to_the_limit() {
         let session = session("a");
         let first = session.open_stream(0).expect("room");
-        let after = |outbox: &Outbox| super::super::EventId {
+        let after = |outbox: &Outbox| EventId {
             stream: outbox.stream(),
             sequence: 0,
         };
@@ -218,5 +218,35 @@ mod tests {
         assert!(session.open_stream(1).is_none(), "two are under way");
     }
 
-    use super::super::Outbox;
+    #[tokio::test(start_paused = true)]
+    async fn streams_that_are_over_are_forgotten_in_time_whether_they_were_read_or_not() {
+        let session = session("a");
+        let retention = Duration::from_secs(60);
+        let streams = [1, 1].map(|due| session.open_stream(due).expect("room"));
+        let [read, unread] = &streams;
+        let reader = read.read_after(0);
+        for stream in &streams {
+            let answer = bytes::Bytes::from_static(b"{}");
+            assert!(stream.push(answer, Priority::Required).is_ok());
+        }
+        let is_known = |stream: &Outbox| {
+            session
+                .resume(EventId {
+                    stream: stream.stream(),
+                    sequence: 0,
+                })
+                .is_some()
+        };
+        tokio::time::advance(retention).await;
+        session.forget_streams(Instant::now(), retention);
+        assert!(!is_known(unread), "nobody came for it");
+        drop(reader);
+        session.forget_streams(Instant::now(), retention);
+        assert!(is_known(read), "its reader has just gone");
+        tokio::time::advance(retention).await;
+        session.forget_streams(Instant::now(), retention);
+        assert!(!is_known(read));
+    }
+
+    use super::super::{EventId, Outbox, Priority};
 }

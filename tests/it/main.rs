@@ -7,3 +7,4 @@ mod guard;
 mod mock;
 mod stress;
 mod support;
+mod wire;
