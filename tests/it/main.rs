@@ -12,3 +12,4 @@ mod readme;
 mod simulation;
 mod stress;
 mod support;
+mod wire;
