@@ -21,7 +21,8 @@ use self::state_dir::{Addresses, Claim, StateError};
 use crate::config::{Config, Secret, SupervisionConfig};
 use crate::gateway::{Gateway, GatewayOptions};
 use crate::http::{
-    AdminContext, AdminOptions, HttpContext, Listener, OriginPolicy, Principals, ServeOptions, admin_routes, routes,
+    AdminContext, AdminOptions, HttpContext, Listener, OriginPolicy, Principals, ServeOptions, admin_routes,
+    routes,
 };
 use crate::registry::{Actor, EventLog, Registry, Source};
 use crate::upstream::launch::{Launch, LaunchError, SystemLaunch};
@@ -242,7 +243,11 @@ fn serve(
 ) -> Vec<JoinHandle<()>> {
     let mut serving = Vec::new();
     let mut start = |listener: Listener, routes| {
-        serving.push(tokio::spawn(listener.serve(routes, draining.clone(), stop.clone())));
+        serving.push(tokio::spawn(listener.serve(
+            routes,
+            draining.clone(),
+            stop.clone(),
+        )));
     };
     let mut beside = None;
     if let Some(admin) = admin {

@@ -9,3 +9,4 @@ mod mock;
 mod readme;
 mod stress;
 mod support;
+mod wire;
