@@ -154,7 +154,10 @@ pub fn addresses(state_dir: &Path) -> Result<Addresses, StateError> {
 pub fn prepare(config: &Config) -> Result<Secret, StateError> {
     create_private(&config.state_dir)?;
     let file = &config.admin.token_file;
-    if let Some(directory) = file.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+    if let Some(directory) = file
+        .parent()
+        .filter(|directory| !directory.as_os_str().is_empty())
+    {
         create_private(directory)?;
     }
     if !file.try_exists().map_err(StateError::io("look at", file))? {
@@ -171,8 +174,7 @@ pub fn read_token(file: &Path) -> Result<Secret, StateError> {
     check_private(file)?;
     let text = fs::read_to_string(file).map_err(StateError::io("read", file))?;
     let token = text.trim();
-    let is_token =
-        token.len() >= TOKEN_CHARACTERS_MIN && token.bytes().all(|byte| byte.is_ascii_graphic());
+    let is_token = token.len() >= TOKEN_CHARACTERS_MIN && token.bytes().all(|byte| byte.is_ascii_graphic());
     if !is_token {
         return Err(StateError::NoToken(file.to_owned()));
     }
@@ -269,7 +271,10 @@ fn check_private(file: &Path) -> Result<(), StateError> {
             "if nobody has read it: chmod 600 {path}; otherwise remove it, and the gateway makes a new one when it starts",
             path = file.display()
         );
-        return Err(exposed("can be read by others, and whoever has the token can do everything", remedy));
+        return Err(exposed(
+            "can be read by others, and whoever has the token can do everything",
+            remedy,
+        ));
     }
     let user = rustix::process::geteuid().as_raw();
     if metadata.uid() != user && metadata.uid() != 0 {

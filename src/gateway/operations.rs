@@ -25,9 +25,7 @@ impl Gateway {
         source: Source,
         actor: Actor,
     ) -> Result<Arc<Server>, RegistryError> {
-        let server = self
-            .registry
-            .register(spec.clone(), &self.pools, source, actor)?;
+        let server = self.registry.register(spec.clone(), &self.pools, source, actor)?;
         if spec.autostart && spec.enabled {
             start_instances(&server, &Order::new("autostart", actor)).await;
         }

@@ -68,9 +68,7 @@ impl Registry {
     /// Returns a server by the segment of its URL.
     pub fn server_at(&self, path: &str) -> Option<Arc<Server>> {
         let servers = self.lock();
-        let by_name = servers
-            .get(path)
-            .filter(|server| server.spec().path == path);
+        let by_name = servers.get(path).filter(|server| server.spec().path == path);
         by_name
             .or_else(|| servers.values().find(|server| server.spec().path == path))
             .cloned()

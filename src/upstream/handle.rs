@@ -236,8 +236,10 @@ impl Upstream {
     pub async fn restart(&self, cause: &str) {
         let before = self.state.borrow().generation;
         self.order(Command::Restart(cause.into())).await;
-        self.wait_for(|state| state.generation > before && has_settled(state) || state.phase == Phase::Closed)
-            .await;
+        self.wait_for(|state| {
+            state.generation > before && has_settled(state) || state.phase == Phase::Closed
+        })
+        .await;
     }
 
     /// Makes it run although nobody asks for it yet, and waits until it is ready or has failed once.

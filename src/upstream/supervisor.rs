@@ -169,6 +169,7 @@ impl Supervisor {
                 self.options.budget.lock().expect("no holder panics").reset();
                 self.ensure_started(cause);
             }
+            Command::Stop(_) if self.state.phase == Phase::Stopped => {}
             Command::Stop(cause) => self.end(Then::Stay(cause)),
             Command::Restart(cause) => {
                 self.options.budget.lock().expect("no holder panics").reset();

@@ -58,7 +58,10 @@ fn a_token_is_made_once_for_its_owner_alone() {
     let token = directory.prepared().expect("a fresh directory");
     assert_eq!(token.len(), 64);
     assert!(token.bytes().all(|byte| byte.is_ascii_hexdigit()), "{token}");
-    assert_eq!((mode(&directory.state()), mode(&directory.token_file())), (0o700, 0o600));
+    assert_eq!(
+        (mode(&directory.state()), mode(&directory.token_file())),
+        (0o700, 0o600)
+    );
     assert_eq!(directory.prepared(), Ok(token.clone()), "it stays what it is");
     let names: Vec<_> = fs::read_dir(directory.state())
         .expect("it is there")
@@ -73,7 +76,10 @@ fn of_many_starts_at_once_one_makes_the_token() {
     let directory = Directory::new();
     let tokens: Vec<_> = std::thread::scope(|scope| {
         let starts: Vec<_> = (0..8).map(|_| scope.spawn(|| directory.prepared())).collect();
-        starts.into_iter().map(|start| start.join().expect("no panic")).collect()
+        starts
+            .into_iter()
+            .map(|start| start.join().expect("no panic"))
+            .collect()
     });
     assert!(tokens[0].is_ok());
     assert!(tokens.iter().all(|token| *token == tokens[0]), "{tokens:?}");
@@ -87,16 +93,26 @@ fn what_others_could_have_read_or_written_is_refused_with_the_remedy() {
     for exposed in [0o644, 0o640, 0o620, 0o601] {
         chmod(&file, exposed);
         let error = directory.prepared().expect_err("others have access");
-        assert!(error.contains(&format!("chmod 600 {}", file.display())), "{error}");
+        assert!(
+            error.contains(&format!("chmod 600 {}", file.display())),
+            "{error}"
+        );
         assert!(!error.contains(&token));
     }
     chmod(&file, 0o400);
     assert_eq!(directory.prepared(), Ok(token.clone()));
     chmod(&state, 0o777);
     let error = directory.prepared().expect_err("others can write there");
-    assert!(error.ends_with(&format!("; chmod 700 {}", state.display())), "{error}");
+    assert!(
+        error.ends_with(&format!("; chmod 700 {}", state.display())),
+        "{error}"
+    );
     chmod(&state, 0o755);
-    assert_eq!(directory.prepared(), Ok(token), "others may see that there is a token");
+    assert_eq!(
+        directory.prepared(),
+        Ok(token),
+        "others may see that there is a token"
+    );
 }
 
 #[test]
@@ -107,7 +123,10 @@ fn what_is_no_token_is_not_replaced() {
     for text in ["", "short", &"x ".repeat(40), &"é".repeat(40)] {
         fs::write(&file, text).expect("it is ours");
         let error = directory.prepared().expect_err("no token");
-        assert!(error.contains("holds no token") && error.contains("remove the file"), "{error}");
+        assert!(
+            error.contains("holds no token") && error.contains("remove the file"),
+            "{error}"
+        );
         assert_eq!(fs::read_to_string(&file).expect("it is there"), text);
     }
     fs::write(&file, format!("  {}\r\n", "x".repeat(32))).expect("it is ours");
@@ -124,13 +143,21 @@ fn the_addresses_are_those_of_a_running_gateway() {
         admin: Some("127.0.0.1:4101".parse().expect("an address")),
     };
     let not_running = |what: &str| {
-        assert!(matches!(addresses(&state), Err(StateError::NotRunning(_))), "{what}");
+        assert!(
+            matches!(addresses(&state), Err(StateError::NotRunning(_))),
+            "{what}"
+        );
     };
     not_running("before the first start");
-    let claim = Claim::new(&state, &written).expect("writable").expect("the first one");
+    let claim = Claim::new(&state, &written)
+        .expect("writable")
+        .expect("the first one");
     assert_eq!(addresses(&state).expect("it runs"), written);
     assert_eq!(mode(&state.join(ADDRESS_FILE)), 0o600);
-    assert!(Claim::new(&state, &written).expect("writable").is_none(), "one at a time");
+    assert!(
+        Claim::new(&state, &written).expect("writable").is_none(),
+        "one at a time"
+    );
     assert_eq!(addresses(&state).expect("the first one still runs"), written);
     // As after SIGKILL: the file stays, the lock does not.
     let text = fs::read_to_string(state.join(ADDRESS_FILE)).expect("it is there");

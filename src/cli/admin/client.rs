@@ -96,7 +96,10 @@ impl AdminClient {
         let request = request
             .body(Full::new(body))
             .map_err(|error| Failure::Input(anyhow::anyhow!("{path}: {error}")))?;
-        let response = sender.send_request(request).await.map_err(|error| self.broken(error))?;
+        let response = sender
+            .send_request(request)
+            .await
+            .map_err(|error| self.broken(error))?;
         Ok((response, driver))
     }
 
@@ -111,7 +114,10 @@ impl AdminClient {
         if status.is_success() {
             return Ok(answer);
         }
-        match (answer["error"]["code"].as_str(), answer["error"]["message"].as_str()) {
+        match (
+            answer["error"]["code"].as_str(),
+            answer["error"]["message"].as_str(),
+        ) {
             (Some(code), Some(message)) => Err(Failure::Refused {
                 code: code.to_owned(),
                 message: message.to_owned(),
@@ -188,11 +194,18 @@ mod tests {
 
     #[test]
     fn events_are_taken_whole_and_comments_passed_over() {
-        let mut buffer = BytesMut::from(&b": listening\n\nid: 1\nevent: a\ndata: {\"id\":1}\n\nid: 2\nda"[..]);
-        assert_eq!(next_event(&mut buffer).expect("whole").expect("JSON"), json!({"id": 1}));
+        let mut buffer =
+            BytesMut::from(&b": listening\n\nid: 1\nevent: a\ndata: {\"id\":1}\n\nid: 2\nda"[..]);
+        assert_eq!(
+            next_event(&mut buffer).expect("whole").expect("JSON"),
+            json!({"id": 1})
+        );
         assert!(next_event(&mut buffer).is_none());
         buffer.extend_from_slice(b"ta: {\"id\":2}\n\n");
-        assert_eq!(next_event(&mut buffer).expect("whole").expect("JSON"), json!({"id": 2}));
+        assert_eq!(
+            next_event(&mut buffer).expect("whole").expect("JSON"),
+            json!({"id": 2})
+        );
         assert!(buffer.is_empty());
     }
 }

@@ -31,7 +31,11 @@ pub(super) async fn follow(
 
 fn line(event: &Value) -> String {
     let time = event["time"].as_u64().map_or("-".to_owned(), timestamp);
-    let (kind, server, actor) = (cell(&event["type"]), cell(&event["server"]), cell(&event["actor"]));
+    let (kind, server, actor) = (
+        cell(&event["type"]),
+        cell(&event["server"]),
+        cell(&event["actor"]),
+    );
     let data = &event["data"];
     let detail = match event["type"].as_str() {
         Some("server.connection.changed") => {

@@ -16,7 +16,9 @@ pub(super) fn print(text: &str) -> io::Result<()> {
 
 /// Prints JSON for people.
 pub(super) fn print_json(value: &Value) -> io::Result<()> {
-    print(&json(&serde_json::to_string_pretty(value).expect("a JSON value becomes text")))
+    print(&json(
+        &serde_json::to_string_pretty(value).expect("a JSON value becomes text"),
+    ))
 }
 
 /// Returns JSON text with the control characters that JSON itself leaves alone, which stand in strings, escaped.
@@ -61,6 +63,9 @@ mod tests {
         assert_eq!(escaped, r#"{"a":"\u001b\u009bé"}"#);
         assert_eq!(serde_json::from_str::<Value>(&escaped).expect("still JSON"), text);
         assert_eq!(visible("a\u{1b}[2Jb\u{9b}é\t"), "a\\u{1b}[2Jb\\u{9b}é\\u{9}");
-        assert_eq!([cell(&json!(null)), cell(&json!("x")), cell(&json!(3))], ["-", "x", "3"]);
+        assert_eq!(
+            [cell(&json!(null)), cell(&json!("x")), cell(&json!(3))],
+            ["-", "x", "3"]
+        );
     }
 }

@@ -21,28 +21,48 @@ pub(super) async fn list(client: &AdminClient, form: Form) -> Result<(), Failure
     }
     let servers = answer["servers"].as_object().into_iter().flatten();
     let rows: Vec<Vec<String>> = servers.map(|(_, server)| row(server)).collect();
-    let head = ["NAME", "STATUS", "STATE", "PHASE", "PID", "SESSIONS", "RESTARTS", "UPTIME", "PATH"];
+    let head = [
+        "NAME", "STATUS", "STATE", "PHASE", "PID", "SESSIONS", "RESTARTS", "UPTIME", "PATH",
+    ];
     Ok(print(&table(&head, &rows))?)
 }
 
 fn row(server: &Value) -> Vec<String> {
-    let uptime = server["uptimeSeconds"].as_u64().map_or("-".to_owned(), |seconds| format!("{seconds}s"));
+    let uptime = server["uptimeSeconds"]
+        .as_u64()
+        .map_or("-".to_owned(), |seconds| format!("{seconds}s"));
     let path = format!("/mcp/{}", server["path"].as_str().unwrap_or_default());
-    let cells = ["name", "status", "connectionState", "phase", "pid", "sessions", "restarts"];
+    let cells = [
+        "name",
+        "status",
+        "connectionState",
+        "phase",
+        "pid",
+        "sessions",
+        "restarts",
+    ];
     let cells = cells.map(|name| cell(&server[name]));
     cells.into_iter().chain([uptime, path]).collect()
 }
 
 /// Prints one server, whole.
 pub(super) async fn show(client: &AdminClient, name: &str) -> Result<(), Failure> {
-    Ok(print_json(&client.request(Method::GET, &path(name, ""), None).await?)?)
+    Ok(print_json(
+        &client.request(Method::GET, &path(name, ""), None).await?,
+    )?)
 }
 
 /// Registers the server that a file of JSON describes; `-` is standard input.
 pub(super) async fn register(client: &AdminClient, file: &Path) -> Result<(), Failure> {
     let registration = read_json(file).map_err(Failure::Input)?;
-    let server = client.request(Method::POST, "servers", Some(&registration)).await?;
-    Ok(print(&format!("{} registered at /mcp/{}", cell(&server["name"]), cell(&server["path"])))?)
+    let server = client
+        .request(Method::POST, "servers", Some(&registration))
+        .await?;
+    Ok(print(&format!(
+        "{} registered at /mcp/{}",
+        cell(&server["name"]),
+        cell(&server["path"])
+    ))?)
 }
 
 fn read_json(file: &Path) -> anyhow::Result<Value> {
@@ -73,7 +93,11 @@ pub(super) async fn order(client: &AdminClient, order: Order, name: &str) -> Res
         let message = format!("{name} is {}: {}", cell(&server["phase"]), visible(error));
         return Err(Failure::NotUp(message));
     }
-    Ok(print(&format!("{name} is {}, {}", cell(&server["status"]), cell(&server["phase"])))?)
+    Ok(print(&format!(
+        "{name} is {}, {}",
+        cell(&server["status"]),
+        cell(&server["phase"])
+    ))?)
 }
 
 /// Prints the last lines of a server's stderr, by instance.
@@ -81,7 +105,11 @@ pub(super) async fn stderr(client: &AdminClient, name: &str) -> Result<(), Failu
     let answer = client.request(Method::GET, &path(name, "/stderr"), None).await?;
     let mut text = String::new();
     for instance in answer["instances"].as_array().into_iter().flatten() {
-        text += &format!("instance {} ({})\n", instance["instance"], cell(&instance["phase"]));
+        text += &format!(
+            "instance {} ({})\n",
+            instance["instance"],
+            cell(&instance["phase"])
+        );
         for line in instance["lines"].as_array().into_iter().flatten() {
             text += &format!("  {}\n", cell(line));
         }

@@ -18,8 +18,17 @@ pub(super) async fn list(client: &AdminClient, form: Form) -> Result<(), Failure
     let sessions = answer["sessions"].as_array().into_iter().flatten();
     let rows: Vec<Vec<String>> = sessions.map(row).collect();
     let head = [
-        "HANDLE", "SERVER", "PRINCIPAL", "TRANSPORT", "VERSION", "CLIENT", "LEASE", "INSTANCE", "STREAMS",
-        "IN FLIGHT", "LAST ACTIVITY",
+        "HANDLE",
+        "SERVER",
+        "PRINCIPAL",
+        "TRANSPORT",
+        "VERSION",
+        "CLIENT",
+        "LEASE",
+        "INSTANCE",
+        "STREAMS",
+        "IN FLIGHT",
+        "LAST ACTIVITY",
     ];
     Ok(print(&table(&head, &rows))?)
 }
@@ -48,6 +57,8 @@ pub(super) async fn end(client: &AdminClient, handle: &str) -> Result<(), Failur
         let message = anyhow::anyhow!("{handle:?} is no handle; `portcullis sessions` lists them");
         return Err(Failure::Input(message));
     }
-    client.request(Method::DELETE, &format!("sessions/{handle}"), None).await?;
+    client
+        .request(Method::DELETE, &format!("sessions/{handle}"), None)
+        .await?;
     Ok(print(&format!("session {handle} ended"))?)
 }

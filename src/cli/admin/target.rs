@@ -41,7 +41,9 @@ fn admin_address(config: &Config, is_named: bool) -> Result<SocketAddr, Failure>
         configured
     } else {
         let not_served = "the gateway does not serve its admin API, because others can reach its address: set admin.listen";
-        addresses(&config.state_dir)?.admin.ok_or_else(|| refuse(not_served))?
+        addresses(&config.state_dir)?
+            .admin
+            .ok_or_else(|| refuse(not_served))?
     };
     if address.ip().is_unspecified() {
         address.set_ip(Ipv4Addr::LOCALHOST.into());

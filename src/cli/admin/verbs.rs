@@ -24,6 +24,7 @@ pub enum AdminCommand {
         /// End the session with this handle
         #[arg(long, value_name = "HANDLE", conflicts_with = "json")]
         end: Option<String>,
+        /// How it is printed
         #[command(flatten)]
         form: FormArgs,
     },
@@ -35,6 +36,7 @@ pub enum AdminCommand {
         /// Begin after the event with this number, as far as the gateway remembers; 0 is the beginning
         #[arg(long, value_name = "NUMBER")]
         after: Option<u64>,
+        /// How it is printed
         #[command(flatten)]
         form: FormArgs,
     },
@@ -138,7 +140,9 @@ impl Order {
 /// # Errors
 /// The runtime cannot be started.
 pub fn run(args: &ConfigArgs, command: AdminCommand) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let done = Target::find(args).and_then(|target| {
         let client = AdminClient::new(target);
         runtime.block_on(perform(&client, command))
@@ -153,7 +157,9 @@ async fn perform(client: &AdminClient, command: AdminCommand) -> Result<(), Fail
     match command {
         AdminCommand::Servers(form) => servers::list(client, form.form()).await,
         AdminCommand::Server(verb) => perform_on_server(client, verb).await,
-        AdminCommand::Sessions { end: Some(handle), .. } => sessions::end(client, &handle).await,
+        AdminCommand::Sessions {
+            end: Some(handle), ..
+        } => sessions::end(client, &handle).await,
         AdminCommand::Sessions { end: None, form } => sessions::list(client, form.form()).await,
         AdminCommand::Events { server, after, form } => {
             let server = server.as_ref().map(crate::config::ServerName::as_str);

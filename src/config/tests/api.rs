@@ -153,7 +153,11 @@ fn what_a_process_runs_with_is_told_from_what_describes_it() {
             "{patch}"
         );
     };
-    check(json!({"displayName": "A", "version": "1", "path": "b", "enabled": false}), true, true);
+    check(
+        json!({"displayName": "A", "version": "1", "path": "b", "enabled": false}),
+        true,
+        true,
+    );
     check(json!({"validateArguments": "enforce"}), true, true);
     check(json!({"linger": "1s"}), true, false);
     check(json!({"autostart": true}), true, false);
@@ -177,7 +181,10 @@ fn texts_are_redacted() {
     let variables = [("BIN", "/bin/a\"b"), ("KEY", "hunter2"), ("N", "1")];
     let config = load("a.toml", text, &variables).expect("valid").config;
     let redacted = |text: &str| config.servers["a"].redacted(text);
-    assert_eq!(redacted("program \"/bin/a\\\"b\" and /bin/a\"b"), "program \"${BIN}\" and ${BIN}");
+    assert_eq!(
+        redacted("program \"/bin/a\\\"b\" and /bin/a\"b"),
+        "program \"${BIN}\" and ${BIN}"
+    );
     assert_eq!(redacted("1 hunter2.hunter2 hunter2!"), "1 ${KEY}.${KEY} ${KEY}!");
 }
 

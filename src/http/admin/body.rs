@@ -43,7 +43,9 @@ impl Body {
             unique_keys: UniqueKeys::Everywhere,
         };
         if self.0.is_empty() {
-            return Err(AdminError::BadRequest("a body is missing: send a JSON object".to_owned()));
+            return Err(AdminError::BadRequest(
+                "a body is missing: send a JSON object".to_owned(),
+            ));
         }
         scan(&self.0, options).map_err(|error| AdminError::BadRequest(format!("the body: {error}")))?;
         serde_json::from_slice(&self.0)

@@ -80,9 +80,7 @@ impl AdminError {
             Self::NotJson => ("unsupported_media_type", StatusCode::UNSUPPORTED_MEDIA_TYPE),
             Self::Body(BodyRefused::TooLarge) => ("body_too_large", StatusCode::PAYLOAD_TOO_LARGE),
             Self::Body(BodyRefused::TooSlow) => ("body_too_slow", StatusCode::REQUEST_TIMEOUT),
-            Self::Body(BodyRefused::Broken) | Self::BadRequest(_) => {
-                ("bad_request", StatusCode::BAD_REQUEST)
-            }
+            Self::Body(BodyRefused::Broken) | Self::BadRequest(_) => ("bad_request", StatusCode::BAD_REQUEST),
             Self::Draining => ("draining", StatusCode::SERVICE_UNAVAILABLE),
         }
     }

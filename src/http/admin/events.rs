@@ -157,7 +157,10 @@ mod tests {
         assert_eq!(text, expect);
         let ids = |text: &[u8]| {
             let text = String::from_utf8_lossy(text).into_owned();
-            text.lines().filter(|line| line.starts_with("id:")).map(str::to_owned).collect::<Vec<_>>()
+            text.lines()
+                .filter(|line| line.starts_with("id:"))
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
         };
         assert_eq!(ids(&write_events(&events, None)), ["id: 1", "id: 2", "id: 3"]);
     }
@@ -175,8 +178,14 @@ mod tests {
         };
         assert_eq!(read(None, ""), Ok((None, None)));
         assert_eq!(read(Some("7"), "server=a"), Ok((Some(7), Some("a".to_owned()))));
-        assert_eq!(read(Some("x"), ""), Err("Last-Event-ID \"x\" is not a number".to_owned()));
-        assert_eq!(read(None, "sever=a"), Err("\"sever=a\" is not known; only server=NAME is".to_owned()));
+        assert_eq!(
+            read(Some("x"), ""),
+            Err("Last-Event-ID \"x\" is not a number".to_owned())
+        );
+        assert_eq!(
+            read(None, "sever=a"),
+            Err("\"sever=a\" is not known; only server=NAME is".to_owned())
+        );
         assert!(read(None, "server=a%20b").is_err());
     }
 
@@ -190,10 +199,18 @@ mod tests {
             stopped: CancellationToken::new(),
             waiting: VecDeque::new(),
         };
-        assert_eq!(reader.next_chunk().await, Some(Bytes::from_static(b": keep-alive\n\n")));
+        assert_eq!(
+            reader.next_chunk().await,
+            Some(Bytes::from_static(b": keep-alive\n\n"))
+        );
         emit(&log, "a");
         reader.stopped.cancel();
-        assert!(reader.next_chunk().await.is_some_and(|chunk| chunk.starts_with(b"id: 1\n")));
+        assert!(
+            reader
+                .next_chunk()
+                .await
+                .is_some_and(|chunk| chunk.starts_with(b"id: 1\n"))
+        );
         assert_eq!(reader.next_chunk().await, None);
     }
 }

@@ -61,7 +61,9 @@ fn check_origin(headers: &HeaderMap, host: &str) -> Result<(), AdminError> {
     let mut origins = headers.get_all(ORIGIN).iter();
     let own = format!("http://{host}");
     let is_own = |origin: &http::HeaderValue| {
-        origin.to_str().is_ok_and(|origin| origin.eq_ignore_ascii_case(&own))
+        origin
+            .to_str()
+            .is_ok_and(|origin| origin.eq_ignore_ascii_case(&own))
     };
     if origins.all(is_own) {
         Ok(())
@@ -118,7 +120,10 @@ mod tests {
         check(&[host.clone(), host.clone(), token.clone()], "host");
         let own = (ORIGIN, "http://127.0.0.1:4100");
         check(&[host.clone(), own.clone(), token.clone()], "passes");
-        check(&[host.clone(), own, (ORIGIN, "http://evil.example"), token.clone()], "origin");
+        check(
+            &[host.clone(), own, (ORIGIN, "http://evil.example"), token.clone()],
+            "origin",
+        );
         for foreign in [
             "http://evil.example",
             "http://localhost:3000",

@@ -13,5 +13,5 @@ mod routes;
 mod servers;
 mod sessions;
 
-pub(super) use routes::{routes, routes_before};
 pub use routes::{AdminContext, AdminOptions};
+pub(super) use routes::{routes, routes_before};

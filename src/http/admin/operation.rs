@@ -86,7 +86,9 @@ fn parameter<'p>(pattern: &str, path: &'p str) -> Option<&'p str> {
     loop {
         match (pattern.next(), path.next()) {
             (None, None) => return Some(parameter),
-            (Some(slot), Some(segment)) if slot.starts_with('{') && !segment.is_empty() => parameter = segment,
+            (Some(slot), Some(segment)) if slot.starts_with('{') && !segment.is_empty() => {
+                parameter = segment
+            }
             (Some(slot), Some(segment)) if slot == segment => {}
             _ => return None,
         }
@@ -101,7 +103,10 @@ mod tests {
     fn paths_lead_to_operations() {
         let check = |method: Method, path: &str, expect: Result<(Operation, &str), &str>| {
             let found = find(&method, path);
-            let found = found.as_ref().map(|found| *found).map_err(|error| error.to_string());
+            let found = found
+                .as_ref()
+                .map(|found| *found)
+                .map_err(|error| error.to_string());
             assert_eq!(found, expect.map_err(str::to_owned), "{method} {path}");
         };
         check(Method::GET, "/servers", Ok((Operation::ListServers, "")));
@@ -111,7 +116,15 @@ mod tests {
         let nothing = |path: &str| {
             format!("there is nothing at /admin/v1{path}; GET /admin/v1/openapi.json says what there is")
         };
-        for path in ["", "/", "/servers/", "/servers/a/", "/servers/a/explode", "/servers//stop", "/x"] {
+        for path in [
+            "",
+            "/",
+            "/servers/",
+            "/servers/a/",
+            "/servers/a/explode",
+            "/servers//stop",
+            "/x",
+        ] {
             check(Method::GET, path, Err(&nothing(path)));
         }
         check(
