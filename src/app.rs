@@ -33,7 +33,7 @@ use crate::upstream::{Phase, StateChange};
 #[derive(Debug, Error)]
 pub enum AppError {
     /// An address could not be bound.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}")]
     Listen {
         /// Which address.
         address: SocketAddr,
@@ -41,7 +41,7 @@ pub enum AppError {
         source: io::Error,
     },
     /// Processes cannot be started on this system.
-    #[error("cannot prepare to start servers: {0}")]
+    #[error("cannot prepare to start servers")]
     Launch(#[from] LaunchError),
     /// The state directory or the admin token cannot be used.
     #[error(transparent)]

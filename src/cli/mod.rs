@@ -9,6 +9,7 @@ pub mod admin;
 pub mod check;
 pub mod mock_server;
 pub mod serve;
+mod welcome;
 
 /// An MCP gateway: a supervised registry of MCP servers behind Streamable HTTP and HTTP+SSE.
 #[derive(Debug, Parser)]

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::ConfigArgs;
+use super::welcome::welcome;
 use crate::app::App;
 use crate::config::{Loaded, Loader};
 use crate::telemetry;
@@ -99,6 +100,7 @@ fn announce(app: &App) {
             app.token_file().display()
         );
     }
+    print!("{}", welcome(app));
 }
 
 #[cfg(unix)]

@@ -5,6 +5,7 @@
 //! nothing behind but an entry that the answer or the deadline clears.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Notify;
@@ -24,7 +25,8 @@ pub struct Exchange {
     client_id: RequestId,
     client_token: Option<RequestId>,
     session: Arc<Session>,
-    takes_events: bool,
+    /// After which time the answer becomes a stream; `None` where only the answer is taken.
+    stream_after: Option<Duration>,
     after: After,
     /// Where it was sent, for a cancellation.
     upstream: OnceLock<(Weak<Connection>, i64)>,
@@ -39,6 +41,8 @@ enum State {
         /// What came before the answer.
         events: Vec<Bytes>,
         answer: Option<End>,
+        /// It has taken so long that the client should see a sign of life.
+        long: bool,
     },
     /// Everything goes to a stream.
     Streaming(Arc<Outbox>),
@@ -60,7 +64,7 @@ pub enum End {
 pub enum First {
     /// It is over.
     End(End),
-    /// There is something to say before the answer.
+    /// There is something to say before the answer, or it takes so long that there should be a sign of life.
     Events,
 }
 
@@ -69,25 +73,35 @@ const WAITING_EVENTS_MAX: usize = 256;
 
 impl Exchange {
     /// Returns an exchange that somebody waits for.
-    pub(super) fn waiting(message: &Message, session: Arc<Session>, takes_events: bool) -> Arc<Self> {
+    pub(super) fn waiting(
+        message: &Message,
+        session: Arc<Session>,
+        stream_after: Option<Duration>,
+    ) -> Arc<Self> {
         let state = State::Waiting {
             events: Vec::new(),
             answer: None,
+            long: false,
         };
-        Self::new(message, session, takes_events, state)
+        Self::new(message, session, stream_after, state)
     }
 
     /// Returns an exchange whose answer goes to a stream.
     pub(super) fn streaming(message: &Message, session: Arc<Session>, outbox: Arc<Outbox>) -> Arc<Self> {
-        Self::new(message, session, true, State::Streaming(outbox))
+        Self::new(message, session, Some(Duration::MAX), State::Streaming(outbox))
     }
 
-    fn new(message: &Message, session: Arc<Session>, takes_events: bool, state: State) -> Arc<Self> {
+    fn new(
+        message: &Message,
+        session: Arc<Session>,
+        stream_after: Option<Duration>,
+        state: State,
+    ) -> Arc<Self> {
         Arc::new(Self {
             client_id: message.id().expect("an exchange is opened for a request").clone(),
             client_token: message.wanted_progress_token(),
             session,
-            takes_events,
+            stream_after,
             after: After::of(message),
             upstream: OnceLock::new(),
             state: Mutex::new(state),
@@ -102,7 +116,7 @@ impl Exchange {
 
     /// Returns whether its client takes anything but the answer here.
     pub(super) fn takes_events(&self) -> bool {
-        self.takes_events
+        self.stream_after.is_some()
     }
 
     pub(super) fn sent(&self, connection: &Arc<Connection>, id: i64) {
@@ -127,9 +141,9 @@ impl Exchange {
     pub(super) fn event(&self, data: Bytes) -> bool {
         let mut state = self.state();
         match &mut *state {
-            State::Waiting { events, answer: None }
-                if self.takes_events && events.len() < WAITING_EVENTS_MAX =>
-            {
+            State::Waiting {
+                events, answer: None, ..
+            } if self.takes_events() && events.len() < WAITING_EVENTS_MAX => {
                 events.push(data);
                 drop(state);
                 self.wake.notify_one();
@@ -146,8 +160,8 @@ impl Exchange {
             let woken = self.wake.notified();
             {
                 let mut state = self.state();
-                if let State::Waiting { events, answer } = &mut *state {
-                    if !events.is_empty() {
+                if let State::Waiting { events, answer, long } = &mut *state {
+                    if !events.is_empty() || (*long && answer.is_none()) {
                         return First::Events;
                     }
                     if let Some(end) = answer.take() {
@@ -164,7 +178,7 @@ impl Exchange {
     pub(super) fn stream_into(&self, outbox: Arc<Outbox>) {
         let mut state = self.state();
         let before = std::mem::replace(&mut *state, State::Streaming(outbox.clone()));
-        let State::Waiting { events, answer } = before else {
+        let State::Waiting { events, answer, .. } = before else {
             return;
         };
         for event in events {
@@ -218,6 +232,16 @@ fn put(outbox: &Outbox, end: End) {
 }
 
 impl Waiter for Exchange {
+    fn waits(&self, since: Duration) {
+        if self.stream_after.is_none_or(|after| since < after) {
+            return;
+        }
+        if let State::Waiting { long, .. } = &mut *self.state() {
+            *long = true;
+            self.wake.notify_one();
+        }
+    }
+
     fn complete(&self, outcome: Outcome) {
         match outcome {
             Outcome::Response(message) => {

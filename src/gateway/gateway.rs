@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
@@ -190,7 +189,9 @@ impl Gateway {
             return ping(&message);
         }
         let takes_events = ctx.delivery == Delivery::JsonOrStream && message.method() != method::INITIALIZE;
-        let exchange = Exchange::waiting(&message, ctx.session.clone(), takes_events);
+        // Proxies and clients give up on a connection without a sign of life: after a while it becomes a stream.
+        let stream_after = takes_events.then_some(self.config.http.sse_after);
+        let exchange = Exchange::waiting(&message, ctx.session.clone(), stream_after);
         self.start(&ctx.session, &exchange, &message).await;
         if !takes_events {
             return match exchange.first().await {
@@ -198,12 +199,10 @@ impl Gateway {
                 First::End(End::Withdrawn) | First::Events => Answer::Withdrawn,
             };
         }
-        // Proxies and clients give up on a connection without a sign of life: after a while it becomes a stream.
-        let first = timeout_at(Instant::now() + self.config.http.sse_after, exchange.first()).await;
-        match first {
-            Ok(First::End(End::Answer(answer))) => Answer::Json(answer),
-            Ok(First::End(End::Withdrawn)) => Answer::Withdrawn,
-            Ok(First::Events) | Err(_) => {
+        match exchange.first().await {
+            First::End(End::Answer(answer)) => Answer::Json(answer),
+            First::End(End::Withdrawn) => Answer::Withdrawn,
+            First::Events => {
                 let outbox = ctx.session.open_stream(1);
                 let reader = outbox.read_after(0);
                 exchange.stream_into(outbox);

@@ -180,7 +180,7 @@ impl ServerPool {
         }
     }
 
-    /// Returns whether the client declares something, beyond roots, that the server may ask for.
+    /// Returns whether the client declares something that the server may ask for.
     fn may_be_asked_back(&self, applicant: &Applicant<'_>) -> bool {
         let Some(facts) = applicant.facts else {
             return false;
@@ -188,8 +188,8 @@ impl ServerPool {
         self.spec.client_features.iter().any(|feature| match feature {
             ClientFeature::Sampling => facts.declares("sampling"),
             ClientFeature::Elicitation => facts.declares("elicitation"),
-            // Nearly every client declares roots; they alone are no reason for a process of its own.
-            ClientFeature::Roots => false,
+            // Nearly every client declares roots, which is why they are not listed by default.
+            ClientFeature::Roots => facts.declares("roots"),
         })
     }
 

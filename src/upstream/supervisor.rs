@@ -463,7 +463,7 @@ impl Supervisor {
         let Some(generation) = self.current.as_mut() else {
             return;
         };
-        generation.connection.expire();
+        generation.connection.sweep();
         match &mut generation.stage {
             Stage::Handshaking => {}
             Stage::Stopping(ladder) => {
