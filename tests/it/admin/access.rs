@@ -120,6 +120,15 @@ async fn only_with_the_token_and_from_no_other_page() {
     .await;
     check(Method::PUT, &[token], "", (405, "method_not_allowed")).await;
     check(Method::OPTIONS, &[token], "", (405, "method_not_allowed")).await;
+}
+
+#[tokio::test]
+async fn what_an_answer_tells_beyond_its_body() {
+    let gateway = Gateway::start("");
+    let operator = Operator::of(&gateway).await;
+    let bearer = format!("Bearer {}", operator.token());
+    let token = ("authorization", bearer.as_str());
+    let (address, servers) = (gateway.address(), "/admin/v1/servers");
 
     let unauthorized = send(address, Method::GET, servers, &[], "").await;
     assert_eq!(unauthorized.header("www-authenticate"), Some("Bearer"));

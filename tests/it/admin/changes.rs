@@ -84,7 +84,7 @@ async fn a_server_registered_at_run_time_is_used_and_removed() {
         .iter()
         .filter_map(|violation| violation["key"].as_str())
         .collect();
-    assert_eq!(keys, ["name", "comand", "command", "instances"], "{violations:?}");
+    assert_eq!(keys, ["name", "comand", "instances", "command"], "{violations:?}");
 
     let (status, _) = operator.request(Method::DELETE, "/servers/late", None).await;
     assert_eq!(status, StatusCode::NO_CONTENT);

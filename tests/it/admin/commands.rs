@@ -106,6 +106,11 @@ async fn servers_are_listed_ordered_about_and_explained() {
         run(&gateway, &["server", "enable", "mock"]).await,
         done("mock is enabled, stopped\n")
     );
+}
+
+#[tokio::test]
+async fn a_server_is_shown_and_its_trouble_explained() {
+    let gateway = gateway("[servers.absent]\ncommand = \"/nowhere/x\"\n");
     let (code, _, complaint) = run(&gateway, &["server", "start", "absent"]).await;
     assert!(
         code == 1 && complaint.contains("absent is failed: it could not be started"),
@@ -118,7 +123,7 @@ async fn servers_are_listed_ordered_about_and_explained() {
     assert!(code == 1 && complaint.contains("server_not_found"), "{complaint}");
     assert_eq!(
         run(&gateway, &["stderr", "absent"]).await,
-        done("instance 2 (failed)\n")
+        done("instance 1 (failed)\n")
     );
     let (code, _, _) = run(&gateway, &["server", "explode", "mock"]).await;
     assert_eq!(code, 2);

@@ -60,6 +60,7 @@ async fn a_session_is_shown_without_its_id_and_ended_by_its_handle() {
         StatusCode::OK,
         "the other one goes on"
     );
+    gateway.stop().await;
 }
 
 #[tokio::test]
