@@ -1,4 +1,4 @@
-//! What the gateway remembers once a server has agreed to a request.
+//! What the gateway remembers of a request that its server agreed to.
 
 use std::sync::Arc;
 
@@ -8,38 +8,47 @@ use super::conversation::Session;
 use crate::protocol::Message;
 use crate::protocol::names::method;
 
-/// What a successful answer changes.
+/// What the end of a request changes.
 #[derive(Debug, Clone)]
 pub(super) enum After {
     /// Nothing.
     Nothing,
-    /// The session has set its log level.
+    /// Success: the session has set its log level.
     LogLevel(Bytes),
-    /// The session has subscribed to a resource.
-    Subscribed(String),
+    /// Failure: the session has not subscribed to this resource. That it has is noted when the request is sent, lest
+    /// the end of another session's subscription cross it.
+    NotSubscribed(String),
 }
 
+/// Longer parameters of `logging/setLevel` are not kept for another process; a level is one word.
+const LEVEL_BYTES_MAX: usize = 1024;
+
 impl After {
-    /// Returns what the success of a request means.
+    /// Returns what the end of a request means.
     pub(super) fn of(message: &Message) -> Self {
         match &*message.method() {
-            method::SET_LEVEL => message.params().map_or(Self::Nothing, Self::LogLevel),
+            method::SET_LEVEL => {
+                let params = message.params().filter(|params| params.len() <= LEVEL_BYTES_MAX);
+                params.map_or(Self::Nothing, Self::LogLevel)
+            }
             method::SUBSCRIBE => message
                 .uri()
-                .map_or(Self::Nothing, |uri| Self::Subscribed(uri.into_owned())),
+                .map_or(Self::Nothing, |uri| Self::NotSubscribed(uri.into_owned())),
             _ => Self::Nothing,
         }
     }
 
-    /// Takes note of the success.
-    pub(super) fn apply(&self, session: &Arc<Session>) {
-        let mut settings = session.attachment().settings();
-        match self {
-            Self::Nothing => {}
-            Self::LogLevel(params) => settings.log_level = Some(Bytes::copy_from_slice(params)),
-            Self::Subscribed(uri) => {
-                settings.subscriptions.insert(uri.clone());
-            }
+    /// Takes note of a result.
+    pub(super) fn succeeded(&self, session: &Arc<Session>) {
+        if let Self::LogLevel(params) = self {
+            session.attachment().settings().log_level = Some(Bytes::copy_from_slice(params));
+        }
+    }
+
+    /// Takes note of an error, or that there is no answer.
+    pub(super) fn failed(&self, session: &Arc<Session>) {
+        if let Self::NotSubscribed(uri) = self {
+            session.attachment().settings().subscriptions.remove(uri);
         }
     }
 }

@@ -38,4 +38,6 @@ pub enum Answer {
     Stream(OutboxReader),
     /// The request was taken back; there is no answer.
     Withdrawn,
+    /// It was not taken: an error, as JSON. For a client that gets its answers elsewhere.
+    Refused(Bytes),
 }

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use bytes::Bytes;
 
-use super::exchange::Exchange;
+use super::exchange::{Exchange, Reach};
+use super::shared_hub::{Seat, SharedHub};
 use crate::protocol::{Message, RequestId};
 use crate::registry::Server;
-use crate::session::{self, Outbox, Transport};
+use crate::session::{self, Transport};
 use crate::upstream::{Connection, Lease};
 
 /// A session of the gateway.
@@ -19,11 +20,19 @@ pub type Session = session::Session<Conversation>;
 #[derive(Debug)]
 pub struct Conversation {
     server: Arc<Server>,
-    lease: Mutex<Option<Arc<Lease>>>,
+    held: Mutex<Option<Held>>,
     exchanges: Mutex<Vec<Arc<Exchange>>>,
     server_requests: Mutex<BTreeMap<i64, ServerRequest>>,
     next_server_request: AtomicI64,
     settings: Mutex<Settings>,
+}
+
+/// A session's lease, and its seat among those who share the instance.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) lease: Arc<Lease>,
+    /// None where the instance is the session's own.
+    pub(super) seat: Option<Seat>,
 }
 
 /// What a client has set on its server, to be set again on a new process.
@@ -51,7 +60,7 @@ impl Conversation {
         server.session_opened();
         Self {
             server,
-            lease: Mutex::default(),
+            held: Mutex::default(),
             exchanges: Mutex::default(),
             server_requests: Mutex::default(),
             next_server_request: AtomicI64::new(1),
@@ -66,11 +75,19 @@ impl Conversation {
 
     /// Returns its lease, if it has one.
     pub fn lease(&self) -> Option<Arc<Lease>> {
-        self.lease.lock().expect("no holder panics").clone()
+        self.held().as_ref().map(|held| held.lease.clone())
     }
 
-    pub(super) fn set_lease(&self, lease: Option<Arc<Lease>>) -> Option<Arc<Lease>> {
-        std::mem::replace(&mut *self.lease.lock().expect("no holder panics"), lease)
+    /// Returns the place of the lease. Who fills it holds the lock meanwhile, so that a session never gets two.
+    pub(super) fn held(&self) -> MutexGuard<'_, Option<Held>> {
+        self.held.lock().expect("no holder panics")
+    }
+
+    /// Returns the hub of the instance that it shares, if it shares one.
+    pub(super) fn hub(&self) -> Option<Arc<SharedHub>> {
+        let held = self.held();
+        let seat = held.as_ref()?.seat.as_ref()?;
+        Some(seat.hub().clone())
     }
 
     /// Returns what the client has set.
@@ -119,7 +136,6 @@ impl Conversation {
     /// Remembers a request of the server and returns the id under which the client gets it.
     pub(super) fn add_server_request(&self, connection: &Arc<Connection>, id: RequestId) -> Option<i64> {
         let mut requests = self.server_requests.lock().expect("no holder panics");
-        requests.retain(|_, request| request.connection.strong_count() > 0);
         if requests.len() >= SERVER_REQUESTS_MAX {
             return None;
         }
@@ -134,15 +150,37 @@ impl Conversation {
         Some(number)
     }
 
-    /// Forgets a request that could not be delivered, or that the server took back; returns the client's id of it.
-    pub(super) fn withdraw_server_request(&self, id: &RequestId) -> Option<i64> {
+    /// Forgets a request that could not be delivered; `false` if the client has answered it all the same.
+    pub(super) fn forget_server_request(&self, number: i64) -> bool {
         let mut requests = self.server_requests.lock().expect("no holder panics");
+        requests.remove(&number).is_some()
+    }
+
+    /// Forgets a request that its server took back; returns the client's id of it.
+    pub(super) fn withdraw_server_request(
+        &self,
+        connection: &Arc<Connection>,
+        id: &RequestId,
+    ) -> Option<i64> {
+        let mut requests = self.server_requests.lock().expect("no holder panics");
+        let is_it = |request: &ServerRequest| {
+            request.id == *id && request.connection.as_ptr() == Arc::as_ptr(connection)
+        };
         let number = requests
             .iter()
-            .find(|(_, request)| request.id == *id)
+            .find(|(_, request)| is_it(request))
             .map(|(number, _)| *number)?;
         requests.remove(&number);
         Some(number)
+    }
+
+    /// Forgets the requests of earlier processes, which wait for nothing any more; returns the client's ids of them.
+    pub(super) fn withdraw_requests_before(&self, connection: &Arc<Connection>) -> Vec<i64> {
+        let mut requests = self.server_requests.lock().expect("no holder panics");
+        let earlier = requests.extract_if(.., |_, request| {
+            request.connection.as_ptr() != Arc::as_ptr(connection)
+        });
+        earlier.map(|(number, _)| number).collect()
     }
 
     /// Gives a client's answer to the server that asked; `false` if nobody asked, or no longer waits.
@@ -173,27 +211,25 @@ impl Drop for Conversation {
     }
 }
 
-/// Where a message of the server that answers nothing goes, in a session that has the server for itself.
-pub(super) enum Destination {
-    /// The stream of the one request it must belong to.
-    Exchange(Arc<Exchange>),
-    /// The session's own stream.
-    Standalone(Arc<Outbox>),
-}
-
-/// Picks the stream: that of the only request in flight; otherwise the session's own, if somebody reads it or no
-/// request is in flight; otherwise that of the oldest request, so that a client without a stream of its own is reached.
-pub(super) fn destination(session: &Session) -> Destination {
-    let standalone = || Destination::Standalone(session.standalone().clone());
+/// Picks the request on whose stream a message of the server that answers nothing goes, in a session that has the
+/// server for itself; `None` is the session's own stream.
+///
+/// That is the only request whose client is there. With several, it is the session's own stream, if somebody reads it;
+/// otherwise the oldest request, so that a client without a stream of its own is reached. If no request's client is
+/// there, the session's own stream holds the message until somebody comes.
+pub(super) fn destination(session: &Session) -> Option<Arc<Exchange>> {
     if session.transport() == Transport::HttpSse {
-        return standalone();
+        return None;
     }
-    let mut exchanges = session.attachment().open_exchanges();
-    exchanges.retain(|exchange| exchange.takes_events());
-    match exchanges.len() {
-        0 => standalone(),
-        1 => Destination::Exchange(exchanges.remove(0)),
-        _ if session.standalone().is_attached() => standalone(),
-        _ => Destination::Exchange(exchanges.remove(0)),
+    let exchanges = session.attachment().open_exchanges();
+    let with = |reach| exchanges.iter().filter(move |exchange| exchange.reach() == reach);
+    let oldest = with(Reach::Live).next();
+    let is_only = with(Reach::Live).nth(1).is_none();
+    if oldest.is_some() && is_only {
+        return oldest.cloned();
     }
+    if session.standalone().is_attached() {
+        return None;
+    }
+    oldest.or_else(|| with(Reach::Detached).next()).cloned()
 }

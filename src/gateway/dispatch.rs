@@ -1,4 +1,7 @@
 //! Bringing requests and notifications to the server that the session talks to.
+//!
+//! Where the server is ready this is done when the function returns; nobody waits. Where it has to start first, a task
+//! waits in the request's place, because a client that goes away has not taken its request back.
 
 use std::sync::Arc;
 
@@ -14,71 +17,53 @@ use super::initialize::upstream_error;
 use crate::protocol::Message;
 use crate::protocol::names::method;
 use crate::protocol::reply::write_result;
+use crate::session::Transport;
 use crate::upstream::pending::Patience;
-use crate::upstream::{Lease, LeaseKind, RequestRefused};
+use crate::upstream::{Connection, Lease, LeaseKind, RequestRefused};
+
+/// Resources that one session may have subscribed to.
+const SUBSCRIPTIONS_MAX: usize = 1024;
 
 impl Gateway {
     /// Sends a request to its server; the answer comes through the exchange.
-    pub(super) async fn dispatch(
+    pub(super) fn dispatch(
         self: &Arc<Self>,
         session: &Arc<Session>,
         exchange: &Arc<Exchange>,
-        message: &Message,
+        message: Message,
     ) -> Result<(), GatewayError> {
         let server = session.attachment().server();
         if !server.is_enabled() {
             return Err(GatewayError::Disabled(server.name().clone()));
         }
-        let lease = self.lease(session, session.facts());
-        if lease.kind() != LeaseKind::Own && self.answer_for_shared(session, &lease, exchange, message)? {
+        if session.facts().is_none() && session.transport() != Transport::OneShot {
+            return Err(GatewayError::NotInitialized);
+        }
+        let lease = self.lease(session, session.facts())?;
+        if lease.kind() != LeaseKind::Own && self.answer_for_shared(session, &lease, exchange, &message)? {
             return Ok(());
         }
         if message.method() == method::TOOLS_CALL
-            && let Some(answer) = self.check_arguments(server, message)
+            && let Some(answer) = self.check_arguments(server, &message)
         {
             exchange.finish(End::Answer(answer));
             return Ok(());
         }
-        if message.method() == method::UNSUBSCRIBE
-            && let Some(uri) = message.uri()
+        note_subscription(session, &message)?;
+        let sending = Sending {
+            session: session.clone(),
+            exchange: exchange.clone(),
+            patience: self.patience(&lease),
+            lease,
+            message,
+        };
+        if let Some(connection) = sending.lease.upstream().current()
+            && sending.try_send(&connection)?
         {
-            session.attachment().settings().subscriptions.remove(&*uri);
+            return Ok(());
         }
-        self.send(session, &lease, exchange, message).await
-    }
-
-    async fn send(
-        &self,
-        session: &Arc<Session>,
-        lease: &Lease,
-        exchange: &Arc<Exchange>,
-        message: &Message,
-    ) -> Result<(), GatewayError> {
-        let patience = self.patience(lease);
-        let deadline = Instant::now() + patience.timeout;
-        let in_flight_max = self.config.requests.in_flight_max;
-        if !session.attachment().add_exchange(exchange, in_flight_max) {
-            return Err(GatewayError::TooManyInFlight(in_flight_max));
-        }
-        loop {
-            if session.has_ended() {
-                return Err(GatewayError::SessionEnded);
-            }
-            let connection = lease
-                .upstream()
-                .connection(deadline)
-                .await
-                .map_err(|error| upstream_error(session, error))?;
-            match connection.request(message, exchange.clone(), patience) {
-                Ok(id) => {
-                    exchange.sent(&connection, id);
-                    return Ok(());
-                }
-                Err(RequestRefused::Overloaded(error)) => return Err(upstream_error(session, error)),
-                // It went away between the look and the request, which was not sent: another generation takes it.
-                Err(RequestRefused::Closed(_)) => tokio::task::yield_now().await,
-            }
-        }
+        self.tasks.spawn(sending.send_when_ready());
+        Ok(())
     }
 
     fn patience(&self, lease: &Lease) -> Patience {
@@ -144,6 +129,84 @@ impl Gateway {
             .is_some_and(|connection| connection.send(|out| message.write(out)));
         if !sent {
             debug!(session = ?session.id(), method = %message.method(), "notification not forwarded");
+        }
+    }
+}
+
+/// Takes note of what the session wants to hear of, before the server is asked: what comes of it is noted by `After`.
+fn note_subscription(session: &Session, message: &Message) -> Result<(), GatewayError> {
+    let is_subscription = message.method() == method::SUBSCRIBE;
+    if !is_subscription && message.method() != method::UNSUBSCRIBE {
+        return Ok(());
+    }
+    let Some(uri) = message.uri() else { return Ok(()) };
+    let subscriptions = &mut session.attachment().settings().subscriptions;
+    if !is_subscription {
+        subscriptions.remove(&*uri);
+    } else if subscriptions.len() >= SUBSCRIPTIONS_MAX {
+        return Err(GatewayError::TooManySubscriptions(SUBSCRIPTIONS_MAX));
+    } else {
+        subscriptions.insert(uri.into_owned());
+    }
+    Ok(())
+}
+
+/// A request on its way to its server.
+struct Sending {
+    session: Arc<Session>,
+    lease: Arc<Lease>,
+    exchange: Arc<Exchange>,
+    message: Message,
+    patience: Patience,
+}
+
+impl Sending {
+    /// Sends the request; `false` if this connection is over and another one has to take it.
+    fn try_send(&self, connection: &Arc<Connection>) -> Result<bool, GatewayError> {
+        match connection.request(&self.message, self.exchange.clone(), self.patience) {
+            Ok(id) => {
+                self.exchange.sent(connection, id);
+                self.mend_subscriptions(connection);
+                Ok(true)
+            }
+            Err(RequestRefused::Overloaded(error)) => Err(upstream_error(&self.session, error)),
+            Err(RequestRefused::Closed(_)) => Ok(false),
+        }
+    }
+
+    /// Sends the request once its server is ready, within its time.
+    async fn send_when_ready(self) {
+        if let Err(error) = self.send_to_next().await {
+            debug!(session = ?self.session.id(), %error, "request not sent");
+            self.exchange.fail(&error);
+        }
+    }
+
+    async fn send_to_next(&self) -> Result<(), GatewayError> {
+        let deadline = Instant::now() + self.patience.timeout;
+        // Over: it was taken back, or its session has ended.
+        while !self.exchange.is_over() {
+            let connection = self.lease.upstream().connection(deadline).await;
+            let connection = connection.map_err(|error| upstream_error(&self.session, error))?;
+            if self.session.has_ended() {
+                return Err(GatewayError::SessionEnded);
+            }
+            if self.exchange.is_over() || self.try_send(&connection)? {
+                break;
+            }
+            // It went away between the look and the request, which was not sent: another generation takes it.
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+
+    /// Another session may have subscribed while this one's end of the same subscription was on its way.
+    fn mend_subscriptions(&self, connection: &Connection) {
+        if self.message.method() == method::UNSUBSCRIBE
+            && let Some(uri) = self.message.uri()
+            && let Some(hub) = self.session.attachment().hub()
+        {
+            hub.mend_subscription(&self.session, &uri, connection);
         }
     }
 }

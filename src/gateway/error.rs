@@ -35,6 +35,18 @@ pub enum GatewayError {
     /// The session was opened twice.
     #[error("the session is initialized already")]
     InitializedTwice,
+    /// A request came before `initialize`.
+    #[error("the session is not initialized yet: send initialize first")]
+    NotInitialized,
+    /// The session has subscribed to too many resources.
+    #[error("the session has subscribed to {0} resources, which is the limit")]
+    TooManySubscriptions(usize),
+    /// The session has too many streams under way.
+    #[error("too many streams of this session are under way (sessions.streams-max)")]
+    TooManyStreams,
+    /// The client asks on and on without reading the answers.
+    #[error("too many messages wait on the session's stream: read them first")]
+    NotReading,
     /// The parameters are wrong.
     #[error("{0}")]
     InvalidParams(String),
@@ -63,10 +75,13 @@ impl GatewayError {
             Self::Disabled(_) | Self::Stopping => code::SERVER_UNAVAILABLE,
             Self::SessionEnded => code::SESSION_NOT_FOUND,
             Self::NotOnShared(_) => code::METHOD_NOT_FOUND,
-            Self::InitializedTwice => code::INVALID_REQUEST,
+            Self::InitializedTwice | Self::NotInitialized => code::INVALID_REQUEST,
             Self::InvalidParams(_) => code::INVALID_PARAMS,
             Self::InvalidMessage(error) => error.code,
-            Self::TooManyInFlight(_) => code::OVERLOADED,
+            Self::TooManyInFlight(_)
+            | Self::TooManySubscriptions(_)
+            | Self::TooManyStreams
+            | Self::NotReading => code::OVERLOADED,
         };
         let object = ErrorObject::new(code, self.to_string());
         match self {

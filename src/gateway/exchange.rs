@@ -1,22 +1,24 @@
 //! One request of a client, from its arrival to its one answer.
 //!
-//! An exchange is its own waiter: the task that reads the server's output puts progress and the answer straight into
-//! it, or into the stream that it has become. No task is spawned for a request, and a client that goes away leaves
-//! nothing behind but an entry that the answer or the deadline clears.
+//! An exchange is its own waiter: the task that reads the server's output puts the answer straight into it, or into the
+//! stream that it has become. No task is spawned for a request whose server is ready. A client that goes away does not
+//! take its request back (2025-11-25, "Streamable HTTP"): the entry stays until the answer or the deadline clears it.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde_json::value::to_raw_value;
 use tokio::sync::Notify;
 use tracing::debug;
 
 use super::after::After;
 use super::conversation::Session;
 use super::error::GatewayError;
-use crate::protocol::reply::write_error;
+use crate::protocol::names::method;
+use crate::protocol::reply::{write_error, write_notification};
 use crate::protocol::{Message, RequestId};
-use crate::session::{Outbox, Priority};
+use crate::session::{Outbox, OutboxReader, Priority};
 use crate::upstream::{Connection, Outcome, UpstreamError, Waiter};
 
 /// One request.
@@ -36,16 +38,14 @@ pub struct Exchange {
 
 #[derive(Debug)]
 enum State {
-    /// Somebody waits for the first word.
-    Waiting {
-        /// What came before the answer.
-        events: Vec<Bytes>,
-        answer: Option<End>,
-        /// It has taken so long that the client should see a sign of life.
-        long: bool,
-    },
-    /// Everything goes to a stream.
-    Streaming(Arc<Outbox>),
+    /// Somebody waits for the first word, which may have come.
+    Waiting(Option<End>),
+    /// Everything goes to a stream; whoever waits for the first word gets its reader.
+    Streaming(Arc<Outbox>, Option<OutboxReader>),
+    /// It is over, but whoever waits for the first word has yet to come for the reader.
+    Streamed(OutboxReader),
+    /// Whoever waited has gone; the request goes on all the same.
+    Abandoned,
     /// It is over.
     Done,
 }
@@ -64,12 +64,29 @@ pub enum End {
 pub enum First {
     /// It is over.
     End(End),
-    /// There is something to say before the answer, or it takes so long that there should be a sign of life.
-    Events,
+    /// There is something to say before the answer: it has become a stream.
+    Stream(OutboxReader),
 }
 
-/// Events that wait for somebody to take the first word, at most; the answer is always taken.
-const WAITING_EVENTS_MAX: usize = 256;
+/// Whether a message that is not the answer reaches the client through an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Somebody waits for it, or reads its stream.
+    Live,
+    /// It has a stream that nobody reads at the moment.
+    Detached,
+    /// It does not.
+    Never,
+}
+
+/// Somebody waits for the first word of an exchange; dropping this says that nobody does any more.
+pub(super) struct Attendance<'a>(&'a Exchange);
+
+impl Drop for Attendance<'_> {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}
 
 impl Exchange {
     /// Returns an exchange that somebody waits for.
@@ -78,17 +95,17 @@ impl Exchange {
         session: Arc<Session>,
         stream_after: Option<Duration>,
     ) -> Arc<Self> {
-        let state = State::Waiting {
-            events: Vec::new(),
-            answer: None,
-            long: false,
-        };
-        Self::new(message, session, stream_after, state)
+        Self::new(message, session, stream_after, State::Waiting(None))
     }
 
     /// Returns an exchange whose answer goes to a stream.
     pub(super) fn streaming(message: &Message, session: Arc<Session>, outbox: Arc<Outbox>) -> Arc<Self> {
-        Self::new(message, session, Some(Duration::MAX), State::Streaming(outbox))
+        Self::new(
+            message,
+            session,
+            Some(Duration::MAX),
+            State::Streaming(outbox, None),
+        )
     }
 
     fn new(
@@ -97,6 +114,7 @@ impl Exchange {
         stream_after: Option<Duration>,
         state: State,
     ) -> Arc<Self> {
+        session.request_began();
         Arc::new(Self {
             client_id: message.id().expect("an exchange is opened for a request").clone(),
             client_token: message.wanted_progress_token(),
@@ -114,20 +132,39 @@ impl Exchange {
         &self.client_id
     }
 
-    /// Returns whether its client takes anything but the answer here.
-    pub(super) fn takes_events(&self) -> bool {
-        self.stream_after.is_some()
+    /// Returns whether anything but the answer reaches the client here.
+    pub(super) fn reach(&self) -> Reach {
+        match &*self.state() {
+            State::Waiting(None) if self.stream_after.is_some() => Reach::Live,
+            State::Streaming(outbox, _) if outbox.is_attached() => Reach::Live,
+            State::Streaming(..) => Reach::Detached,
+            State::Waiting(_) | State::Streamed(_) | State::Abandoned | State::Done => Reach::Never,
+        }
     }
 
+    /// Returns whether it has its answer, or was taken back.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(
+            &*self.state(),
+            State::Done | State::Streamed(_) | State::Waiting(Some(_))
+        )
+    }
+
+    /// Notes where it was sent. If it was taken back in the meantime, the server is told.
     pub(super) fn sent(&self, connection: &Arc<Connection>, id: i64) {
-        // A request that is sent again after a restart of the server keeps its first place: that one is over.
+        // It is sent once: where a connection refuses it, it was not sent.
         let _ = self.upstream.set((Arc::downgrade(connection), id));
+        if self.is_over() {
+            self.cancel_upstream("the client took it back");
+        }
     }
 
-    /// Tells the server that the client takes the request back; `false` if it is over already.
+    /// Takes the request back for its client and tells the server, if it has been sent; `false` if it is over already.
     pub(super) fn cancel(&self, cancellation: &Message) -> bool {
         let Some((connection, id)) = self.upstream.get() else {
-            return false;
+            let was_open = !self.is_over();
+            self.finish(End::Withdrawn);
+            return was_open;
         };
         let Some(connection) = connection.upgrade() else {
             return false;
@@ -137,20 +174,59 @@ impl Exchange {
         })
     }
 
+    /// Ends the exchange with an error of the gateway and tells the server that nobody waits any more.
+    pub(super) fn give_up(&self, error: &GatewayError) {
+        self.fail(error);
+        self.cancel_upstream(&error.to_string());
+    }
+
+    fn cancel_upstream(&self, reason: &str) {
+        let Some((connection, id)) = self.upstream.get() else {
+            return;
+        };
+        let Some(connection) = connection.upgrade() else {
+            return;
+        };
+        let params = to_raw_value(&serde_json::json!({ "requestId": id, "reason": reason }));
+        let params = params.expect("plain data becomes JSON");
+        connection.cancel(*id, |out| {
+            write_notification(method::CANCELLED, Some(&params), out)
+        });
+    }
+
     /// Puts a message before the answer; `false` if it was not taken.
     pub(super) fn event(&self, data: Bytes) -> bool {
         let mut state = self.state();
+        if matches!(&*state, State::Waiting(None)) && self.stream_after.is_some() {
+            self.stream(&mut state);
+        }
+        match &*state {
+            State::Streaming(outbox, _) => outbox.push(data, Priority::Droppable).is_ok(),
+            State::Waiting(_) | State::Streamed(_) | State::Abandoned | State::Done => false,
+        }
+    }
+
+    /// Makes a stream of an exchange that is being waited for, if its session may have another one.
+    fn stream(&self, state: &mut State) {
+        if let Some(outbox) = self.session.open_stream(1) {
+            let reader = outbox.read_after(0);
+            *state = State::Streaming(outbox, Some(reader));
+            self.wake.notify_one();
+        }
+    }
+
+    /// Says that somebody waits for the first word, until the guard is dropped.
+    pub(super) fn attend(&self) -> Attendance<'_> {
+        Attendance(self)
+    }
+
+    fn abandon(&self) {
+        let mut state = self.state();
         match &mut *state {
-            State::Waiting {
-                events, answer: None, ..
-            } if self.takes_events() && events.len() < WAITING_EVENTS_MAX => {
-                events.push(data);
-                drop(state);
-                self.wake.notify_one();
-                true
-            }
-            State::Streaming(outbox) => outbox.push(data, Priority::Droppable).is_ok(),
-            State::Waiting { .. } | State::Done => false,
+            State::Waiting(None) => *state = State::Abandoned,
+            State::Waiting(Some(_)) | State::Streamed(_) => *state = State::Done,
+            State::Streaming(_, reader) => drop(reader.take()),
+            State::Abandoned | State::Done => {}
         }
     }
 
@@ -160,53 +236,54 @@ impl Exchange {
             let woken = self.wake.notified();
             {
                 let mut state = self.state();
-                if let State::Waiting { events, answer, long } = &mut *state {
-                    if !events.is_empty() || (*long && answer.is_none()) {
-                        return First::Events;
+                match &mut *state {
+                    State::Waiting(answer) => {
+                        if let Some(end) = answer.take() {
+                            *state = State::Done;
+                            return First::End(end);
+                        }
                     }
-                    if let Some(end) = answer.take() {
-                        *state = State::Done;
-                        return First::End(end);
+                    State::Streaming(_, reader) => {
+                        return First::Stream(reader.take().expect("the first word is taken once"));
                     }
+                    State::Streamed(_) => {
+                        let before = std::mem::replace(&mut *state, State::Done);
+                        if let State::Streamed(reader) = before {
+                            return First::Stream(reader);
+                        }
+                    }
+                    State::Abandoned | State::Done => {}
                 }
             }
             woken.await;
         }
     }
 
-    /// Goes on as a stream: what has come and what will come goes there.
-    pub(super) fn stream_into(&self, outbox: Arc<Outbox>) {
+    /// Becomes a stream although there is nothing to say yet, unless the first word has come.
+    pub(super) fn become_stream(&self) {
         let mut state = self.state();
-        let before = std::mem::replace(&mut *state, State::Streaming(outbox.clone()));
-        let State::Waiting { events, answer, .. } = before else {
-            return;
-        };
-        for event in events {
-            if outbox.push(event, Priority::Droppable).is_err() {
-                debug!("event dropped: the stream is full");
-            }
+        if matches!(&*state, State::Waiting(None)) {
+            self.stream(&mut state);
         }
-        match answer {
-            Some(end) => put(&outbox, end),
-            None => return,
-        }
-        *state = State::Done;
     }
 
-    /// Ends the exchange. Also the way in which the gateway answers by itself.
+    /// Ends the exchange, if it has not ended. Also the way in which the gateway answers by itself.
     pub(super) fn finish(&self, end: End) {
         self.session.attachment().remove_exchange(self);
         let mut state = self.state();
         match &mut *state {
-            State::Waiting { answer, .. } => *answer = Some(end),
-            State::Streaming(outbox) => {
-                put(outbox, end);
-                *state = State::Done;
+            State::Waiting(answer) => {
+                answer.get_or_insert(end);
+                drop(state);
+                self.wake.notify_one();
             }
-            State::Done => {}
+            State::Streaming(outbox, reader) => {
+                put(outbox, end);
+                *state = reader.take().map_or(State::Done, State::Streamed);
+            }
+            State::Abandoned => *state = State::Done,
+            State::Streamed(_) | State::Done => {}
         }
-        drop(state);
-        self.wake.notify_one();
     }
 
     /// Ends the exchange with an error of the gateway.
@@ -231,29 +308,36 @@ fn put(outbox: &Outbox, end: End) {
     }
 }
 
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.session.request_ended();
+    }
+}
+
 impl Waiter for Exchange {
     fn waits(&self, since: Duration) {
-        if self.stream_after.is_none_or(|after| since < after) {
-            return;
-        }
-        if let State::Waiting { long, .. } = &mut *self.state() {
-            *long = true;
-            self.wake.notify_one();
+        if self.stream_after.is_some_and(|after| since >= after) {
+            self.become_stream();
         }
     }
 
     fn complete(&self, outcome: Outcome) {
         match outcome {
             Outcome::Response(message) => {
-                if message.error().is_none() {
-                    self.after.apply(&self.session);
+                match message.error() {
+                    None => self.after.succeeded(&self.session),
+                    Some(_) => self.after.failed(&self.session),
                 }
                 let mut out = Vec::with_capacity(message.bytes().len() + 32);
                 message.write_with_id(&self.client_id, &mut out);
                 self.finish(End::Answer(out.into()));
             }
-            Outcome::Failed(UpstreamError::Cancelled) => self.finish(End::Withdrawn),
+            Outcome::Failed(UpstreamError::Cancelled) => {
+                self.after.failed(&self.session);
+                self.finish(End::Withdrawn);
+            }
             Outcome::Failed(error) => {
+                self.after.failed(&self.session);
                 let server = self.session.attachment().server().name().clone();
                 self.fail(&GatewayError::Upstream { server, error });
             }

@@ -15,7 +15,7 @@ use super::exchange::{End, Exchange, First};
 use super::shared_hub::SharedHub;
 use crate::config::Config;
 use crate::protocol::names::method;
-use crate::protocol::reply::write_result;
+use crate::protocol::reply::{write_error, write_result};
 use crate::protocol::{Kind, Message};
 use crate::registry::{Registry, Server};
 use crate::schema::SchemaCache;
@@ -133,6 +133,12 @@ impl Gateway {
         for evicted in self.sessions.insert(session.clone()) {
             self.end_session(&evicted, "too many sessions: the least recently used one ends");
         }
+        // Whoever disables or removes a server ends the sessions in the store: one that comes late ends here.
+        let server = session.attachment().server();
+        let is_served = self.registry.server(server.name().as_str());
+        if !is_served.is_ok_and(|current| Arc::ptr_eq(&current, server) && server.is_enabled()) {
+            self.end_session(session, "its server was disabled or unregistered");
+        }
     }
 
     /// Takes one message of a client to its end.
@@ -169,73 +175,130 @@ impl Gateway {
             return collect_batch(futures_util::future::join_all(answers).await);
         }
         ctx.session.touch();
-        let outbox = ctx.session.open_stream(requests.len());
+        let Some(outbox) = ctx.session.open_stream(requests.len()) else {
+            return too_many_streams(requests.iter());
+        };
         let reader = outbox.read_after(0);
         for request in requests {
             let exchange = Exchange::streaming(&request, ctx.session.clone(), outbox.clone());
-            self.start_detached(ctx.session.clone(), exchange, request);
+            self.start(&ctx.session, &exchange, request);
         }
         Answer::Stream(reader)
     }
 
     async fn handle_request(self: &Arc<Self>, ctx: &RequestContext, message: Message) -> Answer {
         if ctx.delivery == Delivery::SessionStream {
-            let outbox = ctx.session.standalone().clone();
-            let exchange = Exchange::streaming(&message, ctx.session.clone(), outbox);
-            self.start_detached(ctx.session.clone(), exchange, message);
-            return Answer::Accepted;
+            return self.handle_for_stream(&ctx.session, message);
         }
-        if message.method() == method::PING {
+        if message.method() == method::PING && !self.is_draining() {
             return ping(&message);
         }
-        let takes_events = ctx.delivery == Delivery::JsonOrStream && message.method() != method::INITIALIZE;
+        let is_initialize = message.method() == method::INITIALIZE;
+        let takes_events = ctx.delivery == Delivery::JsonOrStream && !is_initialize;
         // Proxies and clients give up on a connection without a sign of life: after a while it becomes a stream.
         let stream_after = takes_events.then_some(self.config.http.sse_after);
         let exchange = Exchange::waiting(&message, ctx.session.clone(), stream_after);
-        self.start(&ctx.session, &exchange, &message).await;
-        if !takes_events {
-            return match exchange.first().await {
-                First::End(End::Answer(answer)) => Answer::Json(answer),
-                First::End(End::Withdrawn) | First::Events => Answer::Withdrawn,
-            };
+        let _attendance = exchange.attend();
+        if is_initialize {
+            // Not on its own: nobody learns of the session if its client goes away now.
+            self.start_initialize(&ctx.session, &exchange, &message).await;
+        } else {
+            self.start(&ctx.session, &exchange, message);
         }
-        match exchange.first().await {
-            First::End(End::Answer(answer)) => Answer::Json(answer),
-            First::End(End::Withdrawn) => Answer::Withdrawn,
-            First::Events => {
-                let outbox = ctx.session.open_stream(1);
-                let reader = outbox.read_after(0);
-                exchange.stream_into(outbox);
-                Answer::Stream(reader)
-            }
-        }
+        answer_of(exchange.first().await)
     }
 
-    /// Runs the start of an exchange on its own: its client does not wait for it here.
-    fn start_detached(self: &Arc<Self>, session: Arc<Session>, exchange: Arc<Exchange>, message: Message) {
-        let gateway = self.clone();
-        self.tasks
-            .spawn(async move { gateway.start(&session, &exchange, &message).await });
+    /// Handles a request whose answer goes to the session's own stream.
+    fn handle_for_stream(self: &Arc<Self>, session: &Arc<Session>, message: Message) -> Answer {
+        let outbox = session.standalone().clone();
+        if outbox.is_full() {
+            return refused(&message, &GatewayError::NotReading);
+        }
+        let exchange = Exchange::streaming(&message, session.clone(), outbox);
+        if message.method() == method::INITIALIZE {
+            let (gateway, session) = (self.clone(), session.clone());
+            self.tasks.spawn(async move {
+                gateway.start_initialize(&session, &exchange, &message).await;
+            });
+        } else {
+            self.start(session, &exchange, message);
+        }
+        Answer::Accepted
+    }
+
+    async fn start_initialize(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        exchange: &Arc<Exchange>,
+        message: &Message,
+    ) {
+        let started = match self.admit(session, exchange) {
+            Ok(()) => self.initialize(session, exchange, message).await,
+            Err(error) => Err(error),
+        };
+        end_refused(started, exchange, session);
     }
 
     /// Brings a request to its server, or answers it; errors end the exchange.
-    async fn start(self: &Arc<Self>, session: &Arc<Session>, exchange: &Arc<Exchange>, message: &Message) {
-        let started = match &*message.method() {
-            _ if self.is_draining() => Err(GatewayError::Stopping),
-            method::PING => {
+    fn start(self: &Arc<Self>, session: &Arc<Session>, exchange: &Arc<Exchange>, message: Message) {
+        let started = self.admit(session, exchange).and_then(|()| {
+            if message.method() == method::PING {
                 let mut out = Vec::new();
                 write_result(exchange.client_id(), b"{}", &mut out);
                 exchange.finish(End::Answer(out.into()));
-                Ok(())
+                return Ok(());
             }
-            method::INITIALIZE => self.initialize(session, exchange, message).await,
-            _ => self.dispatch(session, exchange, message).await,
-        };
-        if let Err(error) = started {
-            debug!(session = ?session.id(), method = %message.method(), %error, "request refused");
-            exchange.fail(&error);
+            self.dispatch(session, exchange, message)
+        });
+        end_refused(started, exchange, session);
+    }
+
+    /// Makes an exchange one of its session's, or refuses it.
+    fn admit(&self, session: &Session, exchange: &Arc<Exchange>) -> Result<(), GatewayError> {
+        if self.is_draining() {
+            return Err(GatewayError::Stopping);
+        }
+        let in_flight_max = self.config.requests.in_flight_max;
+        if !session.attachment().add_exchange(exchange, in_flight_max) {
+            return Err(GatewayError::TooManyInFlight(in_flight_max));
+        }
+        // Whoever ends a session ends the exchanges that it has: one that comes later sees that it has ended.
+        match session.has_ended() {
+            true => Err(GatewayError::SessionEnded),
+            false => Ok(()),
         }
     }
+}
+
+fn end_refused(started: Result<(), GatewayError>, exchange: &Exchange, session: &Session) {
+    if let Err(error) = started {
+        debug!(session = ?session.id(), id = %exchange.client_id(), %error, "request refused");
+        exchange.fail(&error);
+    }
+}
+
+fn answer_of(first: First) -> Answer {
+    match first {
+        First::End(End::Answer(answer)) => Answer::Json(answer),
+        First::End(End::Withdrawn) => Answer::Withdrawn,
+        First::Stream(reader) => Answer::Stream(reader),
+    }
+}
+
+fn refused(request: &Message, error: &GatewayError) -> Answer {
+    let mut out = Vec::new();
+    write_error(request.id(), &error.to_error_object(), &mut out);
+    Answer::Refused(out.into())
+}
+
+fn too_many_streams<'a>(requests: impl Iterator<Item = &'a Message>) -> Answer {
+    let error = GatewayError::TooManyStreams.to_error_object();
+    let answers = requests.map(|request| {
+        let mut out = Vec::new();
+        write_error(request.id(), &error, &mut out);
+        Answer::Json(out.into())
+    });
+    collect_batch(answers.collect())
 }
 
 /// A ping asks whether the other end is there, and the other end is the gateway: it wakes no process.

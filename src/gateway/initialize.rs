@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use tracing::info;
 
-use super::conversation::Session;
+use super::conversation::{Held, Session};
 use super::error::GatewayError;
 use super::exchange::{End, Exchange};
 use super::gateway::Gateway;
@@ -19,6 +19,9 @@ use crate::upstream::{Lease, LeaseKind, UpstreamError};
 /// What a client of a shared server is not told of: log messages could reach nobody, or everybody.
 const NOT_ON_SHARED: [&str; 1] = ["logging"];
 
+/// What a client says of itself is kept as long as its session; so much of it.
+const PARAMS_BYTES_MAX: usize = 64 * 1024;
+
 impl Gateway {
     pub(super) async fn initialize(
         self: &Arc<Self>,
@@ -30,16 +33,21 @@ impl Gateway {
             return Err(GatewayError::InitializedTwice);
         }
         let params = message.params().unwrap_or_default();
+        if params.len() > PARAMS_BYTES_MAX {
+            let text = format!("the params of initialize are longer than {PARAMS_BYTES_MAX} bytes");
+            return Err(GatewayError::InvalidParams(text));
+        }
         let facts: InitializeParams = serde_json::from_slice(&params).map_err(|error| {
             GatewayError::InvalidParams(format!("the params of initialize are not valid: {error}"))
         })?;
         let facts = Arc::new(facts);
-        let lease = self.lease(session, Some(&facts));
+        let lease = self.lease(session, Some(&facts))?;
         let deadline = Instant::now() + session.attachment().server().spec().handshake_timeout;
         let connection = match lease.upstream().connection(deadline).await {
             Ok(connection) => connection,
             Err(error) => {
-                session.attachment().set_lease(None);
+                let held = session.attachment().held().take();
+                drop(held);
                 return Err(upstream_error(session, error));
             }
         };
@@ -69,16 +77,23 @@ impl Gateway {
     }
 
     /// Returns the session's lease, making one where it has none or its instance is gone for good.
+    ///
+    /// # Errors
+    /// The session has ended: it gets no lease any more.
     pub(super) fn lease(
         self: &Arc<Self>,
         session: &Arc<Session>,
         facts: Option<&Arc<InitializeParams>>,
-    ) -> Arc<Lease> {
+    ) -> Result<Arc<Lease>, GatewayError> {
         let conversation = session.attachment();
-        if let Some(lease) = conversation.lease()
-            && !lease.upstream().is_closed()
+        let mut held = conversation.held();
+        if session.has_ended() {
+            return Err(GatewayError::SessionEnded);
+        }
+        if let Some(held) = &*held
+            && !held.lease.upstream().is_closed()
         {
-            return lease;
+            return Ok(held.lease.clone());
         }
         let pool = conversation.server().pool();
         let applicant = Applicant {
@@ -86,16 +101,15 @@ impl Gateway {
             facts,
         };
         let lease = Arc::new(pool.lease(&applicant, || SessionInbox::new(self, session)));
-        let before = conversation.set_lease(Some(lease.clone()));
-        if let Some(before) = before {
-            self.leave_hub(session, &before);
-        }
-        if lease.kind() != LeaseKind::Own
-            && let Some(hub) = self.hub(lease.upstream().instance())
-        {
-            hub.join(session);
-        }
-        lease
+        let hub = self.hub(lease.upstream().instance());
+        let is_own = lease.kind() == LeaseKind::Own;
+        let before = held.replace(Held {
+            lease: lease.clone(),
+            seat: hub.filter(|_| !is_own).map(|hub| hub.join(session)),
+        });
+        drop(held);
+        drop(before);
+        Ok(lease)
     }
 }
 

@@ -6,13 +6,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::conversation::Session;
+use super::conversation::{Held, Session};
 use super::error::GatewayError;
 use super::gateway::Gateway;
 use super::shared_hub::SharedHub;
 use crate::config::{ServerSpec, Sharing};
 use crate::registry::{Actor, Order, Reconfigured, RegistryError, Server, Source};
-use crate::upstream::{Lease, Phase, ServerPool};
+use crate::upstream::{Phase, ServerPool};
 
 impl Gateway {
     /// Adds a server and starts it if it is to run from the start.
@@ -160,17 +160,24 @@ impl Gateway {
     /// Ends a session: its streams close, its lease goes back, the next request with its id is unknown.
     pub fn end_session(&self, session: &Arc<Session>, cause: &str) {
         self.sessions.remove(session.id());
-        if session.has_ended() {
+        if !session.end() {
             return;
         }
         let conversation = session.attachment();
         for exchange in conversation.open_exchanges() {
-            exchange.fail(&GatewayError::SessionEnded);
+            exchange.give_up(&GatewayError::SessionEnded);
         }
-        session.end();
-        if let Some(lease) = conversation.set_lease(None) {
-            self.leave_hub(session, &lease);
+        session.close_streams();
+        let held = conversation.held().take();
+        if let Some(Held {
+            lease,
+            seat: Some(seat),
+        }) = &held
+            && let Some(connection) = lease.upstream().current()
+        {
+            seat.hub().end_subscriptions(session, &connection);
         }
+        drop(held);
         info!(session = ?session.id(), server = %conversation.server().name(), cause, "session ended");
     }
 
@@ -238,12 +245,6 @@ impl Gateway {
             .expect("no holder panics")
             .get(&instance)
             .cloned()
-    }
-
-    pub(super) fn leave_hub(&self, session: &Session, lease: &Lease) {
-        if let Some(hub) = self.hub(lease.upstream().instance()) {
-            hub.leave(session);
-        }
     }
 
     /// Forgets the receiver of an instance that is gone.

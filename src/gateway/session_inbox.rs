@@ -2,17 +2,19 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde_json::value::to_raw_value;
 use tracing::debug;
 
-use super::conversation::{Destination, Session, destination};
+use super::conversation::{Session, destination};
 use super::gateway::Gateway;
 use super::shared_hub::{refresh_after, tell_subscriptions};
 use crate::protocol::names::{code, method};
-use crate::protocol::reply::ErrorObject;
+use crate::protocol::reply::{ErrorObject, write_notification};
 use crate::protocol::{Message, RequestId};
 use crate::session::Priority;
 use crate::upstream::{Connection, ServerMessages};
@@ -24,6 +26,8 @@ const CONGESTION_MAX: Duration = Duration::from_secs(5);
 pub(super) struct SessionInbox {
     gateway: Weak<Gateway>,
     session: Weak<Session>,
+    /// Reading has paused for as long as it may, and the client is still behind.
+    has_waited: Arc<AtomicBool>,
 }
 
 impl SessionInbox {
@@ -31,16 +35,33 @@ impl SessionInbox {
         Arc::new(Self {
             gateway: Arc::downgrade(gateway),
             session: Arc::downgrade(session),
+            has_waited: Arc::default(),
         })
+    }
+
+    /// Tells the client that the questions of an earlier process want no answer any more.
+    fn withdraw_requests_before(session: &Session, connection: &Arc<Connection>) {
+        for number in session.attachment().withdraw_requests_before(connection) {
+            let params = serde_json::json!({ "requestId": number, "reason": "the server has restarted" });
+            let params = to_raw_value(&params).expect("plain data becomes JSON");
+            let mut out = Vec::new();
+            write_notification(method::CANCELLED, Some(&params), &mut out);
+            if !deliver(session, out.into()) {
+                debug!(session = ?session.id(), "cancellation dropped: the client does not read");
+            }
+        }
     }
 }
 
 /// Puts a message where the client will see it; `false` if it did not fit.
 fn deliver(session: &Session, data: Bytes) -> bool {
-    match destination(session) {
-        Destination::Exchange(exchange) => exchange.event(data),
-        Destination::Standalone(outbox) => outbox.push(data, Priority::Droppable).is_ok(),
+    if let Some(exchange) = destination(session)
+        && exchange.event(data.clone())
+    {
+        return true;
     }
+    // There is no such request, or it has just been answered.
+    session.standalone().push(data, Priority::Droppable).is_ok()
 }
 
 impl ServerMessages for SessionInbox {
@@ -58,7 +79,7 @@ impl ServerMessages for SessionInbox {
         let mut out = Vec::new();
         message.write_with_id(&RequestId::Number(number), &mut out);
         if !deliver(&session, out.into()) {
-            session.attachment().withdraw_server_request(id);
+            session.attachment().forget_server_request(number);
             refuse("the client does not read its messages");
         }
     }
@@ -77,7 +98,7 @@ impl ServerMessages for SessionInbox {
         if message.method() == method::CANCELLED {
             let number = message
                 .cancelled_request()
-                .and_then(|id| session.attachment().withdraw_server_request(&id));
+                .and_then(|id| session.attachment().withdraw_server_request(connection, &id));
             let Some(number) = number else { return };
             message.write_with_cancelled_request(&RequestId::Number(number), &mut out);
         } else {
@@ -92,6 +113,7 @@ impl ServerMessages for SessionInbox {
         let Some(session) = self.session.upgrade() else {
             return;
         };
+        Self::withdraw_requests_before(&session, connection);
         let settings = session.attachment().settings().clone();
         if let Some(level) = settings.log_level
             && let Ok(params) = serde_json::from_slice(&level)
@@ -111,14 +133,18 @@ impl ServerMessages for SessionInbox {
 
     fn congestion(&self) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
         let session = self.session.upgrade()?;
-        let outbox = session.standalone().clone();
-        if !outbox.is_congested() {
+        let Some(outbox) = session.congested_stream() else {
+            self.has_waited.store(false, Ordering::Relaxed);
+            return None;
+        };
+        if self.has_waited.load(Ordering::Relaxed) {
             return None;
         }
-        drop(session);
+        let has_waited = self.has_waited.clone();
         Some(Box::pin(async move {
             // A client that reads nothing for so long loses messages rather than the whole session.
-            let _ = tokio::time::timeout(CONGESTION_MAX, outbox.relieved()).await;
+            let relieved = tokio::time::timeout(CONGESTION_MAX, outbox.relieved()).await;
+            has_waited.store(relieved.is_err(), Ordering::Relaxed);
         }))
     }
 }

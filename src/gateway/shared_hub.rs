@@ -21,7 +21,7 @@ use crate::protocol::mcp::{LISTINGS, Listing};
 use crate::protocol::names::{code, method};
 use crate::protocol::reply::{self, ErrorObject};
 use crate::registry::{Actor, EventKind};
-use crate::session::{Priority, SessionId};
+use crate::session::SessionId;
 use crate::upstream::{Connection, ServerMessages};
 
 /// The receiver, and who listens to it.
@@ -39,6 +39,26 @@ impl std::fmt::Debug for SharedHub {
     }
 }
 
+/// A session's place in a hub; dropping it gives it up.
+#[derive(Debug)]
+pub(super) struct Seat {
+    hub: Arc<SharedHub>,
+    session: SessionId,
+}
+
+impl Seat {
+    pub(super) fn hub(&self) -> &Arc<SharedHub> {
+        &self.hub
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let gone = self.hub.lock().remove(&self.session);
+        drop(gone);
+    }
+}
+
 impl SharedHub {
     pub(super) fn new(gateway: Weak<Gateway>) -> Arc<Self> {
         Arc::new(Self {
@@ -47,12 +67,31 @@ impl SharedHub {
         })
     }
 
-    pub(super) fn join(&self, session: &Arc<Session>) {
+    /// Lets a session hear what concerns everyone, until its seat is dropped.
+    pub(super) fn join(self: &Arc<Self>, session: &Arc<Session>) -> Seat {
         self.lock().insert(session.id(), Arc::downgrade(session));
+        Seat {
+            hub: self.clone(),
+            session: session.id(),
+        }
     }
 
-    pub(super) fn leave(&self, session: &Session) {
-        self.lock().remove(&session.id());
+    /// Ends the subscriptions of a session that has ended, as far as nobody shares them.
+    pub(super) fn end_subscriptions(&self, session: &Session, connection: &Connection) {
+        let uris = std::mem::take(&mut session.attachment().settings().subscriptions);
+        for uri in uris {
+            if !self.is_subscribed_by_another(session, &uri) {
+                tell_of(connection, method::UNSUBSCRIBE, &uri);
+                self.mend_subscription(session, &uri, connection);
+            }
+        }
+    }
+
+    /// Subscribes again to what another session has subscribed to while the last one before it was taking leave.
+    pub(super) fn mend_subscription(&self, session: &Session, uri: &str, connection: &Connection) {
+        if self.is_subscribed_by_another(session, uri) {
+            tell_of(connection, method::SUBSCRIBE, uri);
+        }
     }
 
     /// Returns whether a session other than this one has subscribed to a resource.
@@ -101,11 +140,7 @@ fn is_subscribed(subscriptions: &BTreeSet<String>, uri: &str) -> bool {
 }
 
 fn put(session: &Session, data: &Bytes) {
-    if session
-        .standalone()
-        .push(data.clone(), Priority::Droppable)
-        .is_err()
-    {
+    if session.standalone().push_once(data.clone()).is_err() {
         debug!(session = ?session.id(), "notification dropped: the client does not read");
     }
 }
@@ -180,9 +215,13 @@ impl ServerMessages for SharedHub {
 /// Subscribes a new process to what its sessions had subscribed to.
 pub(super) fn tell_subscriptions<'a>(connection: &Connection, uris: impl Iterator<Item = &'a String>) {
     for uri in uris {
-        let params = to_raw_value(&serde_json::json!({ "uri": uri })).expect("plain data becomes JSON");
-        connection.tell(method::SUBSCRIBE, params);
+        tell_of(connection, method::SUBSCRIBE, uri);
     }
+}
+
+fn tell_of(connection: &Connection, method: &str, uri: &str) {
+    let params = to_raw_value(&serde_json::json!({ "uri": uri })).expect("plain data becomes JSON");
+    connection.tell(method, params);
 }
 
 /// Reads the lists again that a notification says have changed.

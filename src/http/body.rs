@@ -1,6 +1,6 @@
 //! Reading a request's body: up to a limit, within a time.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -24,20 +24,41 @@ pub(super) struct BodyLimits {
     pub(super) timeout: Duration,
 }
 
+/// How long the rest of a body that is too long is read and thrown away, so that its sender gets to see the answer.
+const LEFTOVER_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Reads a body. One that arrives in one piece is not copied.
 pub(super) async fn read_body<B: Buf, E>(
     stream: impl Stream<Item = Result<B, E>>,
     limits: BodyLimits,
 ) -> Result<Bytes, BodyRefused> {
-    let collected = tokio::time::timeout(limits.timeout, collect(stream, limits.bytes_max)).await;
-    collected.map_err(|_| BodyRefused::TooSlow)?
+    let mut stream = pin!(stream);
+    let collecting = collect(stream.as_mut(), limits.bytes_max);
+    let collected = tokio::time::timeout(limits.timeout, collecting)
+        .await
+        .map_err(|_| BodyRefused::TooSlow)?;
+    if collected == Err(BodyRefused::TooLarge) {
+        let leftover = discard(stream.as_mut(), limits.bytes_max);
+        let _ = tokio::time::timeout(LEFTOVER_TIMEOUT, leftover).await;
+    }
+    collected
+}
+
+/// Reads on without keeping anything, as many bytes as a body may have.
+async fn discard<B: Buf, E>(mut stream: Pin<&mut impl Stream<Item = Result<B, E>>>, bytes_max: usize) {
+    let mut bytes = 0;
+    while let Some(Ok(chunk)) = stream.next().await {
+        bytes += chunk.remaining();
+        if bytes > bytes_max {
+            return;
+        }
+    }
 }
 
 async fn collect<B: Buf, E>(
-    stream: impl Stream<Item = Result<B, E>>,
+    mut stream: Pin<&mut impl Stream<Item = Result<B, E>>>,
     bytes_max: usize,
 ) -> Result<Bytes, BodyRefused> {
-    let mut stream = pin!(stream);
     let mut first = Bytes::new();
     let mut all: Option<BytesMut> = None;
     while let Some(chunk) = stream.next().await {

@@ -11,7 +11,7 @@ use super::body::{BodyLimits, read_body};
 use super::mcp::{McpRequest, SessionNaming};
 use super::reply::{self, Response};
 use super::sse::{EventForm, event_stream, priming};
-use crate::gateway::{Answer, Delivery, GatewayError, RequestContext, Session};
+use crate::gateway::{Answer, Delivery, Gateway, GatewayError, RequestContext, Session};
 use crate::protocol::names::{code, header, method};
 use crate::protocol::scan::{ScanOptions, UniqueKeys, scan_array};
 use crate::protocol::{Kind, Message, MessageError};
@@ -108,7 +108,8 @@ async fn in_session(
             let opens = messages
                 .iter()
                 .any(|message| message.method() == method::INITIALIZE);
-            if opens || !ctx.session.version().has_batches() {
+            let takes_batches = ctx.session.facts().is_some() && ctx.session.version().has_batches();
+            if opens || !takes_batches {
                 let message =
                     "batches are a feature of protocol version 2025-03-26, and never hold initialize";
                 return reply::error(StatusCode::BAD_REQUEST, code::INVALID_REQUEST, message);
@@ -116,7 +117,7 @@ async fn in_session(
             gateway.handle_batch(&ctx, messages).await
         }
     };
-    respond(request, &ctx.session, answer)
+    respond(request, &ctx, answer)
 }
 
 async fn without_session(request: &McpRequest<'_>, body: Body) -> Response {
@@ -126,8 +127,9 @@ async fn without_session(request: &McpRequest<'_>, body: Body) -> Response {
     if message.kind() == Kind::Request && message.method() == method::INITIALIZE {
         return open(request, message).await;
     }
-    let is_one_shot =
-        !request.headers.contains_key(header::PROTOCOL_VERSION) && !names(request.headers, EVENT_STREAM);
+    let is_one_shot = message.kind() == Kind::Request
+        && !request.headers.contains_key(header::PROTOCOL_VERSION)
+        && !names(request.headers, EVENT_STREAM);
     if !is_one_shot {
         return session_required();
     }
@@ -135,19 +137,48 @@ async fn without_session(request: &McpRequest<'_>, body: Body) -> Response {
         return disabled(request, &message);
     }
     let gateway = &request.context.gateway;
-    let session = gateway.new_session(
-        request.server.clone(),
-        request.principal.clone(),
-        Transport::OneShot,
-    );
+    let provisional = Provisional::open(request, Transport::OneShot, "one-shot");
     let ctx = RequestContext {
-        session,
+        session: provisional.session.clone(),
         delivery: Delivery::JsonOnly,
     };
     let answer = gateway.handle(&ctx, message).await;
-    let response = respond(request, &ctx.session, answer);
-    gateway.end_session(&ctx.session, "one-shot");
-    response
+    respond(request, &ctx, answer)
+}
+
+/// A session that ends with the request that opened it, also when its client goes away meanwhile, unless it is kept.
+struct Provisional<'a> {
+    gateway: &'a Gateway,
+    session: Arc<Session>,
+    /// Why it ends if it is not kept.
+    cause: &'static str,
+    is_kept: bool,
+}
+
+impl<'a> Provisional<'a> {
+    fn open(request: &'a McpRequest<'_>, transport: Transport, cause: &'static str) -> Self {
+        let gateway = &*request.context.gateway;
+        let session = gateway.new_session(request.server.clone(), request.principal.clone(), transport);
+        Self {
+            gateway,
+            session,
+            cause,
+            is_kept: false,
+        }
+    }
+
+    fn keep(mut self) {
+        self.is_kept = true;
+        self.gateway.keep_session(&self.session);
+    }
+}
+
+impl Drop for Provisional<'_> {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            self.gateway.end_session(&self.session, self.cause);
+        }
+    }
 }
 
 /// `initialize`: opens a session, which is kept if the server agrees.
@@ -159,26 +190,23 @@ async fn open(request: &McpRequest<'_>, message: Message) -> Response {
         return disabled(request, &message);
     }
     let gateway = &request.context.gateway;
-    let session = gateway.new_session(
-        request.server.clone(),
-        request.principal.clone(),
-        Transport::StreamableHttp,
-    );
+    let provisional = Provisional::open(request, Transport::StreamableHttp, "it was not initialized");
     let ctx = RequestContext {
-        session,
+        session: provisional.session.clone(),
         delivery: Delivery::JsonOrStream,
     };
     let answer = gateway.handle(&ctx, message).await;
-    let mut response = respond(request, &ctx.session, answer);
+    let mut response = respond(request, &ctx, answer);
     if ctx.session.facts().is_some() {
-        gateway.keep_session(&ctx.session);
+        provisional.keep();
         reply::set_session_id(response.headers_mut(), header::SESSION_ID, ctx.session.id());
     }
     response
 }
 
-fn respond(request: &McpRequest<'_>, session: &Arc<Session>, answer: Answer) -> Response {
+fn respond(request: &McpRequest<'_>, ctx: &RequestContext, answer: Answer) -> Response {
     let config = &request.context.config;
+    let session = &ctx.session;
     match answer {
         Answer::Accepted => reply::empty(StatusCode::ACCEPTED),
         Answer::Json(body) => reply::json(StatusCode::OK, body),
@@ -195,7 +223,14 @@ fn respond(request: &McpRequest<'_>, session: &Arc<Session>, answer: Answer) -> 
                 config.http.keep_alive,
             )
         }
-        // A cancelled request has no answer: the stream ends without one.
+        Answer::Refused(body) => reply::json(StatusCode::SERVICE_UNAVAILABLE, body),
+        // A cancelled request has no answer, but whoever takes nothing but JSON must see something.
+        Answer::Withdrawn if ctx.delivery == Delivery::JsonOnly => reply::error(
+            StatusCode::OK,
+            code::CANCELLED,
+            "the client took the request back",
+        ),
+        // The stream ends without an answer.
         Answer::Withdrawn => {
             let mut response = reply::empty(StatusCode::OK);
             let value = http::HeaderValue::from_static(EVENT_STREAM);

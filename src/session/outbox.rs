@@ -3,16 +3,18 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// How much one stream may hold.
 #[derive(Debug, Clone, Copy)]
 pub struct OutboxLimits {
     /// Messages.
     pub events_max: usize,
-    /// Bytes of messages.
+    /// Bytes of messages. A single message may be longer: it is the gathering of messages that is bounded.
     pub bytes_max: usize,
 }
 
@@ -54,6 +56,7 @@ pub struct Outbox {
 struct Ring {
     events: VecDeque<OutboxEvent>,
     bytes: usize,
+    unread_bytes: usize,
     next: u64,
     /// The first sequence number that no reader has taken yet.
     unread: u64,
@@ -63,6 +66,8 @@ struct Ring {
     /// Which reader is the present one; an older one ends.
     reader: u64,
     attached: bool,
+    /// When the last reader went or the last answer came.
+    quiet_since: Instant,
 }
 
 impl Outbox {
@@ -71,12 +76,14 @@ impl Outbox {
         let ring = Ring {
             events: VecDeque::new(),
             bytes: 0,
+            unread_bytes: 0,
             next: 1,
             unread: 1,
             answers_due,
             closed: false,
             reader: 0,
             attached: false,
+            quiet_since: Instant::now(),
         };
         Arc::new(Self {
             stream,
@@ -108,22 +115,46 @@ impl Outbox {
         let sequence = ring.next;
         ring.next += 1;
         ring.bytes += data.len();
+        ring.unread_bytes += data.len();
         ring.events.push_back(OutboxEvent { sequence, data });
         if priority == Priority::Required
             && let Some(due) = &mut ring.answers_due
         {
             *due = due.saturating_sub(1);
+            ring.quiet_since = Instant::now();
         }
         drop(ring);
         self.wake.notify_one();
         Ok(())
     }
 
+    /// Appends a message that says nothing new as long as the same one waits unread; then it is not appended again.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub fn push_once(&self, data: Bytes) -> Result<(), Full> {
+        let waits = {
+            let ring = self.lock();
+            let unread = ring.events.iter().rev();
+            unread
+                .take_while(|event| event.sequence >= ring.unread)
+                .any(|event| event.data == data)
+        };
+        if waits {
+            Ok(())
+        } else {
+            self.push(data, Priority::Droppable)
+        }
+    }
+
     /// Notes that an answer which was due will not come: the stream may be over without it.
     pub fn answer_withdrawn(&self) {
-        if let Some(due) = &mut self.lock().answers_due {
+        let mut ring = self.lock();
+        if let Some(due) = &mut ring.answers_due {
             *due = due.saturating_sub(1);
         }
+        ring.quiet_since = Instant::now();
+        drop(ring);
         self.wake.notify_one();
     }
 
@@ -160,10 +191,32 @@ impl Outbox {
         self.lock().attached
     }
 
-    /// Returns whether everything that was due has been pushed and read.
-    pub fn is_over(&self) -> bool {
+    /// Returns whether an event of this number was ever there, so that a reader may go on after it.
+    pub fn has_reached(&self, sequence: u64) -> bool {
+        sequence < self.lock().next
+    }
+
+    /// Returns since when nobody reads a stream on which nothing more will come; it may be forgotten, read or not.
+    pub fn over_since(&self) -> Option<Instant> {
         let ring = self.lock();
-        ring.is_complete() && ring.unread == ring.next
+        (ring.is_complete() && !ring.attached).then_some(ring.quiet_since)
+    }
+
+    /// Forgets what was read long ago: nobody will come back for it.
+    pub fn forget_read(&self, now: Instant, retention: Duration) {
+        let mut ring = self.lock();
+        if !ring.attached && now.saturating_duration_since(ring.quiet_since) >= retention {
+            while ring.forget_oldest_read() {}
+            if ring.events.is_empty() {
+                ring.events = VecDeque::new();
+            }
+        }
+    }
+
+    /// Returns whether as much waits for a reader as may: who adds answers, which are always taken, stops here.
+    pub fn is_full(&self) -> bool {
+        let ring = self.lock();
+        ring.unread_count() >= self.limits.events_max || ring.unread_bytes >= self.limits.bytes_max
     }
 
     /// Returns the bytes held.
@@ -174,7 +227,9 @@ impl Outbox {
     /// Returns whether a reader is there and far behind.
     pub fn is_congested(&self) -> bool {
         let ring = self.lock();
-        ring.attached && !ring.closed && ring.unread_count() * 2 > self.limits.events_max
+        let is_behind =
+            ring.unread_count() * 2 > self.limits.events_max || ring.unread_bytes * 2 > self.limits.bytes_max;
+        ring.attached && !ring.closed && is_behind
     }
 
     /// Waits until the reader has caught up or gone. Who asks has seen [`Outbox::is_congested`].
@@ -195,7 +250,8 @@ impl Outbox {
 
 impl Ring {
     fn is_over(&self, limits: OutboxLimits, more: usize) -> bool {
-        self.events.len() >= limits.events_max || self.bytes + more > limits.bytes_max
+        self.events.len() >= limits.events_max
+            || (self.bytes + more > limits.bytes_max && !self.events.is_empty())
     }
 
     fn forget_oldest_read(&mut self) -> bool {
@@ -259,7 +315,10 @@ impl OutboxReader {
         let events: Vec<OutboxEvent> = ring.events.range(start..).cloned().collect();
         if let Some(last) = events.last() {
             self.cursor = last.sequence + 1;
-            ring.unread = ring.unread.max(self.cursor);
+            let unread = ring.unread;
+            let newly_read = events.iter().filter(|event| event.sequence >= unread);
+            ring.unread_bytes -= newly_read.map(|event| event.data.len()).sum::<usize>();
+            ring.unread = unread.max(self.cursor);
             drop(ring);
             self.outbox.room.notify_waiters();
             return Some(Some(events));
@@ -273,6 +332,7 @@ impl Drop for OutboxReader {
         let mut ring = self.outbox.lock();
         if ring.reader == self.reader {
             ring.attached = false;
+            ring.quiet_since = Instant::now();
             drop(ring);
             self.outbox.room.notify_waiters();
         }
@@ -351,6 +411,12 @@ mod tests {
         assert_eq!(read(&mut reader).await.map(|events| events.len()), Some(5));
         push(&outbox, "f").expect("read messages made room");
         assert_eq!(push(&outbox, &"x".repeat(100)), Err(Full), "bytes");
+        assert_eq!(read(&mut reader).await, pairs(&[(6, "f")]));
+        push(&outbox, &"x".repeat(101)).expect("alone, a message may be longer than the limit");
+        assert!(outbox.is_full() && outbox.is_congested());
+        assert_eq!(push(&outbox, "g"), Err(Full));
+        assert!(read(&mut reader).await.is_some());
+        assert!(!outbox.is_full() && !outbox.is_congested());
     }
 
     #[tokio::test]
@@ -364,15 +430,34 @@ mod tests {
         outbox
             .push(Bytes::from_static(b"2"), Priority::Required)
             .expect("answer");
-        assert!(!outbox.is_over());
         assert_eq!(read(&mut reader).await, pairs(&[(2, "2")]));
         assert_eq!(read(&mut reader).await, None);
-        assert!(outbox.is_over());
+        assert!(outbox.over_since().is_none(), "somebody reads it");
+        drop(reader);
+        assert!(outbox.over_since().is_some());
         assert_eq!(
             read(&mut outbox.read_after(1)).await,
             pairs(&[(2, "2")]),
             "still there for a resumption"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_says_nothing_new_waits_once_and_what_was_read_is_forgotten_in_time() {
+        let outbox = Outbox::new(0, LIMITS, None);
+        let changed = Bytes::from_static(b"changed");
+        for _ in 0..3 {
+            outbox.push_once(changed.clone()).expect("room");
+        }
+        assert_eq!(read(&mut outbox.read_unread()).await, pairs(&[(1, "changed")]));
+        outbox.push_once(changed).expect("room");
+        assert!(outbox.has_reached(2) && !outbox.has_reached(3));
+        let retention = Duration::from_secs(60);
+        outbox.forget_read(Instant::now(), retention);
+        assert_eq!(outbox.bytes(), 14, "still there for a resumption");
+        tokio::time::advance(retention).await;
+        outbox.forget_read(Instant::now(), retention);
+        assert_eq!(outbox.bytes(), 7, "what is unread stays");
     }
 
     #[tokio::test]

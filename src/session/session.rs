@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::event_id::EventId;
@@ -83,11 +82,11 @@ pub struct SessionOptions {
     pub transport: Transport,
     /// How much each stream may hold.
     pub outbox: OutboxLimits,
-    /// Streams of answers kept for resumption, at most.
+    /// Streams of answers under way or kept for resumption, at most.
     pub streams_max: usize,
 }
 
-/// Bytes that the finished streams of one session may keep for resumption.
+/// Bytes that the streams of one session on which nothing more will come may keep for resumption.
 const FINISHED_BYTES_MAX: usize = 1024 * 1024;
 
 /// A session, with what the gateway attached to it.
@@ -103,7 +102,8 @@ pub struct Session<A> {
     standalone: Arc<Outbox>,
     streams: Mutex<Streams>,
     open_streams: AtomicUsize,
-    ended: CancellationToken,
+    requests: AtomicUsize,
+    ended: AtomicBool,
     attachment: A,
 }
 
@@ -111,7 +111,7 @@ pub struct Session<A> {
 #[derive(Debug, Default)]
 struct Streams {
     last: u32,
-    by_number: BTreeMap<u32, (Arc<Outbox>, Instant)>,
+    by_number: BTreeMap<u32, Arc<Outbox>>,
 }
 
 impl<A> Session<A> {
@@ -127,7 +127,8 @@ impl<A> Session<A> {
             facts: OnceLock::new(),
             streams: Mutex::default(),
             open_streams: AtomicUsize::new(0),
-            ended: CancellationToken::new(),
+            requests: AtomicUsize::new(0),
+            ended: AtomicBool::new(false),
             attachment,
         }
     }
@@ -190,36 +191,52 @@ impl<A> Session<A> {
         &self.standalone
     }
 
-    /// Opens a stream for so many answers, forgetting finished ones beyond the limits.
-    pub fn open_stream(&self, answers_due: usize) -> Arc<Outbox> {
+    /// Opens a stream for so many answers, forgetting those that are over beyond the limits, whether they were read or
+    /// not. `None` if as many as may be are still under way.
+    pub fn open_stream(&self, answers_due: usize) -> Option<Arc<Outbox>> {
         let mut streams = self.streams();
+        streams.forget_beyond(self.options.streams_max.saturating_sub(1));
+        if streams.by_number.len() >= self.options.streams_max {
+            return None;
+        }
         streams.last += 1;
         let number = streams.last;
         let outbox = Outbox::new(number, self.options.outbox, Some(answers_due));
-        streams.by_number.insert(number, (outbox.clone(), Instant::now()));
-        streams.forget_beyond(self.options.streams_max);
-        outbox
+        streams.by_number.insert(number, outbox.clone());
+        Some(outbox)
     }
 
-    /// Returns a reader that goes on after an event, if its stream is still known.
+    /// Returns a reader that goes on after an event, if its stream is still known and ever had that event.
     pub fn resume(&self, after: EventId) -> Option<OutboxReader> {
-        if after.stream == 0 {
-            return Some(self.standalone.read_after(after.sequence));
-        }
-        let outbox = self
-            .streams()
-            .by_number
-            .get(&after.stream)
-            .map(|(outbox, _)| outbox.clone())?;
-        Some(outbox.read_after(after.sequence))
+        let outbox = match after.stream {
+            0 => self.standalone.clone(),
+            number => self.streams().by_number.get(&number).cloned()?,
+        };
+        outbox
+            .has_reached(after.sequence)
+            .then(|| outbox.read_after(after.sequence))
     }
 
-    /// Forgets finished streams that were opened longer than `retention` ago.
+    /// Forgets streams that were over longer than `retention` ago, and what was read of the standing one before that.
     pub fn forget_streams(&self, now: Instant, retention: Duration) {
-        let mut streams = self.streams();
-        streams.by_number.retain(|_, (outbox, opened)| {
-            !outbox.is_over() || outbox.is_attached() || now.saturating_duration_since(*opened) < retention
-        });
+        let is_old = |since| now.saturating_duration_since(since) >= retention;
+        self.streams()
+            .by_number
+            .retain(|_, outbox| !outbox.over_since().is_some_and(is_old));
+        self.standalone.forget_read(now, retention);
+    }
+
+    /// Returns a stream whose reader is far behind, if there is one.
+    pub fn congested_stream(&self) -> Option<Arc<Outbox>> {
+        if self.standalone.is_congested() {
+            return Some(self.standalone.clone());
+        }
+        let streams = self.streams();
+        streams
+            .by_number
+            .values()
+            .find(|outbox| outbox.is_congested())
+            .cloned()
     }
 
     /// Counts an event stream that a client holds open; dropping the guard counts it off.
@@ -233,19 +250,40 @@ impl<A> Session<A> {
         self.open_streams.load(Ordering::Relaxed)
     }
 
-    /// Ends the session: its streams close and it cannot be found any more.
-    pub fn end(&self) {
-        self.ended.cancel();
+    /// Counts a request that waits for its answer; [`Session::request_ended`] counts it off.
+    pub fn request_began(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts off a request, which is activity.
+    pub fn request_ended(&self) {
+        self.touch();
+        self.requests.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Returns whether its client is there, or is owed an answer.
+    pub fn is_in_use(&self) -> bool {
+        self.open_streams() > 0 || self.requests.load(Ordering::Relaxed) > 0
+    }
+
+    /// Ends the session: it takes no more requests and cannot be found any more; `false` if it had ended before. Its
+    /// streams stay until [`Session::close_streams`], for the last words.
+    pub fn end(&self) -> bool {
+        !self.ended.swap(true, Ordering::AcqRel)
+    }
+
+    /// Ends the streams, once what was pushed is read.
+    pub fn close_streams(&self) {
         self.standalone.close();
         self.streams()
             .by_number
             .values()
-            .for_each(|(outbox, _)| outbox.close());
+            .for_each(|outbox| outbox.close());
     }
 
     /// Returns whether it has ended.
     pub fn has_ended(&self) -> bool {
-        self.ended.is_cancelled()
+        self.ended.load(Ordering::Acquire)
     }
 
     fn streams(&self) -> MutexGuard<'_, Streams> {
@@ -255,21 +293,17 @@ impl<A> Session<A> {
 
 impl Streams {
     fn forget_beyond(&mut self, streams_max: usize) {
-        let mut finished: Vec<u32> = Vec::new();
-        let mut bytes = 0;
-        for (number, (outbox, _)) in &self.by_number {
-            if outbox.is_over() && !outbox.is_attached() {
-                finished.push(*number);
-                bytes += outbox.bytes();
-            }
-        }
-        for number in finished {
+        let is_over = |(number, outbox): (&u32, &Arc<Outbox>)| {
+            outbox.over_since().is_some().then(|| (*number, outbox.bytes()))
+        };
+        let over: Vec<(u32, usize)> = self.by_number.iter().filter_map(is_over).collect();
+        let mut bytes: usize = over.iter().map(|(_, bytes)| bytes).sum();
+        for (number, its_bytes) in over {
             if self.by_number.len() <= streams_max && bytes <= FINISHED_BYTES_MAX {
                 break;
             }
-            if let Some((outbox, _)) = self.by_number.remove(&number) {
-                bytes -= outbox.bytes();
-            }
+            self.by_number.remove(&number);
+            bytes -= its_bytes;
         }
     }
 }
@@ -280,7 +314,7 @@ pub struct OpenStream<A>(Arc<Session<A>>);
 
 impl<A> Drop for OpenStream<A> {
     fn drop(&mut self) {
-        self.0.open_streams.fetch_sub(1, Ordering::Relaxed);
         self.0.touch();
+        self.0.open_streams.fetch_sub(1, Ordering::Relaxed);
     }
 }

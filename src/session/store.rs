@@ -13,7 +13,7 @@ use super::session::{Session, SessionId};
 pub struct StoreLimits {
     /// Sessions, at most; one more ends the one that was used least recently.
     pub max: usize,
-    /// A session whose client does nothing, and holds no stream open, ends after this time.
+    /// A session whose client does nothing, holds no stream open and waits for no answer, ends after this time.
     pub idle_timeout: Duration,
 }
 
@@ -82,7 +82,7 @@ impl<A> SessionStore<A> {
         let idle_timeout = self.limits.idle_timeout;
         self.remove_where(|session| {
             let idle = now.saturating_duration_since(session.last_activity());
-            session.open_streams() == 0 && idle >= idle_timeout
+            !session.is_in_use() && idle >= idle_timeout
         })
     }
 
@@ -105,9 +105,8 @@ impl<A> SessionStore<A> {
     }
 
     fn least_recently_used(&self) -> Option<SessionId> {
-        // Sessions with an open stream go last: their clients are there.
-        let key =
-            |session: &Arc<Session<A>>| (session.open_streams() > 0, session.last_activity(), session.id());
+        // Sessions in use go last: their clients are there.
+        let key = |session: &Arc<Session<A>>| (session.is_in_use(), session.last_activity(), session.id());
         let oldest = self
             .shards
             .iter()
@@ -158,7 +157,7 @@ mod tests {
         assert!(store.insert(session.clone()).is_empty());
         assert!(store.get(session.id(), "alice").is_some());
         assert!(store.get(session.id(), "bob").is_none());
-        session.end();
+        assert!(session.end());
         assert!(
             store.get(session.id(), "alice").is_none(),
             "an ended one to everybody"
@@ -173,8 +172,8 @@ mod tests {
             assert!(store.insert(session.clone()).is_empty());
         }
         let _open = sessions[0].stream_opened();
+        sessions[1].request_began();
         tokio::time::advance(Duration::from_secs(1)).await;
-        sessions[1].touch();
         let evicted = store.insert(session("a"));
         assert_eq!(
             evicted.iter().map(|session| session.id()).collect::<Vec<_>>(),
@@ -204,17 +203,50 @@ mod tests {
     #[test]
     fn finished_streams_are_kept_up_to_the_limit() {
         let session = session("a");
-        let first = session.open_stream(0);
-        let after = |outbox: &Outbox| super::super::EventId {
+        let first = session.open_stream(0).expect("room");
+        let after = |outbox: &Outbox| EventId {
             stream: outbox.stream(),
             sequence: 0,
         };
         assert!(session.resume(after(&first)).is_some());
         for _ in 0..2 {
-            session.open_stream(0);
+            session.open_stream(0).expect("what is over makes room");
         }
         assert!(session.resume(after(&first)).is_none(), "two are kept");
+        let under_way = [session.open_stream(1), session.open_stream(1)];
+        assert!(under_way.iter().all(Option::is_some));
+        assert!(session.open_stream(1).is_none(), "two are under way");
     }
 
-    use super::super::Outbox;
+    #[tokio::test(start_paused = true)]
+    async fn streams_that_are_over_are_forgotten_in_time_whether_they_were_read_or_not() {
+        let session = session("a");
+        let retention = Duration::from_secs(60);
+        let streams = [1, 1].map(|due| session.open_stream(due).expect("room"));
+        let [read, unread] = &streams;
+        let reader = read.read_after(0);
+        for stream in &streams {
+            let answer = bytes::Bytes::from_static(b"{}");
+            assert!(stream.push(answer, Priority::Required).is_ok());
+        }
+        let is_known = |stream: &Outbox| {
+            session
+                .resume(EventId {
+                    stream: stream.stream(),
+                    sequence: 0,
+                })
+                .is_some()
+        };
+        tokio::time::advance(retention).await;
+        session.forget_streams(Instant::now(), retention);
+        assert!(!is_known(unread), "nobody came for it");
+        drop(reader);
+        session.forget_streams(Instant::now(), retention);
+        assert!(is_known(read), "its reader has just gone");
+        tokio::time::advance(retention).await;
+        session.forget_streams(Instant::now(), retention);
+        assert!(!is_known(read));
+    }
+
+    use super::super::{EventId, Outbox, Priority};
 }

@@ -36,90 +36,87 @@ async fn send(address: SocketAddr, method: Method, path: &str, headers: &[(&str,
     }
 }
 
+/// Sends requests to the list of servers and checks status and code of each answer.
+async fn check_all(address: SocketAddr, requests: &[(Method, &[(&str, &str)], &str, (u16, &str))]) {
+    for (method, headers, body, expect) in requests {
+        let answer = send(address, method.clone(), "/admin/v1/servers", headers, body).await;
+        let seen = (answer.status, answer.code.as_str());
+        assert_eq!(seen, *expect, "{method} {headers:?} {body:.80}");
+    }
+}
+
 #[tokio::test]
 async fn only_with_the_token_and_from_no_other_page() {
-    let gateway =
-        Gateway::start("http.allowed-origins = [\"http://app.example\"]\nhttp.body-max = \"64KiB\"\n");
-    let file = gateway.directory().join("state/admin-token");
-    let mode = |path| std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
-    assert_eq!(
-        (mode(file.as_path()), mode(&gateway.directory().join("state"))),
-        (0o600, 0o700)
-    );
+    let gateway = Gateway::start("http.allowed-origins = [\"http://app.example\"]\n");
+    let state = gateway.directory().join("state");
+    let mode = |path: &std::path::Path| {
+        let metadata = std::fs::metadata(path).expect("it is there");
+        metadata.permissions().mode() & 0o777
+    };
+    assert_eq!((mode(&state.join("admin-token")), mode(&state)), (0o600, 0o700));
+    let operator = Operator::of(&gateway).await;
+    let bearer = format!("Bearer {}", operator.token());
+    let wrong = format!("{bearer}0");
+    let token = ("authorization", bearer.as_str());
+    let no_token = (401, "unauthorized");
+    let foreign = (403, "origin_not_allowed");
+    let get = || Method::GET;
+    check_all(
+        gateway.address(),
+        &[
+            (get(), &[token], "", (200, "")),
+            (get(), &[], "", no_token),
+            (get(), &[("authorization", &wrong)], "", no_token),
+            (get(), &[token, ("origin", "http://evil.example")], "", foreign),
+            // Allowed for MCP, and still foreign here; so is any other port of this machine.
+            (get(), &[token, ("origin", "http://app.example")], "", foreign),
+            (get(), &[token, ("origin", "http://localhost:1")], "", foreign),
+            (Method::PUT, &[token], "", (405, "method_not_allowed")),
+            (Method::OPTIONS, &[token], "", (405, "method_not_allowed")),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn only_json_is_read() {
+    let gateway = Gateway::start("http.body-max = \"64KiB\"\n");
     let operator = Operator::of(&gateway).await;
     let bearer = format!("Bearer {}", operator.token());
     let token = ("authorization", bearer.as_str());
     let json = ("content-type", "application/json");
-    let servers = "/admin/v1/servers";
-    let address = gateway.address();
-    let check = async |method: Method, headers: &[(&str, &str)], body: &str, expect: (u16, &str)| {
-        let answer = send(address, method, servers, headers, body).await;
-        assert_eq!(
-            (answer.status, answer.code.as_str()),
-            expect,
-            "{headers:?} {body:.80}"
-        );
-    };
-    check(Method::GET, &[], "", (401, "unauthorized")).await;
-    let wrong = format!("{bearer}0");
-    check(
-        Method::GET,
-        &[("authorization", &wrong)],
-        "",
-        (401, "unauthorized"),
+    let (not_json, bad) = ((415, "unsupported_media_type"), (400, "bad_request"));
+    let post = || Method::POST;
+    check_all(
+        gateway.address(),
+        &[
+            (post(), &[token], "{}", not_json),
+            (post(), &[token, json], "", bad),
+            (post(), &[token, json], "{", bad),
+            (post(), &[token, json], "[1]", bad),
+            (post(), &[token, json], "{\"name\":\"a\",\"name\":\"b\"}", bad),
+            (Method::GET, &[token, json], "{\"a\":1}", bad),
+            (
+                post(),
+                &[token, json],
+                &" ".repeat(65 * 1024),
+                (413, "body_too_large"),
+            ),
+        ],
     )
     .await;
-    check(
-        Method::GET,
-        &[token, ("origin", "http://evil.example")],
-        "",
-        (403, "origin_not_allowed"),
-    )
-    .await;
-    // Allowed for MCP, and still foreign here; so is any other port of this machine.
-    check(
-        Method::GET,
-        &[token, ("origin", "http://app.example")],
-        "",
-        (403, "origin_not_allowed"),
-    )
-    .await;
-    check(
-        Method::GET,
-        &[token, ("origin", "http://localhost:1")],
-        "",
-        (403, "origin_not_allowed"),
-    )
-    .await;
-    check(Method::POST, &[token], "{}", (415, "unsupported_media_type")).await;
     for kind in [
         "text/plain",
         "application/x-www-form-urlencoded",
         "application/merge-patch+json",
     ] {
         let headers = [token, ("content-type", kind)];
-        check(Method::POST, &headers, "{}", (415, "unsupported_media_type")).await;
-        check(Method::POST, &headers, "", (415, "unsupported_media_type")).await;
+        let requests = [
+            (post(), &headers[..], "{}", not_json),
+            (post(), &headers[..], "", not_json),
+        ];
+        check_all(gateway.address(), &requests).await;
     }
-    check(Method::POST, &[token, json], "", (400, "bad_request")).await;
-    check(Method::POST, &[token, json], "{", (400, "bad_request")).await;
-    check(
-        Method::POST,
-        &[token, json],
-        "{\"name\":\"a\",\"name\":\"b\"}",
-        (400, "bad_request"),
-    )
-    .await;
-    check(Method::GET, &[token, json], "{\"a\":1}", (400, "bad_request")).await;
-    check(
-        Method::POST,
-        &[token, json],
-        &" ".repeat(65 * 1024),
-        (413, "body_too_large"),
-    )
-    .await;
-    check(Method::PUT, &[token], "", (405, "method_not_allowed")).await;
-    check(Method::OPTIONS, &[token], "", (405, "method_not_allowed")).await;
 }
 
 #[tokio::test]

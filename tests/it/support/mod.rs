@@ -13,4 +13,4 @@ pub(crate) use eventually::{LIMIT, eventually, within};
 pub(crate) use gateway::Gateway;
 pub(crate) use http::{Answer, Connection};
 pub(crate) use process::{Footprint, Process, raise_descriptor_limit};
-pub(crate) use sse::EventStream;
+pub(crate) use sse::{Event, EventStream};

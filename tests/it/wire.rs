@@ -1,0 +1,16 @@
+//! The wire downstream, exactly: what each request is answered with, on which stream, and to whom.
+
+mod arguments;
+mod crashes;
+mod http_sse;
+mod ids;
+mod limits;
+mod peer;
+mod principals;
+mod raw;
+mod sessions;
+mod shared;
+mod sole;
+mod statuses;
+mod streamable;
+mod streams;
