@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -103,6 +103,11 @@ impl Gateway {
             .await;
         assert_eq!(answer.status(), StatusCode::OK, "GET {path}");
         answer.json().await
+    }
+
+    /// Returns the directory of its configuration, `portcullis.toml`, and of its state, `state`.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// Returns what it has written so far.
