@@ -170,7 +170,10 @@ mod tests {
             budget.failed(1, start + Duration::from_secs(attempt * 50), 0.0);
         }
         let moved_on = start + Duration::from_secs(301);
-        assert!(matches!(budget.failed(1, moved_on, 0.0), AfterFailure::GiveUp { .. }));
+        assert!(matches!(
+            budget.failed(1, moved_on, 0.0),
+            AfterFailure::GiveUp { .. }
+        ));
     }
 
     #[test]
@@ -183,7 +186,10 @@ mod tests {
         budget.forgive(2);
         assert!(matches!(budget.failed(1, now, 0.0), AfterFailure::GiveUp { .. }));
         budget.forgive(1);
-        assert!(matches!(budget.failed(1, now, 0.0), AfterFailure::Retry { attempt: 1, .. }));
+        assert!(matches!(
+            budget.failed(1, now, 0.0),
+            AfterFailure::Retry { attempt: 1, .. }
+        ));
     }
 
     #[test]

@@ -85,6 +85,10 @@ mod tests {
         ladder.hurry(start);
         assert_eq!(ladder.step(start), Some(Step::Kill));
         ladder.hurry(start);
-        assert_eq!(ladder.step(start), None, "it is not abandoned before the grace is over");
+        assert_eq!(
+            ladder.step(start),
+            None,
+            "it is not abandoned before the grace is over"
+        );
     }
 }

@@ -318,7 +318,9 @@ impl ServerPool {
 
     fn new_shared(&self, instances: &Instances) -> Arc<Upstream> {
         let facts = Arc::new(InitializeParams::of_gateway());
-        self.new_instance(instances, facts, |instance| (self.context.shared_inbound)(instance))
+        self.new_instance(instances, facts, |instance| {
+            (self.context.shared_inbound)(instance)
+        })
     }
 
     fn new_instance(

@@ -217,7 +217,9 @@ mod tests {
     fn progress_extends_a_deadline_up_to_the_maximum() {
         let start = Instant::now();
         let mut pending = Pending::new(8, start);
-        let id = pending.insert(Arc::new(Nobody), PATIENCE, Purpose::Use, start).expect("open");
+        let id = pending
+            .insert(Arc::new(Nobody), PATIENCE, Purpose::Use, start)
+            .expect("open");
         assert!(pending.expire(seconds(start, 29)).is_empty());
         assert!(pending.progress(id, seconds(start, 29)).is_some());
         assert!(pending.progress(id, seconds(start, 58)).is_some());
@@ -242,7 +244,9 @@ mod tests {
     fn a_full_table_refuses_and_a_closed_one_says_why() {
         let start = Instant::now();
         let mut pending = Pending::new(1, start);
-        let id = pending.insert(Arc::new(Nobody), PATIENCE, Purpose::Use, start).expect("open");
+        let id = pending
+            .insert(Arc::new(Nobody), PATIENCE, Purpose::Use, start)
+            .expect("open");
         let full = pending
             .insert(Arc::new(Nobody), PATIENCE, Purpose::Use, start)
             .expect_err("full");
@@ -254,6 +258,9 @@ mod tests {
         assert!(pending.remove(id, start).is_some());
         let reason = UpstreamError::Stopped("idle".into());
         assert!(pending.close_if_empty(reason.clone()));
-        assert_eq!(pending.insert(Arc::new(Nobody), PATIENCE, Purpose::Use, start), Err(reason));
+        assert_eq!(
+            pending.insert(Arc::new(Nobody), PATIENCE, Purpose::Use, start),
+            Err(reason)
+        );
     }
 }

@@ -334,7 +334,8 @@ impl Supervisor {
 
     /// A launch failed. A command that does not exist is not tried again; a system that was short of something is.
     fn not_launched(&mut self, error: &LaunchError) {
-        let source = std::error::Error::source(error).map_or_else(String::new, |source| format!(": {source}"));
+        let source =
+            std::error::Error::source(error).map_or_else(String::new, |source| format!(": {source}"));
         // The program may come from a variable, and this text is shown.
         let error_text = self.options.spec.redacted(&format!("{error}{source}"));
         let text: Arc<str> = format!("it could not be started: {error_text}").into();

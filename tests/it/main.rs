@@ -6,6 +6,8 @@ mod classic;
 #[cfg(target_os = "linux")]
 mod guard;
 mod layers;
+#[cfg(target_os = "linux")]
+mod leaks;
 mod mock;
 mod readme;
 mod simulation;

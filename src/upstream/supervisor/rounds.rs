@@ -21,7 +21,11 @@ impl Supervisor {
             return self.retry_due;
         };
         // Counted from the last round, not from now: events must not put it off.
-        let pause = if generation.connection.in_flight() > 0 { SWEEP } else { REST };
+        let pause = if generation.connection.in_flight() > 0 {
+            SWEEP
+        } else {
+            REST
+        };
         let round = self.last_round + pause;
         let special = match &generation.stage {
             Stage::Stopping(ladder) => Some(ladder.due()),

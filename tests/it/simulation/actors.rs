@@ -37,17 +37,21 @@ struct Ticket {
 impl Waiter for Ticket {
     fn complete(&self, outcome: Outcome) {
         let Some(done) = self.done.lock().expect("no holder panics").take() else {
-            return self.world.broken(format!("request {} was answered twice", self.number));
+            return self
+                .world
+                .broken(format!("request {} was answered twice", self.number));
         };
         self.world.ticket_closed(matches!(outcome, Outcome::Response(_)));
         let late = Instant::now().saturating_duration_since(self.due);
         if late > SWEEP {
-            self.world.broken(format!("request {} was answered {late:?} late", self.number));
+            self.world
+                .broken(format!("request {} was answered {late:?} late", self.number));
         }
         if let Outcome::Response(message) = &outcome
             && number_in(message) != Some(self.number)
         {
-            self.world.broken(format!("request {} got {message:?}", self.number));
+            self.world
+                .broken(format!("request {} got {message:?}", self.number));
         }
         // Whoever asked may have gone on.
         let _ = done.send(());
@@ -55,21 +59,26 @@ impl Waiter for Ticket {
 
     fn waits(&self, since: Duration) {
         if self.done.lock().expect("no holder panics").is_none() {
-            self.world
-                .broken(format!("request {} waits after {since:?} although it is over", self.number));
+            self.world.broken(format!(
+                "request {} waits after {since:?} although it is over",
+                self.number
+            ));
         }
     }
 
     fn progress(&self, _: Message) {
         if self.done.lock().expect("no holder panics").is_none() {
-            self.world.broken(format!("progress of request {}, which is over", self.number));
+            self.world
+                .broken(format!("progress of request {}, which is over", self.number));
         }
     }
 }
 
 fn number_in(message: &Message) -> Option<u64> {
     let value: Value = serde_json::from_slice(message.bytes()).ok()?;
-    let number = value.pointer("/result/n").or_else(|| value.pointer("/error/data"));
+    let number = value
+        .pointer("/result/n")
+        .or_else(|| value.pointer("/error/data"));
     number?.as_u64()
 }
 
@@ -156,7 +165,9 @@ impl Client {
         let result = upstream.connection(deadline).await;
         let late = Instant::now().saturating_duration_since(deadline);
         if late > Duration::from_millis(2) {
-            self.world.broken(format!("a connection was waited for {late:?} beyond the deadline"));
+            self.world.broken(format!(
+                "a connection was waited for {late:?} beyond the deadline"
+            ));
         }
         result
     }
@@ -174,7 +185,10 @@ impl Client {
         }
     }
 
-    fn send(&mut self, connection: &Connection) -> Result<(i64, oneshot::Receiver<()>, Instant), RequestRefused> {
+    fn send(
+        &mut self,
+        connection: &Connection,
+    ) -> Result<(i64, oneshot::Receiver<()>, Instant), RequestRefused> {
         self.first_number += 1;
         let number = self.first_number;
         let timeout = self.dice.time(Duration::from_secs(20)) + Duration::from_millis(1);
@@ -209,13 +223,21 @@ impl Client {
         }
     }
 
-    async fn await_answer(&mut self, connection: &Connection, id: i64, done: oneshot::Receiver<()>, due: Instant) {
+    async fn await_answer(
+        &mut self,
+        connection: &Connection,
+        id: i64,
+        done: oneshot::Receiver<()>,
+        due: Instant,
+    ) {
         match self.dice.below(10) {
             // Goes on without waiting; what is owed is owed all the same.
             0..=2 => return,
             3 | 4 => {
                 sleep(self.dice.time(Duration::from_secs(3))).await;
-                connection.cancel(id, |out| reply::write_notification("notifications/cancelled", None, out));
+                connection.cancel(id, |out| {
+                    reply::write_notification("notifications/cancelled", None, out)
+                });
             }
             _ => {}
         }
@@ -243,7 +265,8 @@ impl Operator {
             self.world.note(format!("operator's order {order}"));
             let carried_out = timeout(ORDER_MAX, self.order(order)).await;
             if carried_out.is_err() {
-                self.world.broken(format!("order {order} took longer than {ORDER_MAX:?}"));
+                self.world
+                    .broken(format!("order {order} took longer than {ORDER_MAX:?}"));
             }
             self.world.note(format!("order {order} is carried out"));
         }
@@ -276,7 +299,12 @@ impl Operator {
     async fn stop(&self) {
         let before = self.world.watched();
         self.pool.stop("operator").await;
-        let left: Vec<u32> = self.world.watched().into_iter().filter(|pid| before.contains(pid)).collect();
+        let left: Vec<u32> = self
+            .world
+            .watched()
+            .into_iter()
+            .filter(|pid| before.contains(pid))
+            .collect();
         // Instances of sessions that ended before are on their way out, which a stop does not wait for.
         if !left.is_empty() && self.pool.spec().sharing == Sharing::Shared {
             self.world.broken(format!("{left:?} live after a stop"));

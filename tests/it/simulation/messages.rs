@@ -41,11 +41,24 @@ pub(super) fn answer_to(request: &Value, dice: &mut Dice, nastiness: u64) -> Vec
         5 => with(line(&json!({ "jsonrpc": "2.0", "id": 1_000_000, "result": {} }))),
         6 => {
             let filler = "x".repeat(LINE_MAX);
-            vec![(delay, line(&json!({ "jsonrpc": "2.0", "id": request["id"], "result": filler })))]
+            vec![(
+                delay,
+                line(&json!({ "jsonrpc": "2.0", "id": request["id"], "result": filler })),
+            )]
         }
-        7 => vec![(delay, line(&json!({ "jsonrpc": "2.0", "id": request["id"], "error": { "code": -1, "message": "no", "data": request["params"]["n"] } })))],
-        8 => vec![(delay, line(&json!([answer(request), { "jsonrpc": "2.0", "method": "x" }])))],
-        9 => with(line(&json!({ "jsonrpc": "2.0", "id": "s", "method": "roots/list" }))),
+        7 => vec![(
+            delay,
+            line(
+                &json!({ "jsonrpc": "2.0", "id": request["id"], "error": { "code": -1, "message": "no", "data": request["params"]["n"] } }),
+            ),
+        )],
+        8 => vec![(
+            delay,
+            line(&json!([answer(request), { "jsonrpc": "2.0", "method": "x" }])),
+        )],
+        9 => with(line(
+            &json!({ "jsonrpc": "2.0", "id": "s", "method": "roots/list" }),
+        )),
         10 => with(line(&json!({ "jsonrpc": "2.0", "id": "s", "method": "ping" }))),
         _ => progress(request, &right),
     }
@@ -55,7 +68,10 @@ fn halves(right: &[u8], delay: Duration, dice: &mut Dice) -> Vec<Said> {
     let length = right.len() as u64;
     let cut = usize::try_from(dice.below(length)).expect("a length fits");
     let pause = dice.time(Duration::from_secs(5));
-    vec![(delay, right[..cut].to_vec()), (delay + pause, right[cut..].to_vec())]
+    vec![
+        (delay, right[..cut].to_vec()),
+        (delay + pause, right[cut..].to_vec()),
+    ]
 }
 
 /// Reports progress for longer than any patience, then answers.
@@ -63,7 +79,10 @@ fn progress(request: &Value, right: &[u8]) -> Vec<Said> {
     let token = &request["params"]["_meta"]["progressToken"];
     let step = |n: u64| {
         let params = json!({ "progressToken": token, "progress": n });
-        (Duration::from_secs(n * 2), line(&json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": params })))
+        (
+            Duration::from_secs(n * 2),
+            line(&json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": params })),
+        )
     };
     let mut said: Vec<Said> = (1..8).map(step).collect();
     said.push((Duration::from_secs(16), right.to_vec()));

@@ -32,7 +32,11 @@ pub(super) struct ScriptedLaunch {
 impl Launch for ScriptedLaunch {
     fn launch<'a>(&'a self, _: &'a LaunchSpec) -> LaunchFuture<'a> {
         let start = self.starts.fetch_add(1, Ordering::Relaxed);
-        let trouble = if start >= self.mended_after { 0 } else { self.trouble };
+        let trouble = if start >= self.mended_after {
+            0
+        } else {
+            self.trouble
+        };
         let mut dice = self.dice.lock().expect("no holder panics").fork();
         let script = Script::new(&mut dice, trouble);
         let under_way = UnderWay::new(Arc::clone(&self.world));
@@ -132,7 +136,8 @@ impl ChildProcess for ScriptedProcess {
     fn wait(&mut self) -> EndFuture<'_> {
         Box::pin(async move {
             let end = self.end.wait_for(Option::is_some).await;
-            end.expect("a peer ends before it is gone").expect("it was waited for")
+            end.expect("a peer ends before it is gone")
+                .expect("it was waited for")
         })
     }
 }
@@ -207,7 +212,11 @@ impl Peer {
         }
     }
 
-    async fn live(mut self, mut orders: mpsc::UnboundedReceiver<Order>, end: watch::Sender<Option<ProcessEnd>>) {
+    async fn live(
+        mut self,
+        mut orders: mpsc::UnboundedReceiver<Order>,
+        end: watch::Sender<Option<ProcessEnd>>,
+    ) {
         let mut buffer = Vec::new();
         while self.over.is_none() {
             let due = self.agenda.first_key_value().map(|((at, _), _)| *at);
@@ -309,7 +318,8 @@ impl Peer {
     }
 
     fn shake_hands(&mut self, id: &Value) {
-        let result = |version: &str| json!({ "protocolVersion": version, "capabilities": {}, "serverInfo": {} });
+        let result =
+            |version: &str| json!({ "protocolVersion": version, "capabilities": {}, "serverInfo": {} });
         let answer = |result: Value| json!({ "jsonrpc": "2.0", "id": id, "result": result });
         let act = match self.script.handshake {
             HandshakeFate::Hangs => return,

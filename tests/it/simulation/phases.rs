@@ -57,19 +57,29 @@ impl Phases {
             is_excused: false,
         });
         if seen.phase != from {
-            broken.push(format!("an observer missed a step: {} was seen, {from} was left", seen.phase));
+            broken.push(format!(
+                "an observer missed a step: {} was seen, {from} was left",
+                seen.phase
+            ));
         }
         if !may_follow(from, to) {
             broken.push(format!("{from} must not become {to}"));
         }
         let expected = seen.generation + u64::from(to == Phase::Starting);
         if change.state.generation != expected {
-            broken.push(format!("generation {} instead of {expected}", change.state.generation));
+            broken.push(format!(
+                "generation {} instead of {expected}",
+                change.state.generation
+            ));
         }
         if change.state.connection.is_some() != (to == Phase::Ready) {
             broken.push(format!("a connection in phase {to}, or none"));
         }
-        if matches!(to, Phase::Stopped | Phase::Backoff | Phase::Failed | Phase::Closed) && change.state.pid.is_some() {
+        if matches!(
+            to,
+            Phase::Stopped | Phase::Backoff | Phase::Failed | Phase::Closed
+        ) && change.state.pid.is_some()
+        {
             broken.push(format!("a pid in phase {to}"));
         }
         let is_excused = std::mem::take(&mut seen.is_excused);
@@ -80,10 +90,11 @@ impl Phases {
         if was_ready_since.is_some_and(|since| now - since >= self.policy.stable_after) {
             self.restarts.retain(|(_, whose)| *whose != change.instance);
         }
-        if (from, to) == (Phase::Backoff, Phase::Starting) && &*change.cause == "back-off is over" {
-            if !is_excused {
-                broken.extend(self.restarted(change.instance, now));
-            }
+        if (from, to) == (Phase::Backoff, Phase::Starting)
+            && &*change.cause == "back-off is over"
+            && !is_excused
+        {
+            broken.extend(self.restarted(change.instance, now));
         }
         broken
     }
@@ -95,10 +106,14 @@ impl Phases {
             let since = self.seen.get(whose).and_then(|seen| seen.ready_since);
             since.is_some_and(|since| now - since >= self.policy.stable_after)
         };
-        self.restarts.retain(|(at, whose)| now - *at < window && !stable(whose));
+        self.restarts
+            .retain(|(at, whose)| now - *at < window && !stable(whose));
         self.restarts.push((now, instance));
         (self.restarts.len() > self.policy.attempts_max as usize).then(|| {
-            format!("{} restarts within {window:?}, over the budget", self.restarts.len())
+            format!(
+                "{} restarts within {window:?}, over the budget",
+                self.restarts.len()
+            )
         })
     }
 

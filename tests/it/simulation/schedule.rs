@@ -113,7 +113,12 @@ fn spec(dice: &mut Dice) -> ServerSpec {
     let defaults = ServerDefaults::default();
     let registration = json!({ "name": "scripted", "command": "scripted" });
     let mut spec = ServerSpec::from_api(None, &registration, &defaults).expect("it is valid");
-    spec.sharing = dice.pick(&[Sharing::Shared, Sharing::Shared, Sharing::Session, Sharing::Principal]);
+    spec.sharing = dice.pick(&[
+        Sharing::Shared,
+        Sharing::Shared,
+        Sharing::Session,
+        Sharing::Principal,
+    ]);
     spec.instances = dice.pick(&[1, 1, 1, 3]);
     spec.instances_max = spec.instances + dice.pick(&[0, 1, 4]);
     spec.autostart = dice.percent(30);
@@ -134,7 +139,12 @@ fn spec(dice: &mut Dice) -> ServerSpec {
     spec
 }
 
-fn context(dice: &mut Dice, world: &Arc<World>, tasks: &TaskTracker, starting: &Arc<Semaphore>) -> PoolContext {
+fn context(
+    dice: &mut Dice,
+    world: &Arc<World>,
+    tasks: &TaskTracker,
+    starting: &Arc<Semaphore>,
+) -> PoolContext {
     let launch = ScriptedLaunch {
         world: Arc::clone(world),
         dice: Mutex::new(dice.fork()),

@@ -101,7 +101,12 @@ fn launch_fate(dice: &mut Dice, trouble: u64) -> LaunchFate {
     if !dice.percent(trouble / 2) {
         return LaunchFate::Succeeds;
     }
-    dice.pick(&[LaunchFate::NotFound, LaunchFate::Refused, LaunchFate::Refused, LaunchFate::Hangs])
+    dice.pick(&[
+        LaunchFate::NotFound,
+        LaunchFate::Refused,
+        LaunchFate::Refused,
+        LaunchFate::Hangs,
+    ])
 }
 
 fn handshake_fate(dice: &mut Dice, trouble: u64) -> HandshakeFate {
@@ -130,7 +135,14 @@ fn mishap(dice: &mut Dice, trouble: u64) -> Option<(Duration, Mishap)> {
     if !dice.percent(trouble) {
         return None;
     }
-    let exit = dice.pick(&[Exit::Code(0), Exit::Code(1), Exit::Code(137), Exit::Signal(9), Exit::Signal(11), Exit::Unknown]);
+    let exit = dice.pick(&[
+        Exit::Code(0),
+        Exit::Code(1),
+        Exit::Code(137),
+        Exit::Signal(9),
+        Exit::Signal(11),
+        Exit::Unknown,
+    ]);
     let kind = dice.pick(&[
         Mishap::Exits(exit),
         Mishap::Exits(exit),

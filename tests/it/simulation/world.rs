@@ -38,7 +38,14 @@ impl Summary {
 
     /// Whether the schedules together met what they are there to meet.
     pub(super) fn reached_everything(&self) -> bool {
-        let counts = [self.launched, self.abandoned, self.answered, self.failed, self.backed_off, self.gave_up];
+        let counts = [
+            self.launched,
+            self.abandoned,
+            self.answered,
+            self.failed,
+            self.backed_off,
+            self.gave_up,
+        ];
         counts.iter().all(|count| *count > 0)
     }
 }
@@ -100,7 +107,10 @@ impl World {
 
     pub(super) fn note(&self, what: impl Into<String>) {
         let at = self.began.elapsed().as_secs_f64();
-        self.facts().summary.history.push(format!("{at:>9.3} {}", what.into()));
+        self.facts()
+            .summary
+            .history
+            .push(format!("{at:>9.3} {}", what.into()));
     }
 
     pub(super) fn broken(&self, law: impl Into<String>) {
@@ -240,7 +250,9 @@ impl World {
             (lives, facts.launching, facts.waiting, facts.phases.open())
         };
         if !lives.is_empty() || launching > 0 {
-            self.broken(format!("left are the processes {lives:?} and {launching} launches"));
+            self.broken(format!(
+                "left are the processes {lives:?} and {launching} launches"
+            ));
         }
         if waiting > 0 {
             self.broken(format!("{waiting} requests were never answered"));
