@@ -1,5 +1,7 @@
 //! The composition root: a configuration becomes a running gateway, and a running gateway ends in the right order.
 
+pub mod state_dir;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
@@ -15,9 +17,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use crate::config::{Config, SupervisionConfig};
+use self::state_dir::{Addresses, Claim, StateError};
+use crate::config::{Config, Secret, SupervisionConfig};
 use crate::gateway::{Gateway, GatewayOptions};
-use crate::http::{HttpContext, Listener, OriginPolicy, Principals, ServeOptions, routes};
+use crate::http::{
+    AdminContext, AdminOptions, HttpContext, Listener, OriginPolicy, Principals, ServeOptions, admin_routes,
+    routes,
+};
 use crate::registry::{Actor, EventLog, Registry, Source};
 use crate::upstream::launch::{Launch, LaunchError, SystemLaunch};
 use crate::upstream::lease::PoolContext;
@@ -27,7 +33,7 @@ use crate::upstream::{Phase, StateChange};
 #[derive(Debug, Error)]
 pub enum AppError {
     /// An address could not be bound.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}")]
     Listen {
         /// Which address.
         address: SocketAddr,
@@ -35,23 +41,20 @@ pub enum AppError {
         source: io::Error,
     },
     /// Processes cannot be started on this system.
-    #[error("cannot prepare to start servers: {0}")]
+    #[error("cannot prepare to start servers")]
     Launch(#[from] LaunchError),
-    /// The state directory or the admin token could not be prepared.
-    #[error("{place}: {source}")]
-    State {
-        /// Which file.
-        place: String,
-        /// What the system said.
-        source: io::Error,
-    },
+    /// The state directory or the admin token cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
 }
 
 /// A running gateway.
 #[derive(Debug)]
 pub struct App {
     gateway: Arc<Gateway>,
-    address: SocketAddr,
+    addresses: Addresses,
+    /// Where our own command line finds the gateway.
+    claim: Option<Claim>,
     draining: CancellationToken,
     stop: CancellationToken,
     serving: Vec<JoinHandle<()>>,
@@ -80,7 +83,15 @@ impl App {
     pub async fn start_with(config: Config, launch: Arc<dyn Launch>) -> Result<Self, AppError> {
         let config = Arc::new(config);
         let listener = bind(config.listen, &config).await?;
-        let address = listener.address();
+        let admin = AdminPlace::find(&config, &listener).await?;
+        let addresses = Addresses {
+            address: listener.address(),
+            admin: admin.as_ref().map(|admin| admin.address),
+        };
+        let claim = match config.admin.enabled {
+            true => Claim::new(&config.state_dir, &addresses)?,
+            false => None,
+        };
         let (draining, stop) = (CancellationToken::new(), CancellationToken::new());
         let tasks = TaskTracker::new();
         let gateway = build_gateway(&config, launch, &tasks);
@@ -88,17 +99,13 @@ impl App {
             gateway: gateway.clone(),
             config: config.clone(),
             origins: Arc::new(OriginPolicy::new(
-                address,
+                addresses.address,
                 &config.http.allowed_hosts,
                 &config.http.allowed_origins,
             )),
             principals: Arc::new(Principals::new(&config)),
         };
-        let serving = vec![tokio::spawn(listener.serve(
-            routes(context),
-            draining.clone(),
-            stop.clone(),
-        ))];
+        let serving = serve(listener, admin, context, (&draining, &stop));
         register_all(&gateway, &config).await;
         let rounds = gateway.clone();
         let stop_rounds = stop.clone();
@@ -113,7 +120,8 @@ impl App {
         let drain_timeout = config.http.drain_timeout;
         Ok(Self {
             gateway,
-            address,
+            addresses,
+            claim,
             draining,
             stop,
             serving,
@@ -124,12 +132,12 @@ impl App {
 
     /// Returns the address of the main listener.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.addresses.address
     }
 
     /// Returns where the admin API is served, if it is.
     pub fn admin_address(&self) -> Option<SocketAddr> {
-        None
+        self.addresses.admin
     }
 
     /// Returns the file with the admin token.
@@ -144,8 +152,9 @@ impl App {
 
     /// Ends everything in order: no new connections, requests in flight get the drain time, sessions end, processes
     /// end. When `hurry` is cancelled, nothing gets any more time.
-    pub async fn stop(self, cause: &str, hurry: CancellationToken) {
+    pub async fn stop(mut self, cause: &str, hurry: CancellationToken) {
         info!(cause, "stopping");
+        drop(self.claim.take());
         self.draining.cancel();
         self.gateway.begin_drain();
         self.drain(&hurry).await;
@@ -188,6 +197,73 @@ impl App {
             );
         }
     }
+}
+
+/// Where the admin API is served.
+struct AdminPlace {
+    address: SocketAddr,
+    token: Secret,
+    /// A listener of its own; without it the main one.
+    listener: Option<Listener>,
+}
+
+impl AdminPlace {
+    /// Returns the place that the configuration means, if it means one.
+    async fn find(config: &Config, main: &Listener) -> Result<Option<Self>, AppError> {
+        if !config.admin.enabled {
+            return Ok(None);
+        }
+        let token = state_dir::prepare(config)?;
+        let listener = match config.admin.listen {
+            Some(listen) => Some(bind(listen, config).await?),
+            None if main.address().ip().is_loopback() => None,
+            None => {
+                warn!(address = %main.address(), "the admin API is not served, because others can reach this address: set admin.listen");
+                return Ok(None);
+            }
+        };
+        let address = listener.as_ref().map_or(main.address(), Listener::address);
+        if !address.ip().is_loopback() {
+            warn!(%address, "others can reach the admin API, and its token crosses the network as it is: put TLS in front of it");
+        }
+        Ok(Some(Self {
+            address,
+            token,
+            listener,
+        }))
+    }
+}
+
+/// Starts to serve; the admin API on the main listener unless it has one of its own.
+fn serve(
+    main: Listener,
+    admin: Option<AdminPlace>,
+    context: HttpContext,
+    (draining, stop): (&CancellationToken, &CancellationToken),
+) -> Vec<JoinHandle<()>> {
+    let mut serving = Vec::new();
+    let mut start = |listener: Listener, routes| {
+        serving.push(tokio::spawn(listener.serve(
+            routes,
+            draining.clone(),
+            stop.clone(),
+        )));
+    };
+    let mut beside = None;
+    if let Some(admin) = admin {
+        let admin_context = AdminContext::new(AdminOptions {
+            gateway: context.gateway.clone(),
+            listen: admin.address,
+            token: admin.token.expose(),
+            stopped: stop.clone(),
+        });
+        match admin.listener {
+            Some(listener) => start(listener, admin_routes(admin_context)),
+            None => beside = Some(admin_context),
+        }
+    }
+    start(main, routes(context, beside));
+    serving
 }
 
 async fn bind(address: SocketAddr, config: &Config) -> Result<Listener, AppError> {

@@ -5,9 +5,11 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub mod admin;
 pub mod check;
 pub mod mock_server;
 pub mod serve;
+mod welcome;
 
 /// An MCP gateway: a supervised registry of MCP servers behind Streamable HTTP and HTTP+SSE.
 #[derive(Debug, Parser)]
@@ -39,6 +41,8 @@ enum Command {
     Serve,
     /// Shows the merged configuration with the origin of each value, or everything that is wrong with it
     Check,
+    #[command(flatten)]
+    Admin(admin::AdminCommand),
     /// Serves as a mock MCP server on standard input and output
     MockServer(Box<mock_server::MockServerArgs>),
 }
@@ -52,6 +56,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
     match cli.command {
         None | Some(Command::Serve) => serve::run(&cli.options),
         Some(Command::Check) => check::run(&cli.options),
+        Some(Command::Admin(command)) => admin::run(&cli.options, command),
         Some(Command::MockServer(args)) => mock_server::run(*args),
     }
 }

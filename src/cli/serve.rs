@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::ConfigArgs;
+use super::welcome::welcome;
 use crate::app::App;
 use crate::config::{Loaded, Loader};
 use crate::telemetry;
@@ -55,6 +56,13 @@ pub fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
 
 /// Loads the configuration that the arguments mean.
 pub(super) fn load(args: &ConfigArgs) -> anyhow::Result<Loaded> {
+    loader(args)?
+        .load()
+        .map_err(|error| anyhow::anyhow!("the configuration is not valid:\n{error}"))
+}
+
+/// Returns a loader of the configuration that the arguments mean.
+pub(super) fn loader(args: &ConfigArgs) -> anyhow::Result<Loader> {
     let mut flags = Vec::new();
     if let Some(listen) = &args.listen {
         flags.push(("listen".to_owned(), Value::from(listen.as_str())));
@@ -69,14 +77,11 @@ pub(super) fn load(args: &ConfigArgs) -> anyhow::Result<Loaded> {
             serde_json::from_str(value).unwrap_or_else(|_| Value::from(value)),
         ));
     }
-    let loader = Loader {
+    Ok(Loader {
         file: args.config.clone(),
         flags,
         ..Loader::for_process()
-    };
-    loader
-        .load()
-        .map_err(|error| anyhow::anyhow!("the configuration is not valid:\n{error}"))
+    })
 }
 
 #[expect(
@@ -95,6 +100,7 @@ fn announce(app: &App) {
             app.token_file().display()
         );
     }
+    print!("{}", welcome(app));
 }
 
 #[cfg(unix)]

@@ -13,6 +13,9 @@ use super::tree::Table;
 use super::units::{format_duration, format_size};
 use super::violation::{Findings, Place, Violation};
 
+/// Shorter values stand in any text by chance; to replace them would only hide which they are.
+const REDACTED_BYTES_MIN: usize = 4;
+
 impl ServerSpec {
     /// Reads a registration. The name is the argument or the `name` of the body; both must agree.
     pub fn from_api(
@@ -91,6 +94,57 @@ impl ServerSpec {
             "stderrRate": self.stderr_rate,
             "stderrTail": self.stderr_tail,
         })
+    }
+
+    /// Returns the server enabled or disabled, as if it had been registered so.
+    #[must_use]
+    pub fn with_enabled(&self, enabled: bool) -> Self {
+        let mut changed = self.clone();
+        if self.enabled != enabled {
+            changed.enabled = enabled;
+            changed.own.insert("enabled".to_owned(), enabled.into());
+        }
+        changed
+    }
+
+    /// Returns whether both start the same program in the same surroundings.
+    pub fn invokes_the_same(&self, other: &Self) -> bool {
+        self.command == other.command
+            && self.args == other.args
+            && self.env == other.env
+            && self.cwd == other.cwd
+            && self.inherit_env == other.inherit_env
+    }
+
+    /// Returns whether a process that was started for one serves for the other: they differ at most in what
+    /// people read, in where clients reach the server, in whether they may, and in how arguments are checked.
+    pub fn runs_the_same(&self, other: &Self) -> bool {
+        let described = Self {
+            path: other.path.clone(),
+            display_name: other.display_name.clone(),
+            version: other.version.clone(),
+            enabled: other.enabled,
+            validate_arguments: other.validate_arguments,
+            own: other.own.clone(),
+            ..self.clone()
+        };
+        described == *other
+    }
+
+    /// Returns a text in which what variables became is replaced by the variables.
+    pub fn redacted(&self, text: &str) -> String {
+        let texts = [&self.command].into_iter().chain(&self.args);
+        let texts = texts.chain(self.env.values()).chain(&self.cwd);
+        let mut expanded: Vec<&Expanded> = texts
+            .filter(|text| text.value() != text.template() && text.value().len() >= REDACTED_BYTES_MIN)
+            .collect();
+        expanded.sort_by_key(|text| std::cmp::Reverse(text.value().len()));
+        let replace = |text: String, expanded: &Expanded| {
+            let quoted = format!("{:?}", expanded.value());
+            text.replace(expanded.value(), expanded.template())
+                .replace(quoted.trim_matches('"'), expanded.template())
+        };
+        expanded.into_iter().fold(text.to_owned(), replace)
     }
 
     /// Returns what was set for this server, as a registration with variables by name.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::files;
+use super::keys::{PRINCIPALS, SERVERS};
 use super::layers::{Layer, merge};
 use super::model::Config;
 use super::origins::Origins;
@@ -75,7 +76,23 @@ impl Loader {
     }
 
     /// Reads and checks everything.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once.
     pub fn load(&self) -> Result<Loaded, ConfigError> {
+        self.load_without(&[])
+    }
+
+    /// Reads and checks what concerns the gateway alone: for commands that talk to a running one, in a shell that
+    /// need not have the variables of its servers and principals.
+    ///
+    /// # Errors
+    /// Everything that is wrong with that, at once.
+    pub fn load_gateway(&self) -> Result<Loaded, ConfigError> {
+        self.load_without(&[SERVERS, PRINCIPALS])
+    }
+
+    fn load_without(&self, sections: &[&str]) -> Result<Loaded, ConfigError> {
         let findings = Findings::default();
         let file = match &self.file {
             Some(file) => Some(self.absolute(file)),
@@ -94,6 +111,9 @@ impl Loader {
                 .iter()
                 .map(|(key, value)| Layer::flag(key, value.clone(), &findings)),
         );
+        for layer in &mut layers {
+            layer.values.retain(|name, _| !sections.contains(&name.as_str()));
+        }
         let merged = merge(&layers);
         let config = read(&merged, &self.surroundings(&findings));
         Self::warn_of_nothing(&config, file.as_deref(), &findings);

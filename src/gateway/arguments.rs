@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use serde_json::json;
-use tracing::warn;
+use tracing::{trace, warn};
 
 use super::gateway::Gateway;
 use crate::config::ValidateArguments;
@@ -15,7 +15,7 @@ impl Gateway {
     /// Returns the answer to a call whose arguments do not fit: a result with `isError`, so that the model can mend
     /// them (SEP-1303). `None` lets the call pass.
     pub(super) fn check_arguments(&self, server: &Server, message: &Message) -> Option<Bytes> {
-        let mode = server.pool().spec().validate_arguments;
+        let mode = server.spec().validate_arguments;
         if mode == ValidateArguments::Off {
             return None;
         }
@@ -24,7 +24,8 @@ impl Gateway {
         let params = message.params()?;
         let arguments = member(&params, "arguments").map_or("{}", |arguments| arguments.get());
         let problem = self.schemas.check(schema.get(), arguments)?;
-        warn!(server = %server.name(), tool = &*tool, problem, "arguments do not fit the tool's input schema");
+        warn!(server = %server.name(), tool = &*tool, "arguments do not fit the tool's input schema");
+        trace!(problem, "what does not fit, with the argument itself");
         if mode == ValidateArguments::Warn {
             return None;
         }

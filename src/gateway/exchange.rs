@@ -5,6 +5,7 @@
 //! take its request back (2025-11-25, "Streamable HTTP"): the entry stays until the answer or the deadline clears it.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::value::to_raw_value;
@@ -26,7 +27,8 @@ pub struct Exchange {
     client_id: RequestId,
     client_token: Option<RequestId>,
     session: Arc<Session>,
-    takes_events: bool,
+    /// After which time the answer becomes a stream; `None` where only the answer is taken.
+    stream_after: Option<Duration>,
     after: After,
     /// Where it was sent, for a cancellation.
     upstream: OnceLock<(Weak<Connection>, i64)>,
@@ -88,22 +90,31 @@ impl Drop for Attendance<'_> {
 
 impl Exchange {
     /// Returns an exchange that somebody waits for.
-    pub(super) fn waiting(message: &Message, session: Arc<Session>, takes_events: bool) -> Arc<Self> {
-        Self::new(message, session, takes_events, State::Waiting(None))
+    pub(super) fn waiting(
+        message: &Message,
+        session: Arc<Session>,
+        stream_after: Option<Duration>,
+    ) -> Arc<Self> {
+        Self::new(message, session, stream_after, State::Waiting(None))
     }
 
     /// Returns an exchange whose answer goes to a stream.
     pub(super) fn streaming(message: &Message, session: Arc<Session>, outbox: Arc<Outbox>) -> Arc<Self> {
-        Self::new(message, session, true, State::Streaming(outbox, None))
+        Self::new(message, session, None, State::Streaming(outbox, None))
     }
 
-    fn new(message: &Message, session: Arc<Session>, takes_events: bool, state: State) -> Arc<Self> {
+    fn new(
+        message: &Message,
+        session: Arc<Session>,
+        stream_after: Option<Duration>,
+        state: State,
+    ) -> Arc<Self> {
         session.request_began();
         Arc::new(Self {
             client_id: message.id().expect("an exchange is opened for a request").clone(),
             client_token: message.wanted_progress_token(),
             session,
-            takes_events,
+            stream_after,
             after: After::of(message),
             upstream: OnceLock::new(),
             state: Mutex::new(state),
@@ -119,7 +130,7 @@ impl Exchange {
     /// Returns whether anything but the answer reaches the client here.
     pub(super) fn reach(&self) -> Reach {
         match &*self.state() {
-            State::Waiting(None) if self.takes_events => Reach::Live,
+            State::Waiting(None) if self.stream_after.is_some() => Reach::Live,
             State::Streaming(outbox, _) if outbox.is_attached() => Reach::Live,
             State::Streaming(..) => Reach::Detached,
             State::Waiting(_) | State::Streamed(_) | State::Abandoned | State::Done => Reach::Never,
@@ -181,18 +192,17 @@ impl Exchange {
     /// Puts a message before the answer; `false` if it was not taken.
     pub(super) fn event(&self, data: Bytes) -> bool {
         let mut state = self.state();
-        if matches!(&*state, State::Waiting(None)) && self.takes_events {
-            self.stream(&mut state);
-        }
+        self.stream_if_waiting(&mut state);
         match &*state {
             State::Streaming(outbox, _) => outbox.push(data, Priority::Droppable).is_ok(),
             State::Waiting(_) | State::Streamed(_) | State::Abandoned | State::Done => false,
         }
     }
 
-    /// Makes a stream of an exchange that is being waited for, if its session may have another one.
-    fn stream(&self, state: &mut State) {
-        if let Some(outbox) = self.session.open_stream(1) {
+    /// Makes a stream of an exchange that is being waited for, if its client takes one and its session may have it.
+    fn stream_if_waiting(&self, state: &mut State) {
+        let may_stream = matches!(state, State::Waiting(None)) && self.stream_after.is_some();
+        if may_stream && let Some(outbox) = self.session.open_stream(1) {
             let reader = outbox.read_after(0);
             *state = State::Streaming(outbox, Some(reader));
             self.wake.notify_one();
@@ -245,10 +255,12 @@ impl Exchange {
 
     /// Becomes a stream although there is nothing to say yet, unless the first word has come.
     pub(super) fn become_stream(&self) {
-        let mut state = self.state();
-        if matches!(&*state, State::Waiting(None)) {
-            self.stream(&mut state);
-        }
+        self.stream_if_waiting(&mut self.state());
+    }
+
+    /// Returns after which time of waiting it should become a stream, if its client takes one.
+    pub(super) fn stream_after(&self) -> Option<Duration> {
+        self.stream_after
     }
 
     /// Ends the exchange, if it has not ended. Also the way in which the gateway answers by itself.
@@ -299,6 +311,12 @@ impl Drop for Exchange {
 }
 
 impl Waiter for Exchange {
+    fn waits(&self, since: Duration) {
+        if self.stream_after.is_some_and(|after| since >= after) {
+            self.become_stream();
+        }
+    }
+
     fn complete(&self, outcome: Outcome) {
         match outcome {
             Outcome::Response(message) => {

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
@@ -196,21 +195,15 @@ impl Gateway {
         }
         let is_initialize = message.method() == method::INITIALIZE;
         let takes_events = ctx.delivery == Delivery::JsonOrStream && !is_initialize;
-        let exchange = Exchange::waiting(&message, ctx.session.clone(), takes_events);
+        // Proxies and clients give up on a connection without a sign of life: after a while it becomes a stream.
+        let stream_after = takes_events.then_some(self.config.http.sse_after);
+        let exchange = Exchange::waiting(&message, ctx.session.clone(), stream_after);
         let _attendance = exchange.attend();
         if is_initialize {
             // Not on its own: nobody learns of the session if its client goes away now.
             self.start_initialize(&ctx.session, &exchange, &message).await;
         } else {
             self.start(&ctx.session, &exchange, message);
-        }
-        if takes_events {
-            // Proxies and clients give up on a connection without a sign of life: after a while it becomes a stream.
-            let deadline = Instant::now() + self.config.http.sse_after;
-            match timeout_at(deadline, exchange.first()).await {
-                Ok(first) => return answer_of(first),
-                Err(_) => exchange.become_stream(),
-            }
         }
         answer_of(exchange.first().await)
     }

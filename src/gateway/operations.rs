@@ -1,16 +1,18 @@
 //! What operators do to servers and sessions, with all that follows from it: the one door for the API and the app.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::conversation::{Held, Session};
 use super::error::GatewayError;
 use super::gateway::Gateway;
 use super::shared_hub::SharedHub;
-use crate::config::ServerSpec;
-use crate::registry::{Actor, RegistryError, Server, Source};
+use crate::config::{ServerSpec, Sharing};
+use crate::registry::{Actor, Order, Reconfigured, RegistryError, Server, Source};
+use crate::upstream::{Phase, ServerPool};
 
 impl Gateway {
     /// Adds a server and starts it if it is to run from the start.
@@ -25,7 +27,7 @@ impl Gateway {
     ) -> Result<Arc<Server>, RegistryError> {
         let server = self.registry.register(spec.clone(), &self.pools, source, actor)?;
         if spec.autostart && spec.enabled {
-            server.pool().start("autostart").await;
+            start_instances(&server, &Order::new("autostart", actor)).await;
         }
         Ok(server)
     }
@@ -37,27 +39,49 @@ impl Gateway {
     pub async fn unregister(&self, name: &str, actor: Actor) -> Result<(), RegistryError> {
         let server = self.registry.unregister(name, actor)?;
         self.end_sessions_of(&server, "the server was unregistered");
-        server.pool().close("unregistered").await;
+        let order = Order::new("unregistered", actor).to_string();
+        server.pool().close(&order).await;
         Ok(())
     }
 
-    /// Changes a server's configuration. Its processes end and start anew; its sessions stay.
+    /// Changes a server: `change` makes the new configuration of the present one, and may be asked again if somebody
+    /// else changes it meanwhile. Where its processes are concerned they end and start anew; its sessions stay.
     ///
     /// # Errors
-    /// It is not registered, or its new path is taken.
-    pub async fn reconfigure(
+    /// What `change` refuses; it is not registered, or its new path is taken.
+    pub async fn patch<E: From<RegistryError>>(
         &self,
-        spec: Arc<ServerSpec>,
+        name: &str,
         actor: Actor,
-    ) -> Result<Arc<Server>, RegistryError> {
-        let name = spec.name.clone();
-        let old = self.registry.reconfigure(spec.clone(), &self.pools, actor)?;
-        old.close("reconfigured").await;
-        let server = self.registry.server(name.as_str())?;
-        if spec.autostart && server.is_enabled() {
-            server.pool().start("reconfigured").await;
+        change: impl Fn(&ServerSpec) -> Result<ServerSpec, E>,
+    ) -> Result<Arc<Server>, E> {
+        loop {
+            let server = self.registry.server(name)?;
+            let old = server.spec();
+            let new = change(&old)?;
+            self.registry.check(&new)?;
+            let (disables, enables) = (old.enabled && !new.enabled, !old.enabled && new.enabled);
+            if disables {
+                // Fails only if somebody else has just done it.
+                let _ = self.disable(name, actor).await;
+                continue;
+            }
+            let (autostart, order) = (new.autostart, Order::new("reconfigured", actor));
+            match self.registry.reconfigure(&old, new, &self.pools, actor)? {
+                Reconfigured::Stale => continue,
+                Reconfigured::Described => {}
+                Reconfigured::Replaced(pool) => {
+                    pool.close(&order.to_string()).await;
+                    if autostart && !enables {
+                        start_instances(&server, &order).await;
+                    }
+                }
+            }
+            if enables {
+                let _ = self.enable(name, actor).await;
+            }
+            return Ok(server);
         }
-        Ok(server)
     }
 
     /// Enables a server.
@@ -67,7 +91,7 @@ impl Gateway {
     pub async fn enable(&self, name: &str, actor: Actor) -> Result<Arc<Server>, RegistryError> {
         let server = self.registry.set_enabled(name, true, actor)?;
         if server.spec().autostart {
-            server.pool().start("enabled").await;
+            start_instances(&server, &Order::new("enabled", actor)).await;
         }
         Ok(server)
     }
@@ -79,41 +103,57 @@ impl Gateway {
     pub async fn disable(&self, name: &str, actor: Actor) -> Result<Arc<Server>, RegistryError> {
         let server = self.registry.set_enabled(name, false, actor)?;
         self.end_sessions_of(&server, "the server was disabled");
-        server.pool().stop("disabled").await;
+        stop_instances(&server, &Order::new("disabled", actor)).await;
         Ok(server)
     }
 
-    /// Starts a server's shared processes and waits until they are ready or have failed.
+    /// Starts a server's shared processes and waits until they are ready or have failed once.
     ///
     /// # Errors
-    /// It is not registered, or disabled.
-    pub async fn start_server(&self, name: &str) -> Result<Arc<Server>, RegistryError> {
+    /// It is not registered, disabled, running already, or its processes belong to sessions.
+    pub async fn start_server(&self, name: &str, actor: Actor) -> Result<Arc<Server>, RegistryError> {
         let server = self.registry.enabled_server(name)?;
         let pool = server.pool();
-        pool.start("operator").await;
-        for upstream in pool.instances() {
-            upstream.settled().await;
+        let phases = phases(&pool);
+        let is_up = |phase: &Phase| matches!(phase, Phase::Starting | Phase::Ready);
+        if phases.is_empty() {
+            check_shared(&server)?;
+        } else if phases.iter().all(is_up) {
+            return Err(server.not_in_state("it is running already; restart starts it anew"));
         }
+        let order = Order::new("started", actor).to_string();
+        settle(&server, pool.start_and_settle(&order)).await;
+        stop_if_disabled(&server).await;
         Ok(server)
     }
 
     /// Ends a server's processes; a later request starts them again.
     ///
     /// # Errors
-    /// It is not registered.
-    pub async fn stop_server(&self, name: &str) -> Result<Arc<Server>, RegistryError> {
+    /// It is not registered, or nothing of it runs.
+    pub async fn stop_server(&self, name: &str, actor: Actor) -> Result<Arc<Server>, RegistryError> {
         let server = self.registry.server(name)?;
-        server.pool().stop("operator").await;
+        let rests = |phase: &Phase| matches!(phase, Phase::Stopped | Phase::Closed);
+        if phases(&server.pool()).iter().all(rests) {
+            return Err(server.not_in_state("it is not running"));
+        }
+        stop_instances(&server, &Order::new("stopped", actor)).await;
         Ok(server)
     }
 
-    /// Ends a server's processes and starts them again.
+    /// Ends a server's processes, where they run, and starts them again.
     ///
     /// # Errors
-    /// It is not registered, or disabled.
-    pub async fn restart_server(&self, name: &str) -> Result<Arc<Server>, RegistryError> {
+    /// It is not registered, disabled, or there is nothing to restart because its processes belong to sessions.
+    pub async fn restart_server(&self, name: &str, actor: Actor) -> Result<Arc<Server>, RegistryError> {
         let server = self.registry.enabled_server(name)?;
-        server.pool().restart("operator").await;
+        let pool = server.pool();
+        if phases(&pool).is_empty() {
+            check_shared(&server)?;
+        }
+        let order = Order::new("restarted", actor).to_string();
+        settle(&server, pool.restart(&order)).await;
+        stop_if_disabled(&server).await;
         Ok(server)
     }
 
@@ -210,5 +250,51 @@ impl Gateway {
     /// Forgets the receiver of an instance that is gone.
     pub fn forget_hub(&self, instance: u64) {
         self.hubs.lock().expect("no holder panics").remove(&instance);
+    }
+}
+
+/// Orders of a server's instances that wait for more than this are carried out all the same.
+const SETTLE_MAX: Duration = Duration::from_secs(600);
+
+fn phases(pool: &ServerPool) -> Vec<Phase> {
+    let instances = pool.instances();
+    instances.iter().map(|upstream| upstream.state().phase).collect()
+}
+
+fn check_shared(server: &Server) -> Result<(), RegistryError> {
+    match server.spec().sharing {
+        Sharing::Session => Err(server.not_in_state(
+            "each of its processes belongs to a session (sharing = session) and starts with it",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Starts what runs without a session, unless the server is disabled.
+async fn start_instances(server: &Server, order: &Order) {
+    if server.is_enabled() {
+        server.pool().start(&order.to_string()).await;
+        stop_if_disabled(server).await;
+    }
+}
+
+async fn stop_instances(server: &Server, order: &Order) {
+    let pool = server.pool();
+    settle(server, pool.stop(&order.to_string())).await;
+}
+
+/// Whoever disabled the server while it was being started may have found nothing to stop yet.
+async fn stop_if_disabled(server: &Server) {
+    if !server.is_enabled() {
+        server.pool().stop("disabled").await;
+    }
+}
+
+/// Waits for an order to be carried out, but not for ever: another order may have taken its place.
+async fn settle(server: &Server, order: impl Future<Output = ()>) {
+    let spec = server.spec();
+    let limit = (spec.handshake_timeout + spec.stop_grace * 4).min(SETTLE_MAX);
+    if tokio::time::timeout(limit, order).await.is_err() {
+        warn!(server = %server.name(), ?limit, "an order was not carried out in time");
     }
 }

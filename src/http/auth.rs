@@ -30,6 +30,16 @@ pub enum AuthRefused {
     Invalid,
 }
 
+impl AuthRefused {
+    /// Returns what `WWW-Authenticate` says.
+    pub(super) fn challenge(self) -> &'static str {
+        match self {
+            Self::Missing => "Bearer",
+            Self::Invalid => "Bearer error=\"invalid_token\"",
+        }
+    }
+}
+
 impl std::fmt::Display for AuthRefused {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {

@@ -1,6 +1,7 @@
 //! HTTP: warp for routes, hyper for connections, and nothing of either beyond this room.
 
 mod accept;
+pub mod admin;
 pub mod auth;
 mod body;
 mod health;
@@ -13,7 +14,8 @@ pub mod serve;
 mod sse;
 mod stream;
 
+pub use admin::{AdminContext, AdminOptions};
 pub use auth::Principals;
 pub use origin::OriginPolicy;
-pub use routes::{HttpContext, routes};
+pub use routes::{HttpContext, admin_routes, routes};
 pub use serve::{Listener, ServeOptions};

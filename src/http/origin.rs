@@ -64,13 +64,7 @@ impl OriginPolicy {
     /// # Errors
     /// Which of the two headers is not accepted.
     pub fn check(&self, headers: &HeaderMap) -> Result<(), OriginRefused> {
-        let host = headers
-            .get(HOST)
-            .and_then(|host| host.to_str().ok())
-            .unwrap_or_default();
-        if headers.get_all(HOST).iter().count() != 1 || !self.accepts_host(host) {
-            return Err(OriginRefused::Host(host.to_owned()));
-        }
+        self.check_host(headers)?;
         match headers.get(ORIGIN) {
             None => Ok(()),
             Some(origin) => {
@@ -82,6 +76,21 @@ impl OriginPolicy {
                 }
             }
         }
+    }
+
+    /// Checks the host alone and returns it.
+    ///
+    /// # Errors
+    /// The header is missing, there twice, or not accepted.
+    pub fn check_host<'h>(&self, headers: &'h HeaderMap) -> Result<&'h str, OriginRefused> {
+        let host = headers
+            .get(HOST)
+            .and_then(|host| host.to_str().ok())
+            .unwrap_or_default();
+        if headers.get_all(HOST).iter().count() != 1 || !self.accepts_host(host) {
+            return Err(OriginRefused::Host(host.to_owned()));
+        }
+        Ok(host)
     }
 
     fn accepts_host(&self, host: &str) -> bool {

@@ -101,10 +101,7 @@ impl From<OriginRefused> for Response {
 
 impl From<AuthRefused> for Response {
     fn from(refusal: AuthRefused) -> Self {
-        let challenge = match refusal {
-            AuthRefused::Missing => "Bearer",
-            AuthRefused::Invalid => "Bearer error=\"invalid_token\"",
-        };
+        let challenge = refusal.challenge();
         let mut response = refused(StatusCode::UNAUTHORIZED, refusal);
         response
             .headers_mut()

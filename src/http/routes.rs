@@ -8,6 +8,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use warp::filters::BoxedFilter;
 use warp::{Filter, Rejection};
 
+use super::admin::{self, AdminContext};
 use super::auth::Principals;
 use super::origin::OriginPolicy;
 use super::reply::Response;
@@ -28,8 +29,21 @@ pub struct HttpContext {
     pub principals: Arc<Principals>,
 }
 
-/// Returns the routes: the endpoints of the servers, and those for health.
-pub fn routes(context: HttpContext) -> BoxedFilter<(Response,)> {
+/// Returns the routes of a listener that serves the admin API alone.
+pub fn admin_routes(context: AdminContext) -> BoxedFilter<(Response,)> {
+    admin::routes(context)
+}
+
+/// Returns the routes: the endpoints of the servers, those for health, and the admin API where it is served here too.
+pub fn routes(context: HttpContext, admin: Option<AdminContext>) -> BoxedFilter<(Response,)> {
+    let routes = public_routes(context);
+    match admin {
+        Some(admin) => admin::routes_before(admin, routes),
+        None => routes,
+    }
+}
+
+fn public_routes(context: HttpContext) -> BoxedFilter<(Response,)> {
     let mcp_context = context.clone();
     let query = warp::query::raw().or_else(|_| async { Ok::<_, Infallible>((String::new(),)) });
     let endpoint = warp::path("mcp")
@@ -57,13 +71,15 @@ pub fn routes(context: HttpContext) -> BoxedFilter<(Response,)> {
 
 fn health_routes(context: HttpContext) -> BoxedFilter<(Response,)> {
     let ready_context = context.clone();
-    let healthz = warp::path!("healthz").map(health::healthz);
-    let readyz = warp::path!("readyz").map(move || health::readyz(&ready_context));
-    let of_server =
-        warp::path!("health" / String).map(move |name: String| health::of_server(&context, &name));
-    warp::get()
-        .and(healthz.or(readyz).unify().or(of_server).unify())
-        .boxed()
+    // The path first: a wrong method is only worth mentioning where there is something.
+    let healthz = warp::path!("healthz").and(warp::get()).map(health::healthz);
+    let readyz = warp::path!("readyz")
+        .and(warp::get())
+        .map(move || health::readyz(&ready_context));
+    let of_server = warp::path!("health" / String)
+        .and(warp::get())
+        .map(move |name: String| health::of_server(&context, &name));
+    healthz.or(readyz).unify().or(of_server).unify().boxed()
 }
 
 /// The end of all routes: a rejection only ever means that none of them matched.

@@ -49,7 +49,7 @@ impl Serialize for EventKind {
 }
 
 /// Who caused something.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Actor {
     /// The configuration, at start.
     Config,
@@ -72,6 +72,53 @@ impl fmt::Display for Actor {
 impl Serialize for Actor {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+/// What somebody ordered, and who: the cause of what the instances of a server then do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    verb: &'static str,
+    actor: Actor,
+}
+
+/// The verbs of orders.
+const VERBS: [&str; 8] = [
+    "autostart",
+    "disabled",
+    "enabled",
+    "reconfigured",
+    "restarted",
+    "started",
+    "stopped",
+    "unregistered",
+];
+
+impl Order {
+    /// Returns an order.
+    ///
+    /// # Panics
+    /// If the verb is none of those known, which a test would show.
+    pub fn new(verb: &'static str, actor: Actor) -> Self {
+        debug_assert!(VERBS.contains(&verb), "{verb} is no order");
+        Self { verb, actor }
+    }
+}
+
+impl fmt::Display for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} by {}", self.verb, self.actor)
+    }
+}
+
+impl Actor {
+    /// Returns who stands behind a cause: whoever gave the order, or else the gateway itself.
+    pub fn of_cause(cause: &str) -> Self {
+        match cause.split_once(" by ") {
+            Some((verb, "admin")) if VERBS.contains(&verb) => Self::Admin,
+            Some((verb, "config")) if VERBS.contains(&verb) => Self::Config,
+            _ => Self::Gateway,
+        }
     }
 }
 
@@ -157,10 +204,16 @@ impl EventLog {
         self.newest.send_replace(id);
     }
 
-    /// Returns a stream of the events after number `after`, or of those from now on.
+    /// Returns a stream of the events after number `after`, or of those from now on. A number that has not been
+    /// given out yet is that of an earlier run: everything is new to whoever names it.
     pub fn subscribe(self: &Arc<Self>, after: Option<u64>) -> EventStream {
         let newest = self.newest.subscribe();
-        let seen = after.unwrap_or_else(|| *newest.borrow());
+        let last = *newest.borrow();
+        let seen = match after {
+            None => last,
+            Some(after) if after > last => 0,
+            Some(after) => after,
+        };
         EventStream {
             log: self.clone(),
             newest,
@@ -230,6 +283,24 @@ mod tests {
             .iter()
             .map(|event| (event.id, event.cause.as_str()))
             .collect()
+    }
+
+    #[test]
+    fn an_order_is_told_from_other_causes() {
+        let order = Order::new("stopped", Actor::Admin).to_string();
+        assert_eq!(order, "stopped by admin");
+        assert_eq!(Actor::of_cause(&order), Actor::Admin);
+        assert_eq!(Actor::of_cause("autostart by config"), Actor::Config);
+        for cause in ["idle", "exit status 1", "the server answered 1: denied by admin"] {
+            assert_eq!(Actor::of_cause(cause), Actor::Gateway, "{cause}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reader_of_an_earlier_run_gets_everything() {
+        let log = Arc::new(EventLog::new(2));
+        emit(&log, "a");
+        assert_eq!(causes(&log.subscribe(Some(7)).next().await), [(1, "a")]);
     }
 
     #[tokio::test]

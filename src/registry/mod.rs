@@ -9,7 +9,7 @@ mod server;
 
 pub use catalog::Catalog;
 pub use error::RegistryError;
-pub use events::{Actor, Event, EventKind, EventLog};
+pub use events::{Actor, Event, EventKind, EventLog, Order};
 pub use record::ServerRecord;
-pub use registry::Registry;
+pub use registry::{Reconfigured, Registry};
 pub use server::{Server, Source};

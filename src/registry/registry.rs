@@ -15,11 +15,23 @@ use crate::upstream::{Connection, Phase, ServerPool, StateChange};
 
 /// All registered servers.
 ///
-/// A std mutex around the map: it is held for look-ups and for inserting or removing one entry, never across an await.
+/// A std mutex around the map: it is held for look-ups and for changing one entry, never across an await. The event
+/// and the log line of a change are written under it, so that their order is that of the changes.
 #[derive(Debug)]
 pub struct Registry {
     servers: Mutex<BTreeMap<ServerName, Arc<Server>>>,
     events: Arc<EventLog>,
+}
+
+/// What became of a changed configuration.
+#[derive(Debug)]
+pub enum Reconfigured {
+    /// The configuration that was to be changed is not the present one any more: read it again.
+    Stale,
+    /// It holds, and the instances run on.
+    Described,
+    /// It holds; these instances ran with the old one and are to be closed.
+    Replaced(Arc<ServerPool>),
 }
 
 impl Registry {
@@ -56,11 +68,9 @@ impl Registry {
     /// Returns a server by the segment of its URL.
     pub fn server_at(&self, path: &str) -> Option<Arc<Server>> {
         let servers = self.lock();
-        let by_name = servers
-            .get(path)
-            .filter(|server| server.pool().spec().path == path);
+        let by_name = servers.get(path).filter(|server| server.spec().path == path);
         by_name
-            .or_else(|| servers.values().find(|server| server.pool().spec().path == path))
+            .or_else(|| servers.values().find(|server| server.spec().path == path))
             .cloned()
     }
 
@@ -79,15 +89,16 @@ impl Registry {
             ServerPool::new(spec.clone(), context.clone()),
             source,
         ));
-        {
-            let mut servers = self.lock();
-            if servers.contains_key(&spec.name) {
-                let message = format!("a server is already registered under the name {}", spec.name);
-                return Err(RegistryError::DuplicateServer(message));
-            }
-            check_path(&servers, &spec)?;
-            servers.insert(spec.name.clone(), server.clone());
+        let mut servers = self.lock();
+        if servers.contains_key(&spec.name) {
+            let message = format!(
+                "a server is already registered under the name {}; PATCH changes it",
+                spec.name
+            );
+            return Err(RegistryError::DuplicateServer(message));
         }
+        check_path(&servers, &spec)?;
+        servers.insert(spec.name.clone(), server.clone());
         info!(server = %spec.name, %actor, "server registered");
         self.emit(
             EventKind::Registered,
@@ -104,10 +115,10 @@ impl Registry {
     /// # Errors
     /// [`RegistryError::ServerNotFound`].
     pub fn unregister(&self, name: &str, actor: Actor) -> Result<Arc<Server>, RegistryError> {
-        let server = self.server(name)?;
-        if self.lock().remove(server.name()).is_none() {
-            return Err(RegistryError::ServerNotFound(name.to_owned()));
-        }
+        let mut servers = self.lock();
+        let server = servers
+            .remove(name)
+            .ok_or_else(|| RegistryError::ServerNotFound(name.to_owned()))?;
         server.set_enabled(false);
         info!(server = %server.name(), %actor, "server unregistered");
         self.emit(
@@ -120,25 +131,46 @@ impl Registry {
         Ok(server)
     }
 
-    /// Changes a server's configuration; returns the instances that ran with the old one, to be closed by the caller.
+    /// Returns whether a configuration would be accepted in the place of that of the same name.
+    ///
+    /// # Errors
+    /// [`RegistryError::DuplicateServer`] if its path is taken.
+    pub fn check(&self, spec: &ServerSpec) -> Result<(), RegistryError> {
+        check_path(&self.lock(), spec)
+    }
+
+    /// Changes a server's configuration from `old`, if it is still that. Whether it is enabled is not touched.
     ///
     /// # Errors
     /// [`RegistryError::ServerNotFound`]; [`RegistryError::DuplicateServer`] if the new path is taken.
     pub fn reconfigure(
         &self,
-        spec: Arc<ServerSpec>,
+        old: &Arc<ServerSpec>,
+        spec: ServerSpec,
         context: &Arc<PoolContext>,
         actor: Actor,
-    ) -> Result<Arc<ServerPool>, RegistryError> {
-        let old = {
-            let servers = self.lock();
-            let Some(server) = servers.get(&spec.name) else {
-                return Err(RegistryError::ServerNotFound(spec.name.to_string()));
-            };
-            check_path(&servers, &spec)?;
-            server.replace_pool(ServerPool::new(spec.clone(), context.clone()))
+    ) -> Result<Reconfigured, RegistryError> {
+        let servers = self.lock();
+        let server = servers
+            .get(&old.name)
+            .ok_or_else(|| RegistryError::ServerNotFound(old.name.to_string()))?;
+        check_path(&servers, &spec)?;
+        if !Arc::ptr_eq(&server.spec(), old) {
+            return Ok(Reconfigured::Stale);
+        }
+        let spec = Arc::new(spec.with_enabled(old.enabled));
+        if spec == *old {
+            return Ok(Reconfigured::Described);
+        }
+        let reconfigured = if spec.runs_the_same(server.pool().spec()) {
+            server.describe(spec.clone());
+            Reconfigured::Described
+        } else {
+            let pool = ServerPool::new(spec.clone(), context.clone());
+            Reconfigured::Replaced(server.replace_pool(pool))
         };
-        info!(server = %spec.name, %actor, "server reconfigured");
+        let restarts = matches!(reconfigured, Reconfigured::Replaced(_));
+        info!(server = %spec.name, %actor, restarts, "server reconfigured");
         self.emit(
             EventKind::Registered,
             &spec.name,
@@ -146,7 +178,7 @@ impl Registry {
             "reconfigured",
             spec.shown(),
         );
-        Ok(old)
+        Ok(reconfigured)
     }
 
     /// Enables or disables a server.
@@ -154,13 +186,13 @@ impl Registry {
     /// # Errors
     /// [`RegistryError::ServerNotFound`]; [`RegistryError::InvalidState`] if it is so already.
     pub fn set_enabled(&self, name: &str, enabled: bool, actor: Actor) -> Result<Arc<Server>, RegistryError> {
-        let server = self.server(name)?;
+        let servers = self.lock();
+        let server = servers
+            .get(name)
+            .ok_or_else(|| RegistryError::ServerNotFound(name.to_owned()))?;
         let status = if enabled { "enabled" } else { "disabled" };
         if !server.set_enabled(enabled) {
-            return Err(RegistryError::InvalidState {
-                server: server.name().clone(),
-                message: format!("it is already {status}"),
-            });
+            return Err(server.not_in_state(format!("it is already {status}")));
         }
         info!(server = %server.name(), %actor, status, "server status changed");
         self.emit(
@@ -170,7 +202,7 @@ impl Registry {
             status,
             json!({ "status": status }),
         );
-        Ok(server)
+        Ok(server.clone())
     }
 
     /// Returns a server that may be used.
@@ -182,10 +214,7 @@ impl Registry {
         if server.is_enabled() {
             return Ok(server);
         }
-        Err(RegistryError::InvalidState {
-            server: server.name().clone(),
-            message: "it is disabled; enable it first".to_owned(),
-        })
+        Err(server.not_in_state("it is disabled; enable it first"))
     }
 
     /// Takes note of an instance's step and tells everyone; called in order, by the instances.
@@ -205,10 +234,11 @@ impl Registry {
             "lastExit": change.state.last_exit,
             "lastError": change.state.last_error.as_deref().filter(|_| is_trouble(change.state.phase)),
         });
+        let actor = Actor::of_cause(&change.cause);
         self.emit(
             EventKind::ConnectionChanged,
             &change.server,
-            Actor::Gateway,
+            actor,
             &change.cause,
             data,
         );
@@ -259,7 +289,7 @@ impl Registry {
 fn check_path(servers: &BTreeMap<ServerName, Arc<Server>>, spec: &ServerSpec) -> Result<(), RegistryError> {
     let taken = servers
         .values()
-        .find(|server| *server.name() != spec.name && server.pool().spec().path == spec.path);
+        .find(|server| *server.name() != spec.name && server.spec().path == spec.path);
     match taken {
         None => Ok(()),
         Some(server) => {

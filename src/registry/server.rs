@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::catalog::Catalog;
+use super::error::RegistryError;
 use super::record::{ConnectionState, ServerRecord, ServerStatus, instance_record, seconds_since};
 use crate::config::{ServerName, ServerSpec};
 use crate::upstream::{Phase, ServerPool, StateChange, UpstreamState};
@@ -18,28 +19,39 @@ pub enum Source {
     Api,
 }
 
-/// A registered server. Replaced as a whole when its configuration changes, except for what does not touch processes.
+/// A registered server. Its instances are replaced when its configuration changes in what they run with.
 #[derive(Debug)]
 pub struct Server {
     name: ServerName,
     source: Source,
     enabled: AtomicBool,
-    /// Swapped whole when the configuration changes; a std mutex, held to clone the `Arc`.
-    pool: Mutex<Arc<ServerPool>>,
+    /// Swapped whole when the configuration changes; a std mutex, held to clone an `Arc`.
+    current: Mutex<Current>,
     catalog: Catalog,
     sessions: AtomicUsize,
     /// What the instances were last seen as, for the record and for telling changes of the whole from changes of one.
     seen: Mutex<BTreeMap<u64, UpstreamState>>,
 }
 
+/// What a server is at present.
+#[derive(Debug, Clone)]
+struct Current {
+    /// The configuration. It may differ from that of the pool in what does not concern processes.
+    spec: Arc<ServerSpec>,
+    pool: Arc<ServerPool>,
+}
+
 impl Server {
     pub(super) fn new(pool: ServerPool, source: Source) -> Self {
-        let spec = pool.spec();
+        let spec = pool.spec().clone();
         Self {
             name: spec.name.clone(),
             source,
             enabled: AtomicBool::new(spec.enabled),
-            pool: Mutex::new(Arc::new(pool)),
+            current: Mutex::new(Current {
+                spec,
+                pool: Arc::new(pool),
+            }),
             catalog: Catalog::default(),
             sessions: AtomicUsize::new(0),
             seen: Mutex::default(),
@@ -58,12 +70,12 @@ impl Server {
 
     /// Returns its configuration.
     pub fn spec(&self) -> Arc<ServerSpec> {
-        self.pool().spec().clone()
+        self.current().spec.clone()
     }
 
     /// Returns its instances.
     pub fn pool(&self) -> Arc<ServerPool> {
-        self.pool.lock().expect("no holder panics").clone()
+        self.current().pool.clone()
     }
 
     /// Returns what it offers.
@@ -88,13 +100,25 @@ impl Server {
 
     /// Enables or disables; returns whether that changed anything.
     pub(super) fn set_enabled(&self, enabled: bool) -> bool {
+        let mut current = self.current();
+        current.spec = Arc::new(current.spec.with_enabled(enabled));
         self.enabled.swap(enabled, Ordering::AcqRel) != enabled
+    }
+
+    /// Puts another configuration in the place of the present one, which does not concern processes.
+    pub(super) fn describe(&self, spec: Arc<ServerSpec>) {
+        self.current().spec = spec;
     }
 
     /// Puts other instances in the place of the present ones, which are returned to be closed.
     pub(super) fn replace_pool(&self, pool: ServerPool) -> Arc<ServerPool> {
-        let mut current = self.pool.lock().expect("no holder panics");
-        std::mem::replace(&mut current, Arc::new(pool))
+        let mut current = self.current();
+        current.spec = pool.spec().clone();
+        std::mem::replace(&mut current.pool, Arc::new(pool))
+    }
+
+    fn current(&self) -> MutexGuard<'_, Current> {
+        self.current.lock().expect("no holder panics")
     }
 
     /// Takes note of an instance's new state; returns what that made of the server as a whole.
@@ -111,6 +135,14 @@ impl Server {
             seen.insert(change.instance, state);
         }
         (before, state_of(&seen))
+    }
+
+    /// Returns an error that says what state the server is in, and what to do first.
+    pub(crate) fn not_in_state(&self, message: impl Into<String>) -> RegistryError {
+        RegistryError::InvalidState {
+            server: self.name.clone(),
+            message: message.into(),
+        }
     }
 
     /// Returns a snapshot.

@@ -265,13 +265,18 @@ impl Connection {
         &self.inbound
     }
 
-    /// Ends the requests that took too long, and tells the server.
-    pub(super) fn expire(&self) {
-        let late = self.pending().expire(Instant::now());
+    /// Ends the requests that took too long, tells the server, and tells the others how long they have waited.
+    pub(super) fn sweep(&self) {
+        let now = Instant::now();
+        let late = self.pending().expire(now);
         for (id, waiter, timeout) in late {
             self.send(|out| write_cancelled(id, "the request took too long", out));
             waiter.complete(Outcome::Failed(UpstreamError::Timeout(timeout)));
         }
+        let waiting = self.pending().waiting(now);
+        waiting
+            .into_iter()
+            .for_each(|(waiter, since)| waiter.waits(since));
     }
 
     /// Refuses what comes from now on and ends what waits. The pipe stays open until [`Outbound::close`].

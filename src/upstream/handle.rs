@@ -232,24 +232,29 @@ impl Upstream {
             .await;
     }
 
-    /// Ends the process, starts another one and waits until that is ready or has failed.
+    /// Ends the process, starts another one and waits until that is ready or has failed once.
     pub async fn restart(&self, cause: &str) {
         let before = self.state.borrow().generation;
         self.order(Command::Restart(cause.into())).await;
         self.wait_for(|state| {
-            let settled = matches!(
-                state.phase,
-                Phase::Ready | Phase::Failed | Phase::Backoff | Phase::Closed
-            );
-            state.generation > before && settled
+            state.generation > before && has_settled(state) || state.phase == Phase::Closed
         })
         .await;
     }
 
-    /// Waits until the instance is ready, failed or gone.
-    pub async fn settled(&self) {
-        self.wait_for(|state| matches!(state.phase, Phase::Ready | Phase::Failed | Phase::Closed))
-            .await;
+    /// Makes it run although nobody asks for it yet, and waits until it is ready or has failed once.
+    pub async fn start_and_settle(&self, cause: &str) {
+        let (before, phase) = {
+            let state = self.state.borrow();
+            (state.generation, state.phase)
+        };
+        self.order(Command::Revive(cause.into())).await;
+        // What is starting or ready already is not started again: its own generation counts.
+        let is_up = matches!(phase, Phase::Starting | Phase::Ready);
+        self.wait_for(|state| {
+            (is_up || state.generation > before) && has_settled(state) || state.phase == Phase::Closed
+        })
+        .await;
     }
 
     /// Skips the graces of a stop that is under way.
@@ -272,6 +277,11 @@ impl Upstream {
         // Fails only when the supervisor is gone: it will not get any further.
         let _ = self.state.clone().wait_for(reached).await;
     }
+}
+
+/// Returns whether a start has come to its end. A process that failed and that nobody needs is stopped again.
+fn has_settled(state: &UpstreamState) -> bool {
+    !matches!(state.phase, Phase::Starting | Phase::Draining)
 }
 
 /// Counts a request that waits, also when it is dropped.

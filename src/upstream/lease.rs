@@ -180,7 +180,7 @@ impl ServerPool {
         }
     }
 
-    /// Returns whether the client declares something, beyond roots, that the server may ask for.
+    /// Returns whether the client declares something that the server may ask for.
     fn may_be_asked_back(&self, applicant: &Applicant<'_>) -> bool {
         let Some(facts) = applicant.facts else {
             return false;
@@ -188,8 +188,8 @@ impl ServerPool {
         self.spec.client_features.iter().any(|feature| match feature {
             ClientFeature::Sampling => facts.declares("sampling"),
             ClientFeature::Elicitation => facts.declares("elicitation"),
-            // Nearly every client declares roots; they alone are no reason for a process of its own.
-            ClientFeature::Roots => false,
+            // Nearly every client declares roots, which is why they are not listed by default.
+            ClientFeature::Roots => facts.declares("roots"),
         })
     }
 
@@ -262,6 +262,13 @@ impl ServerPool {
         for upstream in self.startable() {
             upstream.ensure_started(cause).await;
         }
+    }
+
+    /// Starts the shared instances and waits until each is ready or has failed once.
+    pub async fn start_and_settle(&self, cause: &str) {
+        let instances = self.startable();
+        let starts = instances.iter().map(|upstream| upstream.start_and_settle(cause));
+        futures_util::future::join_all(starts).await;
     }
 
     fn startable(&self) -> Vec<Arc<Upstream>> {

@@ -24,6 +24,9 @@ pub trait Waiter: Send + Sync + 'static {
     fn complete(&self, outcome: Outcome);
     /// Takes a progress notification with the token of this request, which is the gateway's.
     fn progress(&self, message: Message);
+    /// Told now and then that it still waits, and for how long. A timer of its own for each request would cost more
+    /// than the request.
+    fn waits(&self, _since: Duration) {}
 }
 
 /// How long a request may take.
@@ -38,6 +41,7 @@ pub struct Patience {
 /// A request that waits.
 pub(super) struct Entry {
     pub(super) waiter: Arc<dyn Waiter>,
+    started: Instant,
     pub(super) deadline: Instant,
     deadline_max: Instant,
     patience: Patience,
@@ -89,6 +93,7 @@ impl Pending {
             id,
             Entry {
                 waiter,
+                started: now,
                 deadline,
                 deadline_max,
                 patience,
@@ -128,6 +133,12 @@ impl Pending {
             (id, entry.waiter, entry.patience.timeout)
         };
         late.into_iter().map(entry_of).collect()
+    }
+
+    /// Returns who waits, and since when.
+    pub(super) fn waiting(&self, now: Instant) -> Vec<(Arc<dyn Waiter>, Duration)> {
+        let since = |entry: &Entry| (entry.waiter.clone(), now.saturating_duration_since(entry.started));
+        self.entries.values().map(since).collect()
     }
 
     /// Refuses all that comes from now on and returns who still waits. The first reason given stays.

@@ -234,7 +234,11 @@ impl Supervisor {
     fn launched(&mut self, result: Result<(Launched, OwnedSemaphorePermit), LaunchError>) {
         let (launched, permit) = match result {
             Ok(launched) => launched,
-            Err(error) => return self.give_up(format!("it could not be started: {error}").into()),
+            Err(error) => {
+                // The program may come from a variable, and this text is shown.
+                let error = self.options.spec.redacted(&error.to_string());
+                return self.give_up(format!("it could not be started: {error}").into());
+            }
         };
         let spec = &self.options.spec;
         let limits = ConnectionLimits {
@@ -458,7 +462,7 @@ impl Supervisor {
         let Some(generation) = self.current.as_mut() else {
             return;
         };
-        generation.connection.expire();
+        generation.connection.sweep();
         match &mut generation.stage {
             Stage::Handshaking => {}
             Stage::Stopping(ladder) => {

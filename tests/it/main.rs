@@ -4,7 +4,9 @@ mod bench_parts;
 mod classic;
 #[cfg(target_os = "linux")]
 mod guard;
+mod layers;
 mod mock;
+mod readme;
 mod stress;
 mod support;
 mod wire;

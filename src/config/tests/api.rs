@@ -143,6 +143,52 @@ fn a_patch_changes_what_it_names_and_null_restores_the_default() {
 }
 
 #[test]
+fn what_a_process_runs_with_is_told_from_what_describes_it() {
+    let spec = from_api(json!({"name": "a", "command": "x", "env": {"A": "1"}})).expect("valid");
+    let check = |patch: Value, invokes, runs| {
+        let changed = patched(&spec, patch.clone()).expect("valid");
+        assert_eq!(
+            (spec.invokes_the_same(&changed), spec.runs_the_same(&changed)),
+            (invokes, runs),
+            "{patch}"
+        );
+    };
+    check(
+        json!({"displayName": "A", "version": "1", "path": "b", "enabled": false}),
+        true,
+        true,
+    );
+    check(json!({"validateArguments": "enforce"}), true, true);
+    check(json!({"linger": "1s"}), true, false);
+    check(json!({"autostart": true}), true, false);
+    for patch in [
+        json!({"command": "y"}),
+        json!({"args": ["1"]}),
+        json!({"env": {"A": null}}),
+        json!({"cwd": "/"}),
+        json!({"inheritEnv": ["*"]}),
+    ] {
+        check(patch, false, false);
+    }
+    assert_eq!(spec.with_enabled(true), spec);
+    let disabled = patched(&spec, json!({"enabled": false})).expect("valid");
+    assert_eq!(spec.with_enabled(false), disabled);
+}
+
+#[test]
+fn texts_are_redacted() {
+    let text = "[servers.a]\ncommand = '${BIN}'\nargs = ['${N}', '${KEY}', '${KEY}.${KEY}']\n";
+    let variables = [("BIN", "/bin/a\"b"), ("KEY", "hunter2"), ("N", "1")];
+    let config = load("a.toml", text, &variables).expect("valid").config;
+    let redacted = |text: &str| config.servers["a"].redacted(text);
+    assert_eq!(
+        redacted("program \"/bin/a\\\"b\" and /bin/a\"b"),
+        "program \"${BIN}\" and ${BIN}"
+    );
+    assert_eq!(redacted("1 hunter2.hunter2 hunter2!"), "1 ${KEY}.${KEY} ${KEY}!");
+}
+
+#[test]
 fn a_patch_keeps_variables_it_does_not_touch_and_expands_none() {
     let text = "[servers.a]\ncommand = '${BIN}'\nargs = ['--key=${KEY}', 'b']\nenv = { KEY = '${KEY}', LITERAL = '$$1' }\nlinger = '1s'\n";
     let config = load("a.toml", text, &[("BIN", "/bin/x"), ("KEY", "hunter2")])

@@ -416,8 +416,11 @@ async fn slow_and_large_heads_and_bodies_end() {
         .to_the_end()
         .await;
     assert!(!answer.contains("200"), "a head that does not end: {answer}");
-    let padding = format!("X-Padding: {}\r\n", "x".repeat(10_000));
-    let answer = Raw::send(address, &head_of_post(address, 0, &padding))
+    // Not a byte more: what is sent to a connection that is being closed may cost its sender the answer.
+    let start = head_of_post(address, 0, "X-Padding: ");
+    let start = &start[..start.len() - 2];
+    let padding = "x".repeat(8 * 1024 - start.len());
+    let answer = Raw::send(address, &format!("{start}{padding}"))
         .await
         .to_the_end()
         .await;

@@ -1,0 +1,84 @@
+# The everyday verbs. `make run` and `make test` are the whole set-up: what they need beyond cargo, npm and python3
+# (the conformance suites with their Node, the published clients and servers, cargo-deny) comes pinned, once, into
+# the user's cache.
+
+CARGO ?= cargo
+# One profile for running, testing and measuring, so that dependencies are compiled once.
+PROFILE := --release --locked
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+BINARY := $(TARGET)/release/portcullis
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/portcullis
+DENY_VERSION := 0.20.2
+DENY := $(CACHE)/tools-deny-$(DENY_VERSION)/bin/cargo-deny
+
+# How much `make soak` does; the tests read these.
+SOAK_SCHEDULES ?= 200000
+SOAK_REQUESTS ?= 1000000
+
+.PHONY: run build test fmt clippy doc lint deny audit check conformance compat bench soak
+# The steps of `make test` share one machine, and some of them measure it.
+.NOTPARALLEL:
+
+# $(call step,NAME,COMMAND): says what begins, and how long it took.
+define step
+@printf '\n==> %s\n' '$(1)'; start=$$(date +%s); $(2); printf '<== %s: %s s\n' '$(1)' "$$(( $$(date +%s) - start ))"
+endef
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+## run: builds, and starts the gateway with config/example.toml
+run: build
+	@exec $(BINARY) serve --config config/example.toml
+
+build:
+	$(CARGO) build $(PROFILE)
+
+## test: everything that has to pass
+test: lint deny check conformance compat
+	@printf '\neverything passed\n'
+
+## lint: format, clippy, documentation; warnings are errors
+lint: fmt clippy doc
+
+fmt:
+	$(call step,format,$(CARGO) fmt --check)
+
+clippy:
+	$(call step,clippy,$(CARGO) clippy $(PROFILE) --all-targets -- -D warnings)
+
+doc:
+	$(call step,documentation,RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(PROFILE) --no-deps)
+
+## deny: which crates, licences and sources may come into the program
+deny: $(DENY)
+	$(call step,dependencies,$(DENY) --config .deny.toml check bans licenses sources)
+
+## audit: known vulnerabilities; fetches the advisory database
+audit: $(DENY)
+	$(call step,advisories,$(DENY) --config .deny.toml check advisories)
+
+# A debug build of the tool: it runs for a second, and compiles in a third of the time.
+$(DENY):
+	$(call step,install cargo-deny $(DENY_VERSION),CARGO_PROFILE_DEV_DEBUG=0 CARGO_INCREMENTAL=0 \
+		CARGO_TARGET_DIR='$(CACHE)/tools-build' $(CARGO) install --locked --debug \
+		--root '$(CACHE)/tools-deny-$(DENY_VERSION)' cargo-deny@$(DENY_VERSION) && rm -rf '$(CACHE)/tools-build')
+
+## check: unit tests and integration tests
+check:
+	$(call step,tests,$(CARGO) test $(PROFILE))
+
+## conformance: the published conformance suites through the gateway
+conformance: build
+	$(call step,conformance,tests/conformance/through-gateway.sh $(BINARY))
+
+## compat: published servers and clients through the gateway
+compat: build
+	$(call step,published software,CARGO='$(CARGO)' python3 tests/compat/run.py $(BINARY))
+
+## bench: Portcullis beside a bare bridge, interleaved
+bench:
+	$(CARGO) bench --locked --bench bench
+
+## soak: the simulation and the stress tests, for long
+soak:
+	@echo to be filled

@@ -1,0 +1,17 @@
+//! The commands that talk to a running gateway through its admin API: `servers`, `server`, `sessions`, `events`,
+//! `stderr`.
+//!
+//! They exit with 0 if it was done, 1 if it was refused or a server did not come up, 2 if they were not understood,
+//! and 3 if no gateway could be reached.
+
+mod client;
+mod events;
+mod failure;
+mod output;
+mod servers;
+mod sessions;
+mod table;
+mod target;
+mod verbs;
+
+pub use verbs::{AdminCommand, run};

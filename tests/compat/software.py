@@ -1,0 +1,182 @@
+"""The published software: which versions, where they are installed, how each server and client is started.
+
+Everything lands in `${XDG_CACHE_HOME:-~/.cache}/portcullis/compat` and is installed once per change of a pin.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "portcullis" / "compat"
+NODE = CACHE / "node"
+PACKAGES = NODE / "node_modules" / "@modelcontextprotocol"
+RMCP_TARGET = CACHE / "rmcp-target"
+NPX_CACHE = CACHE / "npx"
+PINS = json.loads((HERE / "node" / "package.json").read_text())["dependencies"]
+MEMORY_PACKAGE = f"@modelcontextprotocol/server-memory@{PINS['@modelcontextprotocol/server-memory']}"
+INSTALL_TIMEOUT_S = 900
+
+
+class InstallError(Exception):
+    """Something could not be installed; the message names the command and ends with what it printed."""
+
+
+# ---- servers
+
+
+@dataclass(frozen=True)
+class Server:
+    """How a server is started, in the words of the gateway's configuration."""
+
+    command: str
+    args: list
+    env: dict = field(default_factory=dict)
+
+
+def servers(scratch):
+    """The servers by name; what they write goes below `scratch`."""
+    files = scratch / "files"
+    files.mkdir()
+    # npx as people write it in their client's configuration; only the place of its cache is ours.
+    npx = {
+        "npm_config_cache": str(NPX_CACHE),
+        "npm_config_prefer_offline": "true",
+        "npm_config_update_notifier": "false",
+        "MEMORY_FILE_PATH": str(scratch / "memory.jsonl"),
+    }
+    return {
+        "everything": Server("node", [str(PACKAGES / "server-everything" / "dist" / "index.js")]),
+        "filesystem": Server("node", [str(PACKAGES / "server-filesystem" / "dist" / "index.js"), str(files)]),
+        "memory": Server("npx", ["-y", MEMORY_PACKAGE], npx),
+        "time": Server(str(python_of(2)), ["-m", "mcp_server_time"]),
+    }
+
+
+# ---- clients
+
+
+def python_of(generation):
+    return CACHE / f"python-{generation}" / "bin" / "python"
+
+
+@dataclass(frozen=True)
+class Client:
+    """One published SDK, with the transports it is run over."""
+
+    name: str
+    command: list
+    transports: tuple
+    mode: str = "legacy"
+    env: dict = field(default_factory=dict)
+
+    def spoken(self, transport):
+        """The transport as the table names it."""
+        return transport if self.mode == "legacy" else f"{transport} {self.mode}"
+
+
+def clients():
+    node_sdk = PINS["@modelcontextprotocol/sdk"]
+    python = str(HERE / "client.py")
+    rmcp = [str(RMCP_TARGET / "release" / "compat-rmcp-client")]
+    python_1, python_2 = ([str(python_of(generation)), "-W", "ignore", python] for generation in (1, 2))
+    both, all_three = ("http", "sse"), ("stdio", "http", "sse")
+    typescript = ["node", str(HERE / "client.mjs")]
+    return [
+        Client(f"typescript {node_sdk}", typescript, all_three, env={"COMPAT_NODE_PREFIX": str(NODE)}),
+        Client(f"python {pinned('mcp', 1)}", python_1, all_three),
+        Client(f"python {pinned('mcp', 2)}", python_2, all_three),
+        # What people get who do not choose: a question for the newer era first, then the handshake.
+        Client(f"python {pinned('mcp', 2)}", python_2, ("http",), mode="auto"),
+        Client(f"rmcp {rmcp_version()}", rmcp, ("http",)),
+        Client(f"rmcp {rmcp_version()}", rmcp, ("http",), mode="auto"),
+    ]
+
+
+def pinned(package, generation):
+    """The pinned version of a Python package."""
+    for line in requirements(generation).read_text().splitlines():
+        if line.startswith(f"{package}=="):
+            return line.split("==")[1]
+    raise InstallError(f"{requirements(generation)} does not pin {package}")
+
+
+def rmcp_version():
+    manifest = (HERE / "rmcp-client" / "Cargo.toml").read_text()
+    return manifest.split('rmcp = { version = "=')[1].split('"')[0]
+
+
+# ---- installation
+
+
+def requirements(generation):
+    return HERE / "python" / f"sdk-{generation}.txt"
+
+
+def run(*command, cwd=None, env=None):
+    """Runs an installer quietly and explains a failure."""
+    environment = {**os.environ, **(env or {})}
+    try:
+        done = subprocess.run(
+            command, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, timeout=INSTALL_TIMEOUT_S,
+        )
+    except FileNotFoundError as error:
+        raise InstallError(f"{command[0]} is not installed") from error
+    except subprocess.TimeoutExpired as error:
+        raise InstallError(f"{' '.join(command)}: not done after {INSTALL_TIMEOUT_S} s") from error
+    if done.returncode != 0:
+        raise InstallError(f"{' '.join(command)}: exit code {done.returncode}\n{done.stdout[-3000:]}")
+
+
+def once(folder, pins, install):
+    """Calls `install` unless `folder` holds what these pin files describe."""
+    digest = hashlib.sha256(b"".join(pin.read_bytes() for pin in pins)).hexdigest()
+    stamp = folder / ".pins"
+    if stamp.exists() and stamp.read_text() == digest:
+        return
+    print(f"installing {folder.name} into {CACHE}", flush=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    install(folder)
+    stamp.write_text(digest)
+
+
+def install_node(folder):
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(HERE / "node" / name, folder)
+    run("npm", "ci", "--no-audit", "--no-fund", cwd=folder)
+
+
+def install_npx(folder):
+    # It starts the server, which ends at once because its standard input is closed.
+    environment = {"npm_config_cache": str(folder), "MEMORY_FILE_PATH": str(folder / "memory.jsonl")}
+    run("npx", "-y", MEMORY_PACKAGE, env=environment)
+
+
+def install_python(generation):
+    def install(folder):
+        run(sys.executable, "-m", "venv", str(folder))
+        run(str(folder / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", "--requirement",
+            str(requirements(generation)))
+
+    return install
+
+
+def install_all():
+    """Installs what is missing; with everything in place this takes a second."""
+    pins = [HERE / "node" / "package.json", HERE / "node" / "package-lock.json"]
+    once(NODE, pins, install_node)
+    once(NPX_CACHE, pins, install_npx)
+    for generation in (1, 2):
+        once(CACHE / f"python-{generation}", [requirements(generation)], install_python(generation))
+    # Cargo knows by itself what is up to date.
+    cargo = os.environ.get("CARGO", "cargo")
+    manifest = str(HERE / "rmcp-client" / "Cargo.toml")
+    run(cargo, "build", "--release", "--locked", "--quiet", "--manifest-path", manifest,
+        env={"CARGO_TARGET_DIR": str(RMCP_TARGET)})
