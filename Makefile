@@ -11,11 +11,12 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/portcullis
 DENY_VERSION := 0.20.2
 DENY := $(CACHE)/tools-deny-$(DENY_VERSION)/bin/cargo-deny
 
-# How much `make soak` does; the tests read these.
-SOAK_SCHEDULES ?= 200000
-SOAK_REQUESTS ?= 1000000
+# How much `make soak` does: schedules of the simulation from which seed, and how often the rest is repeated.
+SOAK_SCHEDULES ?= 1000000
+SOAK_SEED ?= 1000000
+SOAK_ROUNDS ?= 20
 
-.PHONY: run build test fmt clippy doc lint deny audit check conformance compat bench soak
+.PHONY: run build programs test fmt clippy doc lint deny audit check conformance compat bench soak
 # The steps of `make test` share one machine, and some of them measure it.
 .NOTPARALLEL:
 
@@ -32,6 +33,11 @@ run: build
 
 build:
 	$(CARGO) build $(PROFILE)
+
+# The program as the tests have it: their features of the dependencies are others than those of `build`, and what was
+# compiled for them need not be compiled again.
+programs:
+	$(CARGO) test $(PROFILE) --no-run
 
 ## test: everything that has to pass
 test: lint deny check conformance compat
@@ -68,17 +74,21 @@ check:
 	$(call step,tests,$(CARGO) test $(PROFILE))
 
 ## conformance: the published conformance suites through the gateway
-conformance: build
+conformance: programs
 	$(call step,conformance,tests/conformance/through-gateway.sh $(BINARY))
 
 ## compat: published servers and clients through the gateway
-compat: build
+compat: programs
 	$(call step,published software,CARGO='$(CARGO)' python3 tests/compat/run.py $(BINARY))
 
 ## bench: Portcullis beside a bare bridge, interleaved
 bench:
 	$(CARGO) bench --locked --bench bench
 
-## soak: the simulation and the stress tests, for long
+## soak: the simulation with many more schedules, then the stress and leak tests again and again
 soak:
-	@echo to be filled
+	PORTCULLIS_SIMULATION_SCHEDULES=$(SOAK_SCHEDULES) PORTCULLIS_SIMULATION_SEED=$(SOAK_SEED) \
+		$(CARGO) test $(PROFILE) --test it simulation
+	for round in $$(seq $(SOAK_ROUNDS)); do \
+		echo "round $$round of $(SOAK_ROUNDS)"; $(CARGO) test $(PROFILE) --test it -- stress classic leaks guard; \
+	done

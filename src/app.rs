@@ -25,6 +25,7 @@ use crate::http::{
     routes,
 };
 use crate::registry::{Actor, EventLog, Registry, Source};
+use crate::upstream::backoff::chance;
 use crate::upstream::launch::{Launch, LaunchError, SystemLaunch};
 use crate::upstream::lease::PoolContext;
 use crate::upstream::{Phase, StateChange};
@@ -310,6 +311,7 @@ fn build_gateway(config: &Arc<Config>, launch: Arc<dyn Launch>, tasks: &TaskTrac
             environment: std::env::vars_os()
                 .filter_map(text_pair)
                 .collect::<BTreeMap<_, _>>(),
+            chance: Arc::new(chance),
             next_instance: AtomicU64::new(0),
         }
     })

@@ -1,6 +1,7 @@
 //! How often a server may fail, and how long to wait before it is tried again. Pure; the caller brings time and chance.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -11,8 +12,8 @@ use crate::config::RestartPolicy;
 #[derive(Debug)]
 pub struct RestartBudget {
     policy: RestartPolicy,
-    /// Failures within the window, oldest first.
-    failures: VecDeque<Instant>,
+    /// Failures within the window and whose they were, oldest first.
+    failures: VecDeque<(Instant, u64)>,
 }
 
 /// What to do after a failure.
@@ -41,21 +42,21 @@ impl RestartBudget {
         }
     }
 
-    /// Notes a failure. `chance` lies in `0.0..1.0` and spreads the delays over their upper half.
-    pub fn failed(&mut self, now: Instant, chance: f64) -> AfterFailure {
+    /// Notes a failure of an instance. `chance` lies in `0.0..1.0` and spreads the delays over their upper half.
+    pub fn failed(&mut self, instance: u64, now: Instant, chance: f64) -> AfterFailure {
         let window = self.policy.window;
         while self
             .failures
             .front()
-            .is_some_and(|first| now.duration_since(*first) > window)
+            .is_some_and(|(first, _)| now.duration_since(*first) > window)
         {
             self.failures.pop_front();
         }
-        self.failures.push_back(now);
+        self.failures.push_back((now, instance));
         let attempt = u32::try_from(self.failures.len()).unwrap_or(u32::MAX);
         if attempt > self.policy.attempts_max {
-            // The oldest failures decide nothing any more; the list stays bounded.
-            self.failures.truncate(self.policy.attempts_max as usize);
+            // The list stays bounded. The latest failures are the ones that still count when the window moves on.
+            self.failures.pop_front();
             return AfterFailure::GiveUp {
                 until: now + self.policy.cool_down,
             };
@@ -66,7 +67,12 @@ impl RestartBudget {
         }
     }
 
-    /// Forgets all failures: the server has been up long enough, or an operator said so.
+    /// Forgets the failures of an instance that has been up long enough; those of another one still count.
+    pub fn forgive(&mut self, instance: u64) {
+        self.failures.retain(|(_, whose)| *whose != instance);
+    }
+
+    /// Forgets all failures: an operator said so.
     pub fn reset(&mut self) {
         self.failures.clear();
     }
@@ -79,6 +85,9 @@ impl RestartBudget {
         doubled.min(self.policy.backoff_max).mul_f64(0.5 + chance / 2.0)
     }
 }
+
+/// Where chance comes from: [`chance`], or a seeded source in a simulation. Gives numbers in `0.0..1.0`.
+pub type Chance = Arc<dyn Fn() -> f64 + Send + Sync>;
 
 /// Returns a number in `0.0..1.0` that differs from process to process and call to call. Not for secrets.
 pub fn chance() -> f64 {
@@ -110,16 +119,16 @@ mod tests {
         let now = Instant::now();
         let mut delays = Vec::new();
         for _ in 0..5 {
-            let AfterFailure::Retry { delay, .. } = budget.failed(now, 1.0) else {
+            let AfterFailure::Retry { delay, .. } = budget.failed(1, now, 1.0) else {
                 panic!("gave up early")
             };
             delays.push(delay.as_millis());
         }
         assert_eq!(delays, [500, 1000, 2000, 3000, 3000]);
         let until = now + Duration::from_secs(30);
-        assert_eq!(budget.failed(now, 0.0), AfterFailure::GiveUp { until });
+        assert_eq!(budget.failed(1, now, 0.0), AfterFailure::GiveUp { until });
         assert_eq!(
-            budget.failed(now, 0.0),
+            budget.failed(1, now, 0.0),
             AfterFailure::GiveUp { until },
             "and stays there within the window"
         );
@@ -130,22 +139,55 @@ mod tests {
         let mut budget = RestartBudget::new(policy());
         let start = Instant::now();
         (0..5).for_each(|_| {
-            budget.failed(start, 0.0);
+            budget.failed(1, start, 0.0);
         });
         let later = start + Duration::from_secs(301);
         assert_eq!(
-            budget.failed(later, 0.0),
+            budget.failed(1, later, 0.0),
             AfterFailure::Retry {
                 attempt: 1,
                 delay: Duration::from_millis(250)
             }
         );
         (0..4).for_each(|_| {
-            budget.failed(later, 0.0);
+            budget.failed(1, later, 0.0);
         });
         budget.reset();
         assert!(matches!(
-            budget.failed(later, 0.0),
+            budget.failed(1, later, 0.0),
+            AfterFailure::Retry { attempt: 1, .. }
+        ));
+    }
+
+    #[test]
+    fn an_attempt_after_the_cool_down_counts_when_the_window_moves_on() {
+        let mut budget = RestartBudget::new(policy());
+        let start = Instant::now();
+        for _ in 0..6 {
+            budget.failed(1, start, 0.0);
+        }
+        for attempt in 1..=5 {
+            budget.failed(1, start + Duration::from_secs(attempt * 50), 0.0);
+        }
+        let moved_on = start + Duration::from_secs(301);
+        assert!(matches!(
+            budget.failed(1, moved_on, 0.0),
+            AfterFailure::GiveUp { .. }
+        ));
+    }
+
+    #[test]
+    fn a_stable_instance_does_not_forgive_another_one() {
+        let mut budget = RestartBudget::new(policy());
+        let now = Instant::now();
+        for _ in 0..5 {
+            budget.failed(1, now, 0.0);
+        }
+        budget.forgive(2);
+        assert!(matches!(budget.failed(1, now, 0.0), AfterFailure::GiveUp { .. }));
+        budget.forgive(1);
+        assert!(matches!(
+            budget.failed(1, now, 0.0),
             AfterFailure::Retry { attempt: 1, .. }
         ));
     }

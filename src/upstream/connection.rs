@@ -17,7 +17,7 @@ use tracing::{debug, warn};
 use super::error::{CallError, UpstreamError};
 use super::inbound::ServerMessages;
 use super::outbound::{Outbound, PushRefused};
-use super::pending::{Outcome, Patience, Pending, Waiter};
+use super::pending::{Outcome, Patience, Pending, Purpose, Waiter};
 use crate::config::ServerName;
 use crate::protocol::framing::{Frame, id_of_oversized};
 use crate::protocol::mcp::InitializeResult;
@@ -145,7 +145,7 @@ impl Connection {
         waiter: Arc<dyn Waiter>,
         patience: Patience,
     ) -> Result<i64, RequestRefused> {
-        self.send_request(waiter, patience, |id, out| {
+        self.send_request(waiter, patience, Purpose::Use, |id, out| {
             message.write_request(id, Some(id), out)
         })
     }
@@ -154,12 +154,13 @@ impl Connection {
         &self,
         waiter: Arc<dyn Waiter>,
         patience: Patience,
+        purpose: Purpose,
         write: impl FnOnce(i64, &mut Vec<u8>),
     ) -> Result<i64, RequestRefused> {
         let now = Instant::now();
         let id = self
             .pending()
-            .insert(waiter, patience, now)
+            .insert(waiter, patience, purpose, now)
             .map_err(|error| match error {
                 UpstreamError::Overloaded(_) => RequestRefused::Overloaded(error),
                 _ => RequestRefused::Closed(error),
@@ -188,13 +189,30 @@ impl Connection {
         params: Option<&RawValue>,
         timeout: Duration,
     ) -> Result<Bytes, CallError> {
+        self.call_for(Purpose::Use, method, params, timeout).await
+    }
+
+    /// Asks the server whether it is there. Does not count as use of it.
+    pub(super) async fn ping(&self, timeout: Duration) -> Result<(), CallError> {
+        self.call_for(Purpose::Check, method::PING, None, timeout)
+            .await
+            .map(drop)
+    }
+
+    async fn call_for(
+        &self,
+        purpose: Purpose,
+        method: &str,
+        params: Option<&RawValue>,
+        timeout: Duration,
+    ) -> Result<Bytes, CallError> {
         let (tx, rx) = oneshot::channel();
         let waiter = Arc::new(OneCall(Mutex::new(Some(tx))));
         let patience = Patience {
             timeout,
             timeout_max: timeout,
         };
-        self.send_request(waiter, patience, |id, out| {
+        self.send_request(waiter, patience, purpose, |id, out| {
             reply::write_request(id, method, params, out)
         })
         .map_err(|refused| match refused {
@@ -222,7 +240,7 @@ impl Connection {
             timeout_max: TELL_TIMEOUT,
         };
         let write = |id, out: &mut Vec<u8>| reply::write_request(id, method, Some(&params), out);
-        if let Err(refused) = self.send_request(Arc::new(NoOne), patience, write) {
+        if let Err(refused) = self.send_request(Arc::new(NoOne), patience, Purpose::Use, write) {
             debug!(?refused, method, "not told");
         }
     }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
 use tokio::sync::OwnedSemaphorePermit;
@@ -11,6 +12,7 @@ use tokio::time::Instant;
 use tracing::{Instrument, Span, debug};
 
 use super::connection::Connection;
+use super::error::UpstreamError;
 use super::handshake::shake_hands;
 use super::ladder::Ladder;
 use super::launch::{BoxReader, BoxWriter, ChildProcess, Launched, ProcessEnd};
@@ -18,6 +20,10 @@ use super::stderr::{StderrTail, follow};
 use crate::config::ServerSpec;
 use crate::protocol::framing::LineDecoder;
 use crate::protocol::mcp::InitializeParams;
+
+/// How long output is still read after the process has ended, in case something else holds the pipe; and how long the
+/// exit status, the better explanation, is waited for after the output has ended.
+pub(super) const READ_AFTER_EXIT: Duration = Duration::from_secs(1);
 
 /// How far the generation has come.
 #[derive(Debug)]
@@ -54,7 +60,8 @@ pub(super) enum GenerationEvent {
 pub(super) struct Generation {
     pub(super) connection: Arc<Connection>,
     pub(super) stage: Stage,
-    pub(super) output_ended: bool,
+    /// Since when nothing more can be read.
+    pub(super) output_ended: Option<Instant>,
     pub(super) end: Option<ProcessEnd>,
     /// Held until the handshake is over: so many servers start at once.
     pub(super) permit: Option<OwnedSemaphorePermit>,
@@ -106,7 +113,7 @@ impl Generation {
         Self {
             connection,
             stage: Stage::Handshaking,
-            output_ended: false,
+            output_ended: None,
             end: None,
             permit: Some(permit),
             process,
@@ -117,6 +124,12 @@ impl Generation {
 
     pub(super) fn pid(&self) -> u32 {
         self.process.pid()
+    }
+
+    /// Returns when whoever still waits must be told that no answer will come, although the process lives.
+    pub(super) fn hopeless_at(&self) -> Option<Instant> {
+        let ended = self.output_ended.filter(|_| self.connection.in_flight() > 0)?;
+        Some(ended + READ_AFTER_EXIT)
     }
 
     pub(super) fn terminate(&mut self) {
@@ -144,6 +157,15 @@ impl Generation {
                 else => std::future::pending().await,
             }
         }
+    }
+}
+
+/// Whatever ended it, also a panic of its supervisor: nobody waits for ever, nobody writes into the void.
+impl Drop for Generation {
+    fn drop(&mut self) {
+        self.connection
+            .close(&UpstreamError::Ended("its supervision ended".into()));
+        self.connection.outbound.close();
     }
 }
 

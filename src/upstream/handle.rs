@@ -3,11 +3,12 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::backoff::RestartBudget;
+use super::backoff::{Chance, RestartBudget};
 use super::connection::{Connection, ConnectionCounts};
 use super::error::UpstreamError;
 use super::inbound::ServerMessages;
@@ -87,6 +88,10 @@ pub struct UpstreamOptions {
     pub usage: Arc<Usage>,
     /// What was not forwarded.
     pub counts: Arc<ConnectionCounts>,
+    /// Spreads the delays of restarts.
+    pub chance: Chance,
+    /// Once cancelled, no stop gets a grace any more, also when every handle is gone.
+    pub hurry: CancellationToken,
 }
 
 impl std::fmt::Debug for UpstreamOptions {
@@ -120,14 +125,24 @@ const COMMANDS_MAX: usize = 64;
 impl Upstream {
     /// Starts the supervisor of a new instance; no process yet.
     pub fn start(options: UpstreamOptions, tasks: &TaskTracker) -> Arc<Self> {
+        let (upstream, supervisor) = Self::prepare(options);
+        tasks.spawn(supervisor);
+        upstream
+    }
+
+    /// Makes an instance and the task that supervises it, which the caller has to spawn.
+    pub(super) fn prepare(
+        options: UpstreamOptions,
+    ) -> (Arc<Self>, impl Future<Output = ()> + Send + 'static) {
         let (commands, commands_rx) = mpsc::channel(COMMANDS_MAX);
         let (published, state) = watch::channel(UpstreamState::stopped());
-        tasks.spawn(Supervisor::new(options.clone(), commands_rx, published).run());
-        Arc::new(Self {
+        let supervisor = Supervisor::new(options.clone(), commands_rx, published).run();
+        let upstream = Self {
             options,
             commands,
             state,
-        })
+        };
+        (Arc::new(upstream), supervisor)
     }
 
     /// Returns which instance of its server this is.
@@ -178,7 +193,7 @@ impl Upstream {
     /// Returns a connection that takes requests, starting the process and waiting for it where needed.
     ///
     /// # Errors
-    /// The instance has failed, is gone, or was not ready at the deadline.
+    /// The instance has failed, is gone, was stopped by order meanwhile, or was not ready at the deadline.
     pub async fn connection(&self, deadline: Instant) -> Result<Arc<Connection>, UpstreamError> {
         if let Some(connection) = self.current()
             && !connection.is_closed()
@@ -195,8 +210,12 @@ impl Upstream {
 
     async fn wait_until_ready(&self) -> Result<Arc<Connection>, UpstreamError> {
         let mut state = self.state.clone();
+        let stops = state.borrow().stops;
         loop {
             let seen = state.borrow_and_update().clone();
+            if seen.stops > stops {
+                return Err(UpstreamError::Stopped("while the request waited for it".into()));
+            }
             match seen.phase {
                 Phase::Ready => {
                     let connection = seen.connection.expect("a ready instance has a connection");
@@ -209,8 +228,7 @@ impl Upstream {
                     return Err(UpstreamError::Failed(seen.reason()));
                 }
                 Phase::Stopped | Phase::Failed | Phase::Draining => {
-                    // If the queue is full the supervisor has orders enough to look at this state again.
-                    let _ = self.commands.try_send(Command::Start("request".into()));
+                    self.order(Command::Start("request".into())).await;
                 }
                 Phase::Starting | Phase::Backoff => {}
             }
@@ -220,52 +238,47 @@ impl Upstream {
         }
     }
 
-    /// Makes it run although nobody asks for it yet.
+    /// Makes it run although nobody asks for it yet; waits until the order is taken, not until it is ready.
     pub async fn ensure_started(&self, cause: &str) {
-        self.order(Command::Revive(cause.into())).await;
+        self.carry_out(|done| Command::Revive(cause.into(), done)).await;
     }
 
-    /// Ends the process and waits for that; the next request starts it again.
+    /// Ends the process and waits for that. Requests in flight or waiting are answered with an error; the next one
+    /// starts it again.
     pub async fn stop(&self, cause: &str) {
-        self.order(Command::Stop(cause.into())).await;
-        self.wait_for(|state| matches!(state.phase, Phase::Stopped | Phase::Failed | Phase::Closed))
-            .await;
+        self.carry_out(|done| Command::Stop(cause.into(), done)).await;
     }
 
-    /// Ends the process, starts another one and waits until that is ready or has failed once.
+    /// Ends the process, starts another one and waits until that is ready or has failed, or was stopped meanwhile.
     pub async fn restart(&self, cause: &str) {
-        let before = self.state.borrow().generation;
-        self.order(Command::Restart(cause.into())).await;
-        self.wait_for(|state| {
-            state.generation > before && has_settled(state) || state.phase == Phase::Closed
-        })
-        .await;
+        self.carry_out(|done| Command::Restart(cause.into(), done)).await;
+        self.wait_for(has_settled).await;
     }
 
     /// Makes it run although nobody asks for it yet, and waits until it is ready or has failed once.
     pub async fn start_and_settle(&self, cause: &str) {
-        let (before, phase) = {
-            let state = self.state.borrow();
-            (state.generation, state.phase)
-        };
-        self.order(Command::Revive(cause.into())).await;
-        // What is starting or ready already is not started again: its own generation counts.
-        let is_up = matches!(phase, Phase::Starting | Phase::Ready);
-        self.wait_for(|state| {
-            (is_up || state.generation > before) && has_settled(state) || state.phase == Phase::Closed
-        })
-        .await;
-    }
-
-    /// Skips the graces of a stop that is under way.
-    pub fn hurry(&self) {
-        let _ = self.commands.try_send(Command::Hurry);
+        self.ensure_started(cause).await;
+        self.wait_for(has_settled).await;
     }
 
     /// Ends the process and the instance, and waits for that.
     pub async fn close(&self, cause: &str) {
         self.order(Command::Close(cause.into())).await;
         self.wait_for(|state| state.phase == Phase::Closed).await;
+    }
+
+    /// Orders a new instance to end before anything else.
+    pub(super) fn close_soon(&self, cause: &str) {
+        let sent = self.commands.try_send(Command::Close(cause.into()));
+        debug_assert!(sent.is_ok(), "the queue of a new instance is empty");
+    }
+
+    /// Gives an order and waits until it has been carried out.
+    async fn carry_out(&self, order: impl FnOnce(oneshot::Sender<()>) -> Command) {
+        let (tx, done) = oneshot::channel();
+        self.order(order(tx)).await;
+        // An error is the end of the supervisor, after which nothing is left either.
+        let _ = done.await;
     }
 
     async fn order(&self, command: Command) {

@@ -53,12 +53,12 @@ impl Ladder {
         Some(step)
     }
 
-    /// Makes SIGKILL the next step, due now.
+    /// Makes SIGKILL the next step, due now. One that was killed already keeps its grace to vanish.
     pub(super) fn hurry(&mut self, now: Instant) {
-        if self.next == Step::Terminate {
+        if self.next != Step::Abandon {
             self.next = Step::Kill;
+            self.at = now;
         }
-        self.at = now;
     }
 }
 
@@ -84,6 +84,11 @@ mod tests {
         let mut ladder = Ladder::new(start, Duration::from_secs(5));
         ladder.hurry(start);
         assert_eq!(ladder.step(start), Some(Step::Kill));
-        assert_eq!(ladder.step(start), None);
+        ladder.hurry(start);
+        assert_eq!(
+            ladder.step(start),
+            None,
+            "it is not abandoned before the grace is over"
+        );
     }
 }

@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::backoff::RestartBudget;
+use super::backoff::{Chance, RestartBudget};
 use super::connection::ConnectionCounts;
 use super::environment::launch_spec;
 use super::handle::{Upstream, UpstreamOptions, Usage};
@@ -37,6 +38,8 @@ pub struct PoolContext {
     pub pid_namespace: PidNamespace,
     /// The gateway's own environment, from which `inherit-env` takes.
     pub environment: BTreeMap<String, String>,
+    /// Spreads the delays of restarts.
+    pub chance: Chance,
     /// Numbers the instances, uniquely over all servers.
     pub next_instance: AtomicU64,
 }
@@ -127,6 +130,9 @@ pub struct ServerPool {
     budget: Arc<Mutex<RestartBudget>>,
     /// A std mutex: held for look-ups only.
     instances: Mutex<Instances>,
+    /// Every supervisor of this server, also those that end a process whose session is gone.
+    supervisors: TaskTracker,
+    hurry: CancellationToken,
 }
 
 #[derive(Default)]
@@ -134,6 +140,8 @@ struct Instances {
     shared: Vec<Arc<Upstream>>,
     by_principal: BTreeMap<String, Arc<Upstream>>,
     own: Vec<Weak<Upstream>>,
+    /// Whether what is made from now on is gone at once.
+    closed: bool,
 }
 
 impl std::fmt::Debug for ServerPool {
@@ -153,6 +161,8 @@ impl ServerPool {
             context,
             budget,
             instances: Mutex::default(),
+            supervisors: TaskTracker::new(),
+            hurry: CancellationToken::new(),
         }
     }
 
@@ -196,7 +206,8 @@ impl ServerPool {
     fn lease_shared(&self, reason: &'static str) -> Lease {
         let mut instances = self.instances.lock().expect("no holder panics");
         while instances.shared.len() < self.spec.instances.max(1) {
-            instances.shared.push(self.new_shared());
+            let upstream = self.new_shared(&instances);
+            instances.shared.push(upstream);
         }
         let quietest = instances
             .shared
@@ -211,11 +222,11 @@ impl ServerPool {
         if let Some(upstream) = instances.by_principal.get(principal) {
             return Lease::new(upstream.clone(), LeaseKind::Principal, "sharing = principal");
         }
-        if instances.count() >= self.spec.instances_max {
+        if self.supervisors.len() >= self.spec.instances_max {
             drop(instances);
             return self.lease_shared("instances-max is reached: shared instead of per principal");
         }
-        let upstream = self.new_shared();
+        let upstream = self.new_shared(&instances);
         instances
             .by_principal
             .insert(principal.to_owned(), upstream.clone());
@@ -230,7 +241,8 @@ impl ServerPool {
     ) -> Lease {
         let mut instances = self.instances.lock().expect("no holder panics");
         instances.own.retain(|instance| instance.strong_count() > 0);
-        if instances.count() >= self.spec.instances_max {
+        // Processes that are still being ended count: sessions that come and go fast must not pile them up.
+        if self.supervisors.len() >= self.spec.instances_max {
             drop(instances);
             tracing::warn!(server = %self.spec.name, limit = self.spec.instances_max, "instances-max is reached: the session shares an instance");
             return self.lease_shared("instances-max is reached: shared instead of an instance of its own");
@@ -239,7 +251,7 @@ impl ServerPool {
             .facts
             .cloned()
             .unwrap_or_else(|| Arc::new(InitializeParams::of_gateway()));
-        let upstream = self.new_instance(facts, |_| own_inbound());
+        let upstream = self.new_instance(&instances, facts, |_| own_inbound());
         instances.own.push(Arc::downgrade(&upstream));
         Lease::new(upstream, LeaseKind::Own, reason)
     }
@@ -290,24 +302,30 @@ impl ServerPool {
         futures_util::future::join_all(instances.iter().map(|upstream| upstream.restart(cause))).await;
     }
 
-    /// Ends every process for good.
+    /// Ends every process for good, and waits until also those are gone whose session ended before.
     pub async fn close(&self, cause: &str) {
+        self.instances.lock().expect("no holder panics").closed = true;
         let instances = self.instances();
         futures_util::future::join_all(instances.iter().map(|upstream| upstream.close(cause))).await;
+        self.supervisors.close();
+        self.supervisors.wait().await;
     }
 
-    /// Skips the graces of the stops that are under way.
+    /// Skips the graces of the stops that are under way and of all later ones.
     pub fn hurry(&self) {
-        self.instances().iter().for_each(|upstream| upstream.hurry());
+        self.hurry.cancel();
     }
 
-    fn new_shared(&self) -> Arc<Upstream> {
+    fn new_shared(&self, instances: &Instances) -> Arc<Upstream> {
         let facts = Arc::new(InitializeParams::of_gateway());
-        self.new_instance(facts, |instance| (self.context.shared_inbound)(instance))
+        self.new_instance(instances, facts, |instance| {
+            (self.context.shared_inbound)(instance)
+        })
     }
 
     fn new_instance(
         &self,
+        instances: &Instances,
         facts: Arc<InitializeParams>,
         inbound: impl FnOnce(u64) -> Arc<dyn ServerMessages>,
     ) -> Arc<Upstream> {
@@ -325,15 +343,15 @@ impl ServerPool {
             tail: StderrTail::new(self.spec.stderr_tail),
             usage: Usage::new(),
             counts: Arc::new(ConnectionCounts::default()),
+            chance: self.context.chance.clone(),
+            hurry: self.hurry.child_token(),
         };
-        Upstream::start(options, &self.context.tasks)
-    }
-}
-
-impl Instances {
-    fn count(&self) -> usize {
-        self.shared.len()
-            + self.by_principal.len()
-            + self.own.iter().filter(|own| own.strong_count() > 0).count()
+        let (upstream, supervisor) = Upstream::prepare(options);
+        if instances.closed {
+            upstream.close_soon("its server is gone");
+        }
+        let supervisor = self.supervisors.track_future(supervisor);
+        self.context.tasks.spawn(supervisor);
+        upstream
     }
 }

@@ -38,6 +38,15 @@ pub struct Patience {
     pub timeout_max: Duration,
 }
 
+/// Whether a request counts as use of the process, which keeps it from being idle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Somebody needs the answer.
+    Use,
+    /// The gateway looks whether the server still answers.
+    Check,
+}
+
 /// A request that waits.
 pub(super) struct Entry {
     pub(super) waiter: Arc<dyn Waiter>,
@@ -45,6 +54,7 @@ pub(super) struct Entry {
     pub(super) deadline: Instant,
     deadline_max: Instant,
     patience: Patience,
+    purpose: Purpose,
 }
 
 /// The table. Ids grow and are never used twice on one connection, so a late answer meets nobody.
@@ -75,6 +85,7 @@ impl Pending {
         &mut self,
         waiter: Arc<dyn Waiter>,
         patience: Patience,
+        purpose: Purpose,
         now: Instant,
     ) -> Result<i64, UpstreamError> {
         if let Some(reason) = &self.closed {
@@ -97,16 +108,21 @@ impl Pending {
                 deadline,
                 deadline_max,
                 patience,
+                purpose,
             },
         );
-        self.last_used = now;
+        if purpose == Purpose::Use {
+            self.last_used = now;
+        }
         Ok(id)
     }
 
     /// Takes out the waiter of an answer.
     pub(super) fn remove(&mut self, id: i64, now: Instant) -> Option<Entry> {
         let entry = self.entries.remove(&id)?;
-        self.last_used = now;
+        if entry.purpose == Purpose::Use {
+            self.last_used = now;
+        }
         Some(entry)
     }
 
@@ -117,14 +133,15 @@ impl Pending {
         Some(entry.waiter.clone())
     }
 
-    /// Takes out everything whose deadline has passed.
+    /// Takes out everything whose deadline has passed, oldest first.
     pub(super) fn expire(&mut self, now: Instant) -> Vec<(i64, Arc<dyn Waiter>, Duration)> {
-        let late: Vec<i64> = self
+        let mut late: Vec<i64> = self
             .entries
             .iter()
             .filter(|(_, entry)| entry.deadline <= now)
             .map(|(id, _)| *id)
             .collect();
+        late.sort_unstable();
         let entry_of = |id| {
             let entry = self
                 .entries
@@ -141,10 +158,12 @@ impl Pending {
         self.entries.values().map(since).collect()
     }
 
-    /// Refuses all that comes from now on and returns who still waits. The first reason given stays.
+    /// Refuses all that comes from now on and returns who still waits, oldest first. The first reason given stays.
     pub(super) fn close(&mut self, reason: UpstreamError) -> Vec<Arc<dyn Waiter>> {
         self.closed.get_or_insert(reason);
-        self.entries.drain().map(|(_, entry)| entry.waiter).collect()
+        let mut entries: Vec<_> = self.entries.drain().collect();
+        entries.sort_unstable_by_key(|(id, _)| *id);
+        entries.into_iter().map(|(_, entry)| entry.waiter).collect()
     }
 
     /// Refuses all that comes from now on; who waits goes on waiting.
@@ -198,7 +217,9 @@ mod tests {
     fn progress_extends_a_deadline_up_to_the_maximum() {
         let start = Instant::now();
         let mut pending = Pending::new(8, start);
-        let id = pending.insert(Arc::new(Nobody), PATIENCE, start).expect("open");
+        let id = pending
+            .insert(Arc::new(Nobody), PATIENCE, Purpose::Use, start)
+            .expect("open");
         assert!(pending.expire(seconds(start, 29)).is_empty());
         assert!(pending.progress(id, seconds(start, 29)).is_some());
         assert!(pending.progress(id, seconds(start, 58)).is_some());
@@ -208,12 +229,26 @@ mod tests {
     }
 
     #[test]
+    fn a_check_is_no_use() {
+        let start = Instant::now();
+        let mut pending = Pending::new(1, start);
+        let later = seconds(start, 5);
+        let id = pending
+            .insert(Arc::new(Nobody), PATIENCE, Purpose::Check, later)
+            .expect("open");
+        assert!(pending.remove(id, later).is_some());
+        assert_eq!(pending.last_used(), start);
+    }
+
+    #[test]
     fn a_full_table_refuses_and_a_closed_one_says_why() {
         let start = Instant::now();
         let mut pending = Pending::new(1, start);
-        let id = pending.insert(Arc::new(Nobody), PATIENCE, start).expect("open");
+        let id = pending
+            .insert(Arc::new(Nobody), PATIENCE, Purpose::Use, start)
+            .expect("open");
         let full = pending
-            .insert(Arc::new(Nobody), PATIENCE, start)
+            .insert(Arc::new(Nobody), PATIENCE, Purpose::Use, start)
             .expect_err("full");
         assert!(matches!(full, UpstreamError::Overloaded(_)));
         assert!(
@@ -223,6 +258,9 @@ mod tests {
         assert!(pending.remove(id, start).is_some());
         let reason = UpstreamError::Stopped("idle".into());
         assert!(pending.close_if_empty(reason.clone()));
-        assert_eq!(pending.insert(Arc::new(Nobody), PATIENCE, start), Err(reason));
+        assert_eq!(
+            pending.insert(Arc::new(Nobody), PATIENCE, Purpose::Use, start),
+            Err(reason)
+        );
     }
 }

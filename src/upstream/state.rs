@@ -70,6 +70,8 @@ pub struct UpstreamState {
     pub pid: Option<u32>,
     /// Starts that followed a failure.
     pub restarts: u64,
+    /// How often it was stopped by order; whoever waited for it then waits no longer.
+    pub stops: u64,
     /// When it became ready; `None` in every other phase.
     pub ready_since: Option<SystemTime>,
     /// How the last process ended.
@@ -91,6 +93,7 @@ impl UpstreamState {
             generation: 0,
             pid: None,
             restarts: 0,
+            stops: 0,
             ready_since: None,
             last_exit: None,
             last_error: None,

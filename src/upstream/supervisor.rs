@@ -1,39 +1,41 @@
 //! The task that owns one instance of a server: starts its process, shakes hands, watches, restarts, stops.
 //!
 //! The loop selects, a named method handles; no handler waits for a pipe, a process or another task. Everything that
-//! takes time (launching, the handshake, the steps of a stop) comes back as an event.
+//! takes time (launching, the handshake, the steps of a stop) comes back as an event. How it ends what it started
+//! stands in `ending`, what it does as time passes in `rounds`.
+
+mod ending;
+mod rounds;
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tracing::{Instrument, Span, error, info, warn};
 
-use super::backoff::{AfterFailure, chance};
+use super::backoff::{AfterFailure, RestartBudget};
 use super::connection::{Connection, ConnectionLimits};
-use super::error::UpstreamError;
+use super::error::CallError;
 use super::generation::{Generation, GenerationEvent, GenerationOptions, Stage};
 use super::handle::UpstreamOptions;
-use super::ladder::{Ladder, Step};
 use super::launch::{LaunchError, Launched};
 use super::state::{Phase, StateChange, UpstreamState};
 
-/// What a supervisor is told.
+/// What a supervisor is told. Whoever gave an order with a `done` learns when it has been carried out.
 #[derive(Debug)]
 pub(super) enum Command {
     /// Be there: somebody has a request, or the server starts with the gateway.
     Start(Arc<str>),
-    /// An operator wants it to run, whatever happened before.
-    Revive(Arc<str>),
-    /// End the process; a later request starts it again.
-    Stop(Arc<str>),
-    /// End the process and start another one.
-    Restart(Arc<str>),
-    /// Skip the graces of a stop that is under way.
-    Hurry,
+    /// An operator wants it to run, whatever happened before. Done when the order was taken.
+    Revive(Arc<str>, oneshot::Sender<()>),
+    /// End the process; a later request starts it again. Done when the process has ended.
+    Stop(Arc<str>, oneshot::Sender<()>),
+    /// End the process and start another one. Done when the process has ended.
+    Restart(Arc<str>, oneshot::Sender<()>),
     /// End the process and this task.
     Close(Arc<str>),
 }
@@ -48,34 +50,50 @@ enum Then {
     Close(Arc<str>),
 }
 
-/// How long output is still read after the process has ended, in case something else holds the pipe.
-const READ_AFTER_EXIT: Duration = Duration::from_secs(1);
-/// How often requests are checked for their deadlines while there are any.
-const SWEEP: Duration = Duration::from_millis(100);
-/// How often an instance that waits is looked after.
-const REST: Duration = Duration::from_secs(1);
+/// How long a process may take to be started, its place in the queue of starts not counted.
+const LAUNCH_MAX: Duration = Duration::from_secs(30);
 
-type Launching = Pin<Box<dyn Future<Output = Result<(Launched, OwnedSemaphorePermit), LaunchError>> + Send>>;
+type LaunchResult = Result<(Launched, OwnedSemaphorePermit), LaunchError>;
+type Pinging = Pin<Box<dyn Future<Output = Result<(), CallError>> + Send>>;
+
+/// A launch under way.
+struct Launching {
+    result: Pin<Box<dyn Future<Output = LaunchResult> + Send>>,
+    /// Whether it has got its place among the starts; before that there is nothing to end.
+    begun: Arc<AtomicBool>,
+}
 
 pub(super) struct Supervisor {
     options: UpstreamOptions,
     commands: mpsc::Receiver<Command>,
+    /// Whether somebody may still give orders.
+    has_handles: bool,
     published: watch::Sender<UpstreamState>,
     state: UpstreamState,
     launching: Option<Launching>,
     current: Option<Generation>,
     then: Option<Then>,
+    /// Who wants to know when the process has ended.
+    await_end: Vec<oneshot::Sender<()>>,
+    /// Whether stops get no grace any more.
+    hurried: bool,
     retry_due: Option<Instant>,
     ping_due: Option<Instant>,
-    pinging: Option<Pin<Box<dyn Future<Output = Result<(), String>> + Send>>>,
+    pinging: Option<Pinging>,
+    /// Whether this generation's uptime has been rewarded.
+    forgiven: bool,
+    /// When the last round was.
+    last_round: Instant,
     span: Span,
 }
 
 enum Event {
     Command(Command),
-    Launched(Result<(Launched, OwnedSemaphorePermit), LaunchError>),
+    HandlesGone,
+    Hurry,
+    Launched(LaunchResult),
     Generation(GenerationEvent),
-    Pinged(Result<(), String>),
+    Pinged(Result<(), CallError>),
     Tick,
 }
 
@@ -89,14 +107,19 @@ impl Supervisor {
         Self {
             options,
             commands,
+            has_handles: true,
             published,
             state: UpstreamState::stopped(),
             launching: None,
             current: None,
             then: None,
+            await_end: Vec::new(),
+            hurried: false,
             retry_due: None,
             ping_due: None,
             pinging: None,
+            forgiven: false,
+            last_round: Instant::now(),
             span,
         }
     }
@@ -118,34 +141,31 @@ impl Supervisor {
         let due = self.next_due();
         tokio::select! {
             biased; // orders first, then what has happened, then the clock
-            command = self.commands.recv() => {
-                Event::Command(command.unwrap_or_else(|| Command::Close("nobody uses it any more".into())))
+            () = self.options.hurry.cancelled(), if !self.hurried => Event::Hurry,
+            // Asked only while handles are left: a closed queue is always ready, and nothing else would get its turn.
+            command = self.commands.recv(), if self.has_handles => {
+                command.map_or(Event::HandlesGone, Event::Command)
             }
-            result = wait_for(&mut self.launching) => Event::Launched(result),
+            result = result_of(&mut self.launching) => Event::Launched(result),
             event = next_of(&mut self.current) => Event::Generation(event),
-            result = wait_for(&mut self.pinging) => Event::Pinged(result),
-            () = tokio::time::sleep_until(due) => Event::Tick,
+            result = answer_of(&mut self.pinging) => Event::Pinged(result),
+            () = sleep_until(due) => Event::Tick,
         }
     }
 
     fn handle(&mut self, event: Event) {
         match event {
             Event::Command(command) => self.obey(command),
+            Event::HandlesGone => {
+                self.has_handles = false;
+                self.end(Then::Close("nobody uses it any more".into()));
+            }
+            Event::Hurry => self.hurry(),
             Event::Launched(result) => {
                 self.launching = None;
                 self.launched(result);
             }
-            Event::Generation(GenerationEvent::Exited(end)) => {
-                let generation = self.current.as_mut().expect("the event came from it");
-                // No more requests for this one; those in flight may still find their answers in the pipe.
-                let reason: Arc<str> = end.to_string().into();
-                generation.connection.refuse_new(UpstreamError::Ended(reason));
-                generation.end = Some(end);
-                generation.stage = Stage::Exited {
-                    read_until: Instant::now() + READ_AFTER_EXIT,
-                };
-                self.finish_if_over();
-            }
+            Event::Generation(GenerationEvent::Exited(end)) => self.exited(end),
             Event::Generation(GenerationEvent::OutputEnded) => self.output_ended(),
             Event::Generation(GenerationEvent::InputEnded(Ok(()))) => {}
             Event::Generation(GenerationEvent::InputEnded(Err(error))) => {
@@ -154,7 +174,8 @@ impl Supervisor {
             Event::Generation(GenerationEvent::Handshake(result)) => self.handshaken(result),
             Event::Pinged(result) => {
                 self.pinging = None;
-                if let Err(error) = result {
+                // An error is an answer: whoever refuses a ping is there.
+                if let Err(CallError::Upstream(error)) = result {
                     self.stop(Then::Recover(format!("it did not answer a ping: {error}").into()));
                 }
             }
@@ -165,16 +186,21 @@ impl Supervisor {
     fn obey(&mut self, command: Command) {
         match command {
             Command::Start(cause) => self.start_for_request(cause),
-            Command::Revive(cause) => {
-                self.options.budget.lock().expect("no holder panics").reset();
+            Command::Revive(cause, done) => {
+                self.budget().reset();
                 self.ensure_started(cause);
+                let _ = done.send(());
             }
-            Command::Stop(cause) => self.end(Then::Stay(cause)),
-            Command::Restart(cause) => {
-                self.options.budget.lock().expect("no holder panics").reset();
+            Command::Stop(cause, done) => {
+                self.await_end.push(done);
+                self.state.stops += 1;
+                self.end(Then::Stay(cause));
+            }
+            Command::Restart(cause, done) => {
+                self.await_end.push(done);
+                self.budget().reset();
                 self.end(Then::Start(cause));
             }
-            Command::Hurry => self.hurry(),
             Command::Close(cause) => self.end(Then::Close(cause)),
         }
     }
@@ -197,49 +223,54 @@ impl Supervisor {
     fn ensure_started(&mut self, cause: Arc<str>) {
         match self.state.phase {
             Phase::Stopped | Phase::Failed | Phase::Backoff => self.launch(cause),
-            Phase::Draining => self.then = Some(Then::Start(cause)),
+            Phase::Draining => self.change_then(Then::Start(cause)),
             Phase::Starting | Phase::Ready | Phase::Closed => {}
-        }
-    }
-
-    /// Ends what there is and goes on with `then`.
-    fn end(&mut self, then: Then) {
-        self.retry_due = None;
-        if self.current.is_some() {
-            self.stop(then);
-        } else {
-            // Dropping a launch that is under way ends its process through the guard.
-            self.launching = None;
-            self.go_on(then);
         }
     }
 
     fn launch(&mut self, cause: Arc<str>) {
         self.retry_due = None;
+        self.then = None;
         self.state.generation += 1;
         self.state.retry_at = None;
         let launch = self.options.launch.clone();
         let spec = self.options.launch_spec.clone();
         let starting = self.options.starting.clone();
-        self.launching = Some(Box::pin(async move {
+        let begun = Arc::new(AtomicBool::new(false));
+        let has_begun = begun.clone();
+        let result = Box::pin(async move {
             let permit = starting
                 .acquire_owned()
                 .await
                 .expect("the semaphore is never closed");
-            Ok((launch.launch(&spec).await?, permit))
-        }));
+            has_begun.store(true, Ordering::Relaxed);
+            match tokio::time::timeout(LAUNCH_MAX, launch.launch(&spec)).await {
+                Ok(launched) => Ok((launched?, permit)),
+                Err(_) => Err(LaunchError::Guard {
+                    action: "waiting for the program to start",
+                    source: std::io::ErrorKind::TimedOut.into(),
+                }),
+            }
+        });
+        self.launching = Some(Launching { result, begun });
         self.publish(Phase::Starting, cause);
     }
 
-    fn launched(&mut self, result: Result<(Launched, OwnedSemaphorePermit), LaunchError>) {
-        let (launched, permit) = match result {
-            Ok(launched) => launched,
-            Err(error) => {
-                // The program may come from a variable, and this text is shown.
-                let error = self.options.spec.redacted(&error.to_string());
-                return self.give_up(format!("it could not be started: {error}").into());
+    fn launched(&mut self, result: LaunchResult) {
+        let then = self.then.take();
+        match (result, then) {
+            (Err(error), None) => self.not_launched(&error),
+            (Err(_), Some(then)) => self.go_on(then),
+            (Ok((launched, permit)), None) => self.start_generation(launched, permit),
+            (Ok((launched, permit)), Some(then)) => {
+                // It was ordered to end while it was being started: no handshake, the ladder at once.
+                self.start_generation(launched, permit);
+                self.stop(then);
             }
-        };
+        }
+    }
+
+    fn start_generation(&mut self, launched: Launched, permit: OwnedSemaphorePermit) {
         let spec = &self.options.spec;
         let limits = ConnectionLimits {
             in_flight_max: spec.in_flight_max,
@@ -264,7 +295,7 @@ impl Supervisor {
         let generation = Generation::start(launched, options, &span);
         self.state.pid = Some(generation.pid());
         self.current = Some(generation);
-        self.then = None;
+        self.forgiven = false;
         self.published.send_replace(self.state.clone());
     }
 
@@ -293,113 +324,37 @@ impl Supervisor {
         }
     }
 
-    fn output_ended(&mut self) {
-        let generation = self.current.as_mut().expect("the event came from it");
-        generation.output_ended = true;
-        match generation.stage {
-            Stage::Exited { .. } => self.finish_if_over(),
-            Stage::Stopping(_) => {}
-            // The exit is usually right behind; the ladder only matters for one that closed stdout and lives on.
-            Stage::Handshaking | Stage::Running { .. } => {
-                self.stop(Then::Recover("it closed its output".into()));
-            }
-        }
-    }
-
-    /// Begins to end the current generation, or changes what happens afterwards if that is under way.
-    fn stop(&mut self, then: Then) {
-        let Some(generation) = self.current.as_mut() else {
-            return;
-        };
-        let stronger = !matches!((&self.then, &then), (Some(_), Then::Recover(_)));
-        if matches!(generation.stage, Stage::Stopping(_) | Stage::Exited { .. }) {
-            // Only an order changes what comes after; a second symptom of the same end does not.
-            if stronger && !matches!(self.then, Some(Then::Close(_))) {
-                self.then = Some(then);
-            }
-            return;
-        }
-        let (reason, cause) = match &then {
-            Then::Recover(why) => (None, why.clone()),
-            Then::Stay(why) | Then::Start(why) | Then::Close(why) => {
-                (Some(UpstreamError::Stopped(why.clone())), why.clone())
-            }
-        };
-        // After a failure the exit status, which comes later, is the better explanation for those who wait.
-        match &reason {
-            Some(reason) => generation.connection.close(reason),
-            None => generation
-                .connection
-                .refuse_new(UpstreamError::Ended(cause.clone())),
-        }
-        generation.connection.outbound.close();
-        generation.permit = None;
-        generation.stage = Stage::Stopping(Ladder::new(Instant::now(), self.options.spec.stop_grace));
-        self.then = Some(then);
-        self.publish(Phase::Draining, cause);
-    }
-
-    fn hurry(&mut self) {
-        if let Some(Stage::Stopping(ladder)) = self.current.as_mut().map(|generation| &mut generation.stage) {
-            ladder.hurry(Instant::now());
-        }
-    }
-
-    /// Ends the generation once its process has ended and its output has been read, or nothing more will come.
-    fn finish_if_over(&mut self) {
-        let Some(generation) = self.current.as_mut() else {
-            return;
-        };
-        let Stage::Exited { read_until } = generation.stage else {
-            return;
-        };
-        if !generation.output_ended && Instant::now() < read_until {
-            return;
-        }
-        let generation = self.current.take().expect("it was there a moment ago");
-        let end = generation
-            .end
-            .as_ref()
-            .expect("an exited generation knows its end");
-        let text: Arc<str> = end.to_string().into();
-        if end.stragglers > 0 {
-            warn!(
-                stragglers = end.stragglers,
-                "processes outlived the server and were ended"
-            );
-        }
-        generation.connection.close(&UpstreamError::Ended(text.clone()));
-        self.state.last_exit = Some(text.clone());
-        drop(generation);
-        let then = self.then.take();
-        self.go_on(then.unwrap_or(Then::Recover(text)));
-    }
-
-    fn go_on(&mut self, then: Then) {
-        self.state.pid = None;
-        self.ping_due = None;
-        self.pinging = None;
-        match then {
-            Then::Stay(cause) => self.publish(Phase::Stopped, cause),
-            Then::Close(cause) => self.publish(Phase::Closed, cause),
-            Then::Start(cause) => self.launch(cause),
-            Then::Recover(why) => self.recover(why),
-        }
-    }
-
     /// After a failure: start again if somebody needs it, within what the budget allows.
     fn recover(&mut self, why: Arc<str>) {
         let exit = self.state.last_exit.clone().filter(|exit| *exit != why);
         let error: Arc<str> = exit.map_or(why.clone(), |exit| format!("{why}; {exit}").into());
-        self.state.last_error = Some(error.clone());
         self.state.client_reason = Some(error.clone());
-        let decision = self
-            .options
-            .budget
-            .lock()
-            .expect("no holder panics")
-            .failed(Instant::now(), chance());
+        self.retry(error);
+    }
+
+    /// A launch failed. A command that does not exist is not tried again; a system that was short of something is.
+    fn not_launched(&mut self, error: &LaunchError) {
+        let source =
+            std::error::Error::source(error).map_or_else(String::new, |source| format!(": {source}"));
+        // The program may come from a variable, and this text is shown.
+        let error_text = self.options.spec.redacted(&format!("{error}{source}"));
+        let text: Arc<str> = format!("it could not be started: {error_text}").into();
+        self.state.client_reason = Some("it could not be started; the log of the gateway says why".into());
+        if error.may_pass() {
+            return self.retry(text);
+        }
+        self.state.last_error = Some(text.clone());
+        self.state.retry_at = Some(Instant::now() + self.options.spec.restart.cool_down);
+        self.log_last_words(&text);
+        self.publish(Phase::Failed, text);
+    }
+
+    fn retry(&mut self, error: Arc<str>) {
+        self.state.last_error = Some(error.clone());
         self.log_last_words(&error);
+        let instance = self.options.instance;
+        let chance = (self.options.chance)();
+        let decision = self.budget().failed(instance, Instant::now(), chance);
         match decision {
             AfterFailure::GiveUp { until } => {
                 self.state.retry_at = Some(until);
@@ -412,16 +367,6 @@ impl Supervisor {
             }
             AfterFailure::Retry { .. } => self.publish(Phase::Stopped, error),
         }
-    }
-
-    /// A failure that the next attempt would only repeat, such as a command that does not exist.
-    fn give_up(&mut self, error: Arc<str>) {
-        self.state.last_error = Some(error.clone());
-        self.state.client_reason = Some("it could not be started; the log of the gateway says why".into());
-        self.state.pid = None;
-        self.state.retry_at = Some(Instant::now() + self.options.spec.restart.cool_down);
-        self.log_last_words(&error);
-        self.publish(Phase::Failed, error);
     }
 
     fn is_needed(&self) -> bool {
@@ -437,128 +382,8 @@ impl Supervisor {
         error!(error, stderr = last.join(" | "), "the server failed");
     }
 
-    fn next_due(&self) -> Instant {
-        let now = Instant::now();
-        let mut due = self.retry_due.unwrap_or(now + REST);
-        if let Some(generation) = &self.current {
-            if generation.connection.in_flight() > 0 {
-                due = due.min(now + SWEEP);
-            }
-            match &generation.stage {
-                Stage::Stopping(ladder) => due = due.min(ladder.due()),
-                Stage::Exited { read_until } => due = due.min(*read_until),
-                Stage::Handshaking | Stage::Running { .. } => {}
-            }
-        }
-        due
-    }
-
-    fn tick(&mut self) {
-        let now = Instant::now();
-        if self.retry_due.is_some_and(|due| due <= now) {
-            self.state.restarts += 1;
-            self.launch("back-off is over".into());
-        }
-        let Some(generation) = self.current.as_mut() else {
-            return;
-        };
-        generation.connection.sweep();
-        match &mut generation.stage {
-            Stage::Handshaking => {}
-            Stage::Stopping(ladder) => {
-                let step = ladder.step(now);
-                self.take_step(step);
-            }
-            Stage::Exited { .. } => self.finish_if_over(),
-            Stage::Running { since } => {
-                let since = *since;
-                self.look_after(since, now);
-            }
-        }
-    }
-
-    fn take_step(&mut self, step: Option<Step>) {
-        let Some(generation) = self.current.as_mut() else {
-            return;
-        };
-        match step {
-            None => {}
-            Some(Step::Terminate) => {
-                info!("still there after its input was closed: SIGTERM to its group");
-                generation.terminate();
-            }
-            Some(Step::Kill) => {
-                info!("still there after SIGTERM: SIGKILL to its group");
-                generation.kill();
-            }
-            Some(Step::Abandon) => {
-                error!(
-                    pid = generation.pid(),
-                    "the process does not end, even after SIGKILL"
-                );
-                let pid = generation.pid();
-                let text: Arc<str> = format!("process {pid} did not end").into();
-                generation.connection.close(&UpstreamError::Ended(text.clone()));
-                self.state.last_exit = Some(text.clone());
-                self.current = None;
-                let then = self.then.take();
-                self.go_on(then.unwrap_or(Then::Recover(text)));
-            }
-        }
-    }
-
-    /// The rounds of a healthy instance: forgive, stop if idle, ping.
-    fn look_after(&mut self, since: Instant, now: Instant) {
-        let spec = &self.options.spec;
-        if now.duration_since(since) >= spec.restart.stable_after {
-            self.options.budget.lock().expect("no holder panics").reset();
-            self.state.last_error = None;
-            self.state.client_reason = None;
-        }
-        if self.is_idle(now) {
-            let connection = self
-                .state
-                .connection
-                .clone()
-                .expect("a running instance has a connection");
-            if connection.close_if_idle(UpstreamError::Stopped("idle".into())) {
-                return self.stop(Then::Stay("idle".into()));
-            }
-        }
-        if self.ping_due.is_some_and(|due| due <= now) {
-            let spec = &self.options.spec;
-            self.ping_due = spec.ping_interval.map(|interval| now + interval);
-            let timeout = spec.ping_timeout;
-            let connection = self
-                .state
-                .connection
-                .clone()
-                .expect("a running instance has a connection");
-            self.pinging = Some(Box::pin(async move {
-                connection
-                    .call("ping", None, timeout)
-                    .await
-                    .map(drop)
-                    .map_err(|error| error.to_string())
-            }));
-        }
-    }
-
-    fn is_idle(&self, now: Instant) -> bool {
-        let Some(connection) = &self.state.connection else {
-            return false;
-        };
-        let Some(idle_timeout) = self.options.spec.idle_timeout else {
-            return false;
-        };
-        if connection.in_flight() > 0 || self.options.inbound.keeps_process() {
-            return false;
-        }
-        let quiet = now.saturating_duration_since(connection.last_used());
-        let usage = &self.options.usage;
-        let alone = usage.leases() == 0
-            && now.saturating_duration_since(usage.last_release()) >= self.options.spec.linger;
-        quiet >= idle_timeout || (alone && quiet >= self.options.spec.linger)
+    fn budget(&self) -> MutexGuard<'_, RestartBudget> {
+        self.options.budget.lock().expect("no holder panics")
     }
 
     /// Tells everyone: the one place where the state changes hands, and the one log line of each change.
@@ -582,9 +407,9 @@ impl Supervisor {
     }
 }
 
-async fn wait_for<T>(future: &mut Option<Pin<Box<dyn Future<Output = T> + Send>>>) -> T {
-    match future {
-        Some(future) => future.await,
+async fn result_of(launching: &mut Option<Launching>) -> LaunchResult {
+    match launching {
+        Some(launching) => (&mut launching.result).await,
         None => std::future::pending().await,
     }
 }
@@ -592,6 +417,20 @@ async fn wait_for<T>(future: &mut Option<Pin<Box<dyn Future<Output = T> + Send>>
 async fn next_of(current: &mut Option<Generation>) -> GenerationEvent {
     match current {
         Some(generation) => generation.next_event().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn answer_of(pinging: &mut Option<Pinging>) -> Result<(), CallError> {
+    match pinging {
+        Some(pinging) => pinging.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
         None => std::future::pending().await,
     }
 }

@@ -7,6 +7,7 @@ mod guard;
 mod layers;
 mod mock;
 mod readme;
+mod simulation;
 mod stress;
 mod support;
 mod wire;

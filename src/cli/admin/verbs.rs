@@ -25,6 +25,7 @@ pub enum AdminCommand {
         #[arg(long, value_name = "HANDLE", conflicts_with = "json")]
         end: Option<String>,
         #[command(flatten)]
+        /// How the answer is shown
         form: FormArgs,
     },
     /// Follows what happens to the servers of the running gateway
@@ -36,6 +37,7 @@ pub enum AdminCommand {
         #[arg(long, value_name = "NUMBER")]
         after: Option<u64>,
         #[command(flatten)]
+        /// How the answer is shown
         form: FormArgs,
     },
     /// Prints the last lines that the processes of a server wrote to stderr

@@ -65,6 +65,11 @@ pub enum LaunchError {
 }
 
 impl LaunchError {
+    /// Whether the next attempt may well succeed: the system was short of something, not the configuration wrong.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Io { .. } | Self::Guard { .. })
+    }
+
     /// The variant that fits what the system said about executing `program`.
     pub(super) fn of_program(program: &std::ffi::OsStr, source: io::Error) -> Self {
         let program = program.to_string_lossy().into_owned();

@@ -40,6 +40,8 @@ use super::{
 const START_LIMIT: Duration = Duration::from_secs(10);
 /// How long a guard may take to report after [`ChildProcess::kill`]: its own limit and a little.
 const KILL_LIMIT: Duration = SWEEP_LIMIT.saturating_add(Duration::from_secs(5));
+/// How long a guard may take to end after its last report.
+const BURIAL_LIMIT: Duration = Duration::from_secs(2);
 /// The wanted size of the pipes of stdin and stdout, in bytes. Beyond its share of pipe memory a user gets less.
 const PIPE_SIZE: usize = 256 << 10;
 
@@ -219,6 +221,8 @@ struct GuardedChild {
     filled: usize,
     kill_deadline: Option<Instant>,
     end: Option<ProcessEnd>,
+    /// Whether the guard itself has gone, too.
+    buried: bool,
 }
 
 impl GuardedChild {
@@ -233,6 +237,7 @@ impl GuardedChild {
             filled: 0,
             kill_deadline: None,
             end: None,
+            buried: false,
         })
     }
 
@@ -302,6 +307,7 @@ impl GuardedChild {
     /// The guard ended without a word: the keeper does its work.
     async fn lost(&mut self) -> ProcessEnd {
         let burial = self.kept.burial().await;
+        self.buried = true;
         warn!(pid = self.pid, ended = burial.ended.len(), "the guard was killed");
         let own = Pid::from_raw(self.pid.cast_signed());
         let stragglers = burial.ended.iter().filter(|pid| Some(**pid) != own).count();
@@ -332,6 +338,11 @@ impl ChildProcess for GuardedChild {
         Box::pin(async move {
             if self.end.is_none() {
                 self.end = Some(self.watch().await);
+            }
+            if !self.buried {
+                // The guard has said its last word and ends: when the gateway ends next, not even that is left.
+                let _ = timeout(BURIAL_LIMIT, self.kept.burial()).await;
+                self.buried = true;
             }
             self.end.expect("it was set just now")
         })
