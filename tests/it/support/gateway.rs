@@ -8,6 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
@@ -151,7 +152,9 @@ impl Gateway {
         if !status.success() {
             return Err(format!("the gateway ended with {status}"));
         }
-        Ok(children.into_iter().filter(|child| child.is_alive()).collect())
+        // A guard ends when it has seen the end of the gateway, which is a moment later.
+        let is_left = |child: &Process| !child.ends_within(Duration::from_secs(5));
+        Ok(children.into_iter().filter(is_left).collect())
     }
 }
 
