@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use serde_json::json;
-use tracing::warn;
+use tracing::{trace, warn};
 
 use super::gateway::Gateway;
 use crate::config::ValidateArguments;
@@ -24,7 +24,8 @@ impl Gateway {
         let params = message.params()?;
         let arguments = member(&params, "arguments").map_or("{}", |arguments| arguments.get());
         let problem = self.schemas.check(schema.get(), arguments)?;
-        warn!(server = %server.name(), tool = &*tool, problem, "arguments do not fit the tool's input schema");
+        warn!(server = %server.name(), tool = &*tool, "arguments do not fit the tool's input schema");
+        trace!(problem, "what does not fit, with the argument itself");
         if mode == ValidateArguments::Warn {
             return None;
         }

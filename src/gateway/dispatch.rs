@@ -3,9 +3,11 @@
 //! Where the server is ready this is done when the function returns; nobody waits. Where it has to start first, a task
 //! waits in the request's place, because a client that goes away has not taken its request back.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tracing::debug;
 
 use super::context::RequestContext;
@@ -176,7 +178,16 @@ impl Sending {
 
     /// Sends the request once its server is ready, within its time.
     async fn send_when_ready(self) {
-        if let Err(error) = self.send_to_next().await {
+        let mut sending = pin!(self.send_to_next());
+        let stream_after = self.exchange.stream_after().unwrap_or(Duration::MAX);
+        let sent = match timeout(stream_after, sending.as_mut()).await {
+            Ok(sent) => sent,
+            Err(_) => {
+                self.exchange.become_stream();
+                sending.await
+            }
+        };
+        if let Err(error) = sent {
             debug!(session = ?self.session.id(), %error, "request not sent");
             self.exchange.fail(&error);
         }

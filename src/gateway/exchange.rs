@@ -100,12 +100,7 @@ impl Exchange {
 
     /// Returns an exchange whose answer goes to a stream.
     pub(super) fn streaming(message: &Message, session: Arc<Session>, outbox: Arc<Outbox>) -> Arc<Self> {
-        Self::new(
-            message,
-            session,
-            Some(Duration::MAX),
-            State::Streaming(outbox, None),
-        )
+        Self::new(message, session, None, State::Streaming(outbox, None))
     }
 
     fn new(
@@ -197,18 +192,17 @@ impl Exchange {
     /// Puts a message before the answer; `false` if it was not taken.
     pub(super) fn event(&self, data: Bytes) -> bool {
         let mut state = self.state();
-        if matches!(&*state, State::Waiting(None)) && self.stream_after.is_some() {
-            self.stream(&mut state);
-        }
+        self.stream_if_waiting(&mut state);
         match &*state {
             State::Streaming(outbox, _) => outbox.push(data, Priority::Droppable).is_ok(),
             State::Waiting(_) | State::Streamed(_) | State::Abandoned | State::Done => false,
         }
     }
 
-    /// Makes a stream of an exchange that is being waited for, if its session may have another one.
-    fn stream(&self, state: &mut State) {
-        if let Some(outbox) = self.session.open_stream(1) {
+    /// Makes a stream of an exchange that is being waited for, if its client takes one and its session may have it.
+    fn stream_if_waiting(&self, state: &mut State) {
+        let may_stream = matches!(state, State::Waiting(None)) && self.stream_after.is_some();
+        if may_stream && let Some(outbox) = self.session.open_stream(1) {
             let reader = outbox.read_after(0);
             *state = State::Streaming(outbox, Some(reader));
             self.wake.notify_one();
@@ -261,10 +255,12 @@ impl Exchange {
 
     /// Becomes a stream although there is nothing to say yet, unless the first word has come.
     pub(super) fn become_stream(&self) {
-        let mut state = self.state();
-        if matches!(&*state, State::Waiting(None)) {
-            self.stream(&mut state);
-        }
+        self.stream_if_waiting(&mut self.state());
+    }
+
+    /// Returns after which time of waiting it should become a stream, if its client takes one.
+    pub(super) fn stream_after(&self) -> Option<Duration> {
+        self.stream_after
     }
 
     /// Ends the exchange, if it has not ended. Also the way in which the gateway answers by itself.

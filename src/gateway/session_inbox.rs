@@ -13,6 +13,7 @@ use tracing::debug;
 use super::conversation::{Session, destination};
 use super::gateway::Gateway;
 use super::shared_hub::{refresh_after, tell_subscriptions};
+use crate::protocol::mcp::LISTINGS;
 use crate::protocol::names::{code, method};
 use crate::protocol::reply::{ErrorObject, write_notification};
 use crate::protocol::{Message, RequestId};
@@ -51,6 +52,12 @@ impl SessionInbox {
             }
         }
     }
+}
+
+/// Tells whether a notification surely belongs to no request: the session's own stream is for those (2025-11-25,
+/// "Listening for Messages from the Server").
+fn concerns_no_request(method: &str) -> bool {
+    method == method::RESOURCE_UPDATED || LISTINGS.iter().any(|listing| listing.changed == method)
 }
 
 /// Puts a message where the client will see it; `false` if it did not fit.
@@ -104,7 +111,12 @@ impl ServerMessages for SessionInbox {
         } else {
             message.write(&mut out);
         }
-        if !deliver(&session, out.into()) {
+        let data = Bytes::from(out);
+        let delivered = match concerns_no_request(&message.method()) && session.standalone().is_attached() {
+            true => session.standalone().push(data, Priority::Droppable).is_ok(),
+            false => deliver(&session, data),
+        };
+        if !delivered {
             debug!(session = ?session.id(), method = %message.method(), "notification dropped: the client does not read");
         }
     }

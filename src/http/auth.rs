@@ -135,7 +135,7 @@ mod tests {
         }
         assert_eq!(
             principals(anonymous).of(&headers).as_deref(),
-            expect.as_ref().copied().map_err(|error| error),
+            expect.as_ref().copied(),
             "{values:?}"
         );
     }

@@ -18,6 +18,10 @@ use crate::protocol::{Kind, Message, MessageError};
 use crate::session::Transport;
 
 /// One body: a message, or in 2025-03-26 several.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly always the large one, which is moved once"
+)]
 enum Body {
     One(Message),
     Batch(Vec<Message>),

@@ -71,13 +71,15 @@ fn public_routes(context: HttpContext) -> BoxedFilter<(Response,)> {
 
 fn health_routes(context: HttpContext) -> BoxedFilter<(Response,)> {
     let ready_context = context.clone();
-    let healthz = warp::path!("healthz").map(health::healthz);
-    let readyz = warp::path!("readyz").map(move || health::readyz(&ready_context));
-    let of_server =
-        warp::path!("health" / String).map(move |name: String| health::of_server(&context, &name));
-    warp::get()
-        .and(healthz.or(readyz).unify().or(of_server).unify())
-        .boxed()
+    // The path first: a wrong method is only worth mentioning where there is something.
+    let healthz = warp::path!("healthz").and(warp::get()).map(health::healthz);
+    let readyz = warp::path!("readyz")
+        .and(warp::get())
+        .map(move || health::readyz(&ready_context));
+    let of_server = warp::path!("health" / String)
+        .and(warp::get())
+        .map(move |name: String| health::of_server(&context, &name));
+    healthz.or(readyz).unify().or(of_server).unify().boxed()
 }
 
 /// The end of all routes: a rejection only ever means that none of them matched.

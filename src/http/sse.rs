@@ -109,7 +109,7 @@ fn write_events(events: &[OutboxEvent], stream: u32, form: EventForm) -> Bytes {
                 stream,
                 sequence: event.sequence,
             };
-            write!(out, "id: {id}\n").expect("writing to memory does not fail");
+            writeln!(out, "id: {id}").expect("writing to memory does not fail");
         }
         out.extend_from_slice(b"event: message\ndata: ");
         out.extend_from_slice(&event.data);

@@ -1,5 +1,6 @@
 //! The integration tests: one binary, the real executable under test.
 
+mod admin;
 mod bench_parts;
 mod classic;
 #[cfg(target_os = "linux")]

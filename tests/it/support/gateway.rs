@@ -3,11 +3,12 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
@@ -120,6 +121,11 @@ impl Gateway {
         self.child.wait().expect("it is our child")
     }
 
+    /// Returns the directory of its configuration, `portcullis.toml`, and of its state, `state`.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// Returns what it has written so far.
     pub(crate) fn output(&self) -> String {
         said(&self.output)
@@ -146,7 +152,9 @@ impl Gateway {
         if !status.success() {
             return Err(format!("the gateway ended with {status}"));
         }
-        Ok(children.into_iter().filter(|child| child.is_alive()).collect())
+        // A guard ends when it has seen the end of the gateway, which is a moment later.
+        let is_left = |child: &Process| !child.ends_within(Duration::from_secs(5));
+        Ok(children.into_iter().filter(is_left).collect())
     }
 }
 

@@ -54,7 +54,7 @@ async fn crash_under(gateway: Gateway, is_shared: bool) {
         async move { peer.ask(&call(number, "hang", json!({}))).await }
     });
     let crashing = async {
-        peer.state_until("all are in flight", |state| state["running"] == 7)
+        peer.state_until("all are in flight", |state| state["running"] == 6)
             .await;
         peer.ask(&call("crash", "crash", json!({ "code": 7 }))).await
     };

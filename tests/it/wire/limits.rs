@@ -81,6 +81,7 @@ async fn a_session_may_have_so_many_requests_in_flight() {
         "{}",
         "there is room again"
     );
+    assert_eq!(peer.delete().await, 204);
     gateway.stop().await;
 }
 
@@ -104,6 +105,7 @@ async fn a_server_may_have_so_many_requests_in_flight() {
         .await;
     streams[1].rest().await;
     assert_eq!(text_of(&one.ask(&call(3, "echo", json!({}))).await), "{}");
+    assert_eq!(one.delete().await, 204);
     gateway.stop().await;
 }
 
@@ -131,5 +133,6 @@ async fn a_server_that_does_not_read_is_overloaded_at_once() {
         }
     }
     drop(flood);
+    assert_eq!(peer.delete().await, 204);
     gateway.stop().await;
 }

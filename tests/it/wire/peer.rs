@@ -31,12 +31,16 @@ pub(super) struct Listening {
 impl Listening {
     /// Returns the next event that has data.
     pub(super) async fn event(&mut self) -> Option<crate::support::Event> {
-        loop {
-            let event = self.events.next().await?;
-            if !event.data.is_empty() {
-                return Some(event);
+        // All in all: the comments that keep a stream alive are no reason to go on waiting.
+        crate::support::within("an event with data", async {
+            loop {
+                let event = self.events.next().await?;
+                if !event.data.is_empty() {
+                    return Some(event);
+                }
             }
-        }
+        })
+        .await
     }
 
     /// Returns the next event, whatever it holds.

@@ -37,7 +37,7 @@ impl Raw {
     }
 
     /// Reads until the gateway closes the connection and returns all that was received.
-    pub(super) async fn to_the_end(mut self) -> String {
+    pub(super) async fn until_closed(mut self) -> String {
         while self.read().await {}
         self.received
     }

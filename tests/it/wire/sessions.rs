@@ -59,6 +59,7 @@ async fn beyond_the_cap_the_least_recently_used_session_ends() {
     busy.message().await;
     let five = Peer::open(&gateway, "mock").await;
     assert!(!is_there(&four).await && is_there(&five).await);
+    assert_eq!(two.delete().await, 204);
     gateway.stop().await;
 }
 
@@ -77,7 +78,7 @@ async fn a_session_that_must_go_answers_what_it_had_in_flight() {
         "{last}"
     );
     assert!(!is_there(&one).await && is_there(&two).await);
-    two.state_until("the server is told", |state| state["running"] == 1)
+    two.state_until("the server is told", |state| state["running"] == 0)
         .await;
     gateway.stop().await;
 }

@@ -340,7 +340,7 @@ async fn hosts_and_origins_that_are_not_ours_are_403() {
         } else {
             good.replacen(from, to, 1)
         };
-        let answer = Raw::send(address, &text).await.to_the_end().await;
+        let answer = Raw::send(address, &text).await.until_closed().await;
         assert!(
             answer.starts_with(&format!("HTTP/1.1 {status} ")),
             "{to}: {answer}"
@@ -404,7 +404,7 @@ async fn slow_and_large_heads_and_bodies_end() {
     let address = gateway.address();
     let answer = Raw::send(address, &head_of_post(address, 100, ""))
         .await
-        .to_the_end()
+        .until_closed()
         .await;
     assert!(
         answer.starts_with("HTTP/1.1 408 "),
@@ -413,15 +413,31 @@ async fn slow_and_large_heads_and_bodies_end() {
     let half = head_of_post(address, 0, "");
     let answer = Raw::send(address, &half[..half.len() - 2])
         .await
-        .to_the_end()
+        .until_closed()
         .await;
     assert!(!answer.contains("200"), "a head that does not end: {answer}");
-    let padding = format!("X-Padding: {}\r\n", "x".repeat(10_000));
-    let answer = Raw::send(address, &head_of_post(address, 0, &padding))
-        .await
-        .to_the_end()
-        .await;
-    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_large_ends_its_connection_at_once() {
+    let gateway = Gateway::start(
+        "[http]\nheader-timeout = \"1h\"\nheader-max = \"8KiB\"\n[servers.mock]\ncommand = \"@self\"\nargs = [\"mock-server\"]\n",
+    );
+    let address = gateway.address();
+    let of_length = |length: usize| {
+        let head = format!("GET /healthz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nX-Padding: ");
+        let padding = "x".repeat(length - head.len() - 4);
+        format!("{head}{padding}\r\n\r\n")
+    };
+    for (length, is_taken) in [(8_000, true), (9_000, false), (100_000, false)] {
+        let answer = Raw::send(address, &of_length(length)).await.until_closed().await;
+        assert_eq!(
+            answer.starts_with("HTTP/1.1 200 "),
+            is_taken,
+            "{length}: {answer}"
+        );
+    }
     gateway.stop().await;
 }
 

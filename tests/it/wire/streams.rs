@@ -179,5 +179,6 @@ async fn beyond_the_most_streams_an_answer_is_json() {
         .await;
     assert!(!answer.is_stream());
     assert_eq!(answer.json().await["id"], "j");
+    assert_eq!(peer.delete().await, 204);
     gateway.stop().await;
 }
