@@ -8,6 +8,10 @@ use tokio::time::Instant;
 
 use crate::config::RestartPolicy;
 
+/// Failures that are remembered: far more than a window holds, since each but the first few waits for a cool-down.
+/// Beyond it the oldest are forgotten.
+const FAILURES_MAX: usize = 1024;
+
 /// The failures of one server, over all its instances.
 #[derive(Debug)]
 pub struct RestartBudget {
@@ -55,8 +59,9 @@ impl RestartBudget {
         self.failures.push_back((now, instance));
         let attempt = u32::try_from(self.failures.len()).unwrap_or(u32::MAX);
         if attempt > self.policy.attempts_max {
-            // The list stays bounded. The latest failures are the ones that still count when the window moves on.
-            self.failures.pop_front();
+            if self.failures.len() > FAILURES_MAX.max(self.policy.attempts_max as usize) {
+                self.failures.pop_front();
+            }
             return AfterFailure::GiveUp {
                 until: now + self.policy.cool_down,
             };
@@ -190,6 +195,27 @@ mod tests {
             budget.failed(1, now, 0.0),
             AfterFailure::Retry { attempt: 1, .. }
         ));
+    }
+
+    #[test]
+    fn who_is_forgiven_makes_no_room_for_failures_that_still_count() {
+        let mut budget = RestartBudget::new(policy());
+        let now = Instant::now();
+        for instance in [1, 1, 1, 1, 1, 2] {
+            budget.failed(instance, now, 0.0);
+        }
+        budget.forgive(2);
+        assert!(matches!(budget.failed(2, now, 0.0), AfterFailure::GiveUp { .. }));
+    }
+
+    #[test]
+    fn a_server_that_fails_for_ever_is_remembered_within_bounds() {
+        let mut budget = RestartBudget::new(policy());
+        let now = Instant::now();
+        for _ in 0..3 * FAILURES_MAX {
+            budget.failed(1, now, 0.0);
+        }
+        assert_eq!(budget.failures.len(), FAILURES_MAX);
     }
 
     #[test]

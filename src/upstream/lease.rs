@@ -271,6 +271,7 @@ impl ServerPool {
 
     /// Starts what runs without a session: the shared instances.
     pub async fn start(&self, cause: &str) {
+        self.forgive();
         for upstream in self.startable() {
             upstream.ensure_started(cause).await;
         }
@@ -278,9 +279,16 @@ impl ServerPool {
 
     /// Starts the shared instances and waits until each is ready or has failed once.
     pub async fn start_and_settle(&self, cause: &str) {
+        self.forgive();
         let instances = self.startable();
         let starts = instances.iter().map(|upstream| upstream.start_and_settle(cause));
         futures_util::future::join_all(starts).await;
+    }
+
+    /// An operator's order forgives the failures so far. Once for all instances: by the time the last of them has its
+    /// order, the first may have failed again.
+    fn forgive(&self) {
+        self.budget.lock().expect("no holder panics").reset();
     }
 
     fn startable(&self) -> Vec<Arc<Upstream>> {
@@ -298,6 +306,7 @@ impl ServerPool {
 
     /// Ends every process and starts it again.
     pub async fn restart(&self, cause: &str) {
+        self.forgive();
         let instances = self.startable();
         futures_util::future::join_all(instances.iter().map(|upstream| upstream.restart(cause))).await;
     }

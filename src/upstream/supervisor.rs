@@ -187,7 +187,6 @@ impl Supervisor {
         match command {
             Command::Start(cause) => self.start_for_request(cause),
             Command::Revive(cause, done) => {
-                self.budget().reset();
                 self.ensure_started(cause);
                 let _ = done.send(());
             }
@@ -198,7 +197,6 @@ impl Supervisor {
             }
             Command::Restart(cause, done) => {
                 self.await_end.push(done);
-                self.budget().reset();
                 self.end(Then::Start(cause));
             }
             Command::Close(cause) => self.end(Then::Close(cause)),

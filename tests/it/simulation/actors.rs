@@ -277,15 +277,11 @@ impl Operator {
             0..=4 => {
                 self.world.forgive_all();
                 self.pool.start_and_settle("operator").await;
-                self.world.forgive_all();
             }
             5..=11 => self.stop().await,
             12..=17 => {
                 self.world.forgive_all();
-                let restart = self.pool.restart("operator");
-                // Budgets are forgiven when the order is taken, which is somewhere in between.
-                restart.await;
-                self.world.forgive_all();
+                self.pool.restart("operator").await;
             }
             18 => {
                 self.world.hurried();
