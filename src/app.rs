@@ -214,15 +214,15 @@ impl AdminPlace {
         if !config.admin.enabled {
             return Ok(None);
         }
-        let token = state_dir::prepare(config)?;
-        let listener = match config.admin.listen {
-            Some(listen) => Some(bind(listen, config).await?),
-            None if main.address().ip().is_loopback() => None,
-            None => {
+        let listener = match AdminListen::of(config, main.address()) {
+            AdminListen::Own(listen) => Some(bind(listen, config).await?),
+            AdminListen::Main => None,
+            AdminListen::Nowhere => {
                 warn!(address = %main.address(), "the admin API is not served, because others can reach this address: set admin.listen");
                 return Ok(None);
             }
         };
+        let token = state_dir::prepare(config)?;
         let address = listener.as_ref().map_or(main.address(), Listener::address);
         if !address.ip().is_loopback() {
             warn!(%address, "others can reach the admin API, and its token crosses the network as it is: put TLS in front of it");
@@ -232,6 +232,25 @@ impl AdminPlace {
             token,
             listener,
         }))
+    }
+}
+
+/// On which listener the admin API is served.
+#[derive(Debug, PartialEq, Eq)]
+enum AdminListen {
+    Own(SocketAddr),
+    Main,
+    Nowhere,
+}
+
+impl AdminListen {
+    /// Others must not reach it unless somebody gave it an address of its own and meant that.
+    fn of(config: &Config, main: SocketAddr) -> Self {
+        match config.admin.listen {
+            Some(listen) => Self::Own(listen),
+            None if main.ip().is_loopback() => Self::Main,
+            None => Self::Nowhere,
+        }
     }
 }
 
@@ -329,5 +348,32 @@ async fn register_all(gateway: &Arc<Gateway>, config: &Config) {
         {
             warn!(server = %spec.name, %error, "not registered");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Loader;
+
+    #[test]
+    fn the_admin_api_is_where_others_cannot_reach_it() {
+        let check = |main: &str, own: Option<&str>, expect: AdminListen| {
+            let state_dir = ("state-dir".to_owned(), "/nowhere".into());
+            let own = own.map(|own| ("admin.listen".to_owned(), own.into()));
+            let loader = Loader {
+                flags: [state_dir].into_iter().chain(own).collect(),
+                ..Loader::default()
+            };
+            let config = loader.load().expect("valid").config;
+            let main = main.parse().expect("an address");
+            assert_eq!(AdminListen::of(&config, main), expect, "{main}");
+        };
+        check("127.0.0.1:4100", None, AdminListen::Main);
+        check("[::1]:4100", None, AdminListen::Main);
+        check("0.0.0.0:4100", None, AdminListen::Nowhere);
+        check("192.0.2.1:4100", None, AdminListen::Nowhere);
+        let own = AdminListen::Own("127.0.0.1:4101".parse().expect("an address"));
+        check("0.0.0.0:4100", Some("127.0.0.1:4101"), own);
     }
 }

@@ -394,6 +394,11 @@ impl Supervisor {
             self.state.connection = None;
             self.state.ready_since = None;
         }
+        if from == phase && phase == Phase::Stopped {
+            // A stop of what is stopped: those who wait must see it, but nothing has changed.
+            self.published.send_replace(self.state.clone());
+            return;
+        }
         info!(from = %from, to = %phase, cause = %cause, generation = self.state.generation, "phase changed");
         self.published.send_replace(self.state.clone());
         let change = StateChange {

@@ -1,13 +1,13 @@
 //! Real programs under the guard: what arrives, what is told, and that nothing is left.
 
 mod apart;
-mod census;
+
 mod helper;
 mod killed;
 
 use std::{ffi::OsString, os::unix::fs::PermissionsExt};
 
-use census::Census;
+use crate::support::census::{self, Census};
 use portcullis::upstream::launch::{Exit, GuardedLaunch, Launch, LaunchError, LaunchSpec, Launched};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 

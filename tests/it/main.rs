@@ -1,10 +1,13 @@
 //! The integration tests: one binary, the real executable under test.
 
+mod admin;
 mod bench_parts;
 mod classic;
 #[cfg(target_os = "linux")]
 mod guard;
 mod layers;
+#[cfg(target_os = "linux")]
+mod leaks;
 mod mock;
 mod readme;
 mod simulation;

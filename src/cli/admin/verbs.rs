@@ -24,6 +24,7 @@ pub enum AdminCommand {
         /// End the session with this handle
         #[arg(long, value_name = "HANDLE", conflicts_with = "json")]
         end: Option<String>,
+        /// How it is printed
         #[command(flatten)]
         /// How the answer is shown
         form: FormArgs,
@@ -36,6 +37,7 @@ pub enum AdminCommand {
         /// Begin after the event with this number, as far as the gateway remembers; 0 is the beginning
         #[arg(long, value_name = "NUMBER")]
         after: Option<u64>,
+        /// How it is printed
         #[command(flatten)]
         /// How the answer is shown
         form: FormArgs,

@@ -90,10 +90,11 @@ impl Phases {
         if was_ready_since.is_some_and(|since| now - since >= self.policy.stable_after) {
             self.restarts.retain(|(_, whose)| *whose != change.instance);
         }
-        if (from, to) == (Phase::Backoff, Phase::Starting) && &*change.cause == "back-off is over" {
-            if !is_excused {
-                broken.extend(self.restarted(change.instance, now));
-            }
+        if (from, to) == (Phase::Backoff, Phase::Starting)
+            && &*change.cause == "back-off is over"
+            && !is_excused
+        {
+            broken.extend(self.restarted(change.instance, now));
         }
         broken
     }

@@ -3,8 +3,8 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
@@ -15,7 +15,7 @@ use http::{Method, StatusCode};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::{Connection, LIMIT, Process};
+use super::{Answer, Connection, LIMIT, Process};
 
 const ANNOUNCEMENT: &str = "listening on http://";
 
@@ -27,6 +27,7 @@ pub(crate) struct Gateway {
     address: SocketAddr,
     directory: PathBuf,
     output: Arc<Mutex<Vec<String>>>,
+    has_ended: bool,
 }
 
 impl Gateway {
@@ -60,6 +61,7 @@ impl Gateway {
                 address,
                 directory,
                 output,
+                has_ended: false,
             },
             None => {
                 // It has ended, or hangs; either way only its words are left to show.
@@ -94,16 +96,34 @@ impl Gateway {
 
     /// Reads `/admin/v1/{path}` with the token of the state directory; anything but 200 panics.
     pub(crate) async fn admin(&self, path: &str) -> Value {
+        let answer = self.order(Method::GET, path).await;
+        assert_eq!(answer.status(), StatusCode::OK, "GET {path}");
+        answer.json().await
+    }
+
+    /// Asks something of `/admin/v1/{path}`, without a body.
+    pub(crate) async fn order(&self, method: Method, path: &str) -> Answer {
         let token =
             fs::read_to_string(self.directory.join("state/admin-token")).expect("it is made at first start");
         let bearer = format!("Bearer {}", token.trim());
         let mut connection = Connection::open(self.address).await;
         let path = format!("/admin/v1/{path}");
-        let answer = connection
-            .send(Method::GET, &path, &[("authorization", &bearer)], Bytes::new())
-            .await;
-        assert_eq!(answer.status(), StatusCode::OK, "GET {path}");
-        answer.json().await
+        connection
+            .send(method, &path, &[("authorization", &bearer)], Bytes::new())
+            .await
+    }
+
+    /// Ends it in a way of the test's own and returns how it ended; what is left is the test's to count.
+    pub(crate) fn end_by(mut self, blow: impl FnOnce(Process)) -> ExitStatus {
+        blow(self.process);
+        assert!(self.process.ends_within(LIMIT), "it lives on:\n{}", self.output());
+        self.has_ended = true;
+        self.child.wait().expect("it is our child")
+    }
+
+    /// Returns the directory of its configuration, `portcullis.toml`, and of its state, `state`.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// Returns what it has written so far.
@@ -141,6 +161,10 @@ impl Gateway {
 #[expect(clippy::print_stderr, reason = "what a failed test has to say")]
 impl Drop for Gateway {
     fn drop(&mut self) {
+        if self.has_ended {
+            let _ = fs::remove_dir_all(&self.directory);
+            return;
+        }
         let outcome = self.end();
         let _ = fs::remove_dir_all(&self.directory);
         if thread::panicking() {

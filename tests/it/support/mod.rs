@@ -1,6 +1,7 @@
 //! What the integration tests stand on: the real gateway in a process of its own, a client that speaks to it
 //! as any other would, and the process table as witness.
 
+pub(crate) mod census;
 mod client;
 mod eventually;
 mod gateway;

@@ -15,29 +15,29 @@ use rustix::{
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Marks processes through their environment and finds them again, wherever they went.
-pub(super) struct Census {
+pub(crate) struct Census {
     mark: String,
 }
 
 impl Census {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with_mark(uuid::Uuid::new_v4().to_string())
     }
 
-    pub(super) fn with_mark(mark: String) -> Self {
+    pub(crate) fn with_mark(mark: String) -> Self {
         Self { mark }
     }
 
-    pub(super) fn mark(&self) -> &str {
+    pub(crate) fn mark(&self) -> &str {
         &self.mark
     }
 
-    pub(super) fn variable(&self) -> (OsString, OsString) {
+    pub(crate) fn variable(&self) -> (OsString, OsString) {
         ("MARK".into(), self.mark.clone().into())
     }
 
     /// The marked processes that run. A zombie has no environment any more and does not count.
-    pub(super) fn alive(&self) -> Vec<u32> {
+    pub(crate) fn alive(&self) -> Vec<u32> {
         let wanted = format!("MARK={}", self.mark);
         let marked = |pid: &u32| {
             let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
@@ -48,19 +48,19 @@ impl Census {
         pids().filter(marked).collect()
     }
 
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.alive().len()
     }
 
     /// Waits until the shell of a nest and its three children run. In the middle of an exec a process shows no mark.
     #[track_caller]
-    pub(super) fn await_nest(&self) {
+    pub(crate) fn await_nest(&self) {
         until(|| self.count() >= 4);
     }
 
     /// Waits until no marked process runs.
     #[track_caller]
-    pub(super) fn await_none(&self) {
+    pub(crate) fn await_none(&self) {
         let deadline = Instant::now() + PATIENCE;
         while let Some(pid) = self.alive().first() {
             await_end(*pid, deadline);
@@ -70,7 +70,7 @@ impl Census {
 
 /// Waits for the end of a process.
 #[track_caller]
-pub(super) fn await_gone(pid: u32) {
+pub(crate) fn await_gone(pid: u32) {
     await_end(pid, Instant::now() + PATIENCE);
 }
 
@@ -91,7 +91,7 @@ fn await_end(pid: u32, deadline: Instant) {
 
 /// Waits for something that announces itself in no way.
 #[track_caller]
-pub(super) fn until(mut condition: impl FnMut() -> bool) {
+pub(crate) fn until(mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !condition() {
         assert!(Instant::now() < deadline, "it did not happen");
@@ -99,7 +99,7 @@ pub(super) fn until(mut condition: impl FnMut() -> bool) {
     }
 }
 
-pub(super) fn pid_of(pid: u32) -> Pid {
+pub(crate) fn pid_of(pid: u32) -> Pid {
     Pid::from_raw(pid.cast_signed()).expect("a pid is positive")
 }
 
@@ -109,7 +109,7 @@ fn pids() -> impl Iterator<Item = u32> {
 }
 
 /// The parent of a process that runs or waits to be reaped.
-pub(super) fn parent(pid: u32) -> Option<u32> {
+pub(crate) fn parent(pid: u32) -> Option<u32> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     status
         .lines()
@@ -120,12 +120,12 @@ pub(super) fn parent(pid: u32) -> Option<u32> {
 }
 
 /// The session of a process, as the number of its leader.
-pub(super) fn session(pid: u32) -> Option<u32> {
+pub(crate) fn session(pid: u32) -> Option<u32> {
     let session = rustix::process::getsid(Some(pid_of(pid))).ok()?;
     Some(session.as_raw_pid().cast_unsigned())
 }
 
 /// The children of a process, zombies included.
-pub(super) fn children(of: u32) -> Vec<u32> {
+pub(crate) fn children(of: u32) -> Vec<u32> {
     pids().filter(|pid| parent(*pid) == Some(of)).collect()
 }
