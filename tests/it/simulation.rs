@@ -1,7 +1,7 @@
 //! The supervisor under thousands of seeded schedules of faults, on paused time, against scripted peers.
 //!
-//! Every schedule is one run of a whole pool: clients that ask, cancel and go away, an operator who starts, stops and
-//! restarts, and processes that fail in every way a [`Script`](script::Script) knows. The [`World`](world::World)
+//! Every schedule is one run of a whole pool: clients that ask, cancel and go away, operators who start, stop and
+//! restart, and processes that fail in every way a [`Script`](script::Script) knows. The [`World`](world::World)
 //! watches and notes whatever breaks a law. All of it follows from the seed, on one thread and without a real clock.
 //!
 //! - `PORTCULLIS_SIMULATION_SCHEDULES`: how many schedules; the soak uses many more.

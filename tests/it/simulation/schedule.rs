@@ -59,12 +59,15 @@ async fn play(mut dice: Dice) -> Summary {
         };
         actors.spawn(client.run());
     }
-    let operator = Operator {
-        world: Arc::clone(&world),
-        pool: Arc::clone(&pool),
-        dice: dice.fork(),
-    };
-    actors.spawn(operator.run());
+    // Two of them, so that an order can come while another one is carried out.
+    for _ in 0..2 {
+        let operator = Operator {
+            world: Arc::clone(&world),
+            pool: Arc::clone(&pool),
+            dice: dice.fork(),
+        };
+        actors.spawn(operator.run());
+    }
     await_actors(&world, actors).await;
 
     sleep(dice.time(Duration::from_secs(60))).await;
