@@ -467,7 +467,9 @@ impl Waiter for OneCall {
     fn complete(&self, outcome: Outcome) {
         let tx = self.0.lock().expect("no holder panics").take();
         // The receiver may have gone: a call that was given up.
-        let _ = tx.map(|tx| tx.send(outcome));
+        if let Some(tx) = tx {
+            let _ = tx.send(outcome);
+        }
     }
 
     fn progress(&self, _: Message) {}

@@ -1,6 +1,6 @@
 //! One server's instances and their supervision.
 //!
-//! A [`Supervisor`](supervisor::Supervisor) is a task that owns one child at a time and brings it through its phases;
+//! A supervisor is a task that owns one child at a time and brings it through its phases;
 //! an [`Upstream`] is the handle by which others use it. What crosses the pipes belongs to a [`Connection`], which
 //! lives exactly as long as one generation of the child.
 

@@ -36,8 +36,11 @@ async fn send(address: SocketAddr, method: Method, path: &str, headers: &[(&str,
     }
 }
 
+/// A request with its headers and body, and the status and code that it is expected to get.
+type Case<'a> = (Method, &'a [(&'a str, &'a str)], &'a str, (u16, &'a str));
+
 /// Sends requests to the list of servers and checks status and code of each answer.
-async fn check_all(address: SocketAddr, requests: &[(Method, &[(&str, &str)], &str, (u16, &str))]) {
+async fn check_all(address: SocketAddr, requests: &[Case<'_>]) {
     for (method, headers, body, expect) in requests {
         let answer = send(address, method.clone(), "/admin/v1/servers", headers, body).await;
         let seen = (answer.status, answer.code.as_str());

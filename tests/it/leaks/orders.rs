@@ -11,8 +11,8 @@ const QUICK: &str = "stop-grace = \"100ms\"";
 async fn nothing_is_left_after(method: Method, path: &str) {
     for nuisance in Nuisance::ALL {
         let scene = Scene::set(nuisance, "", QUICK).await;
-        let answer = scene.gateway.order(method.clone(), path).await;
-        assert!(answer.status().is_success(), "{path}: {}", answer.status());
+        let status = scene.gateway.order(method.clone(), path).await;
+        assert!(status.is_success(), "{path}: {status}");
         assert_none_left(&scene.census, &scene.all);
         // A guard that has ended is reaped a moment later.
         let left = || scene.gateway.process().descendants();
@@ -39,8 +39,8 @@ async fn unregistered() {
 async fn restarted() {
     for nuisance in Nuisance::ALL {
         let scene = Scene::set(nuisance, "", QUICK).await;
-        let answer = scene.gateway.order(Method::POST, "servers/mock/restart").await;
-        assert!(answer.status().is_success(), "{}", answer.status());
+        let status = scene.gateway.order(Method::POST, "servers/mock/restart").await;
+        assert!(status.is_success(), "{status}");
         for process in &scene.all {
             assert!(
                 !process.is_alive(),

@@ -96,17 +96,22 @@ impl Gateway {
 
     /// Reads `/admin/v1/{path}` with the token of the state directory; anything but 200 panics.
     pub(crate) async fn admin(&self, path: &str) -> Value {
-        let answer = self.order(Method::GET, path).await;
+        let mut connection = Connection::open(self.address).await;
+        let answer = self.order_on(&mut connection, Method::GET, path).await;
         assert_eq!(answer.status(), StatusCode::OK, "GET {path}");
         answer.json().await
     }
 
-    /// Asks something of `/admin/v1/{path}`, without a body.
-    pub(crate) async fn order(&self, method: Method, path: &str) -> Answer {
+    /// Asks something of `/admin/v1/{path}`, without a body, and returns the status.
+    pub(crate) async fn order(&self, method: Method, path: &str) -> StatusCode {
+        let mut connection = Connection::open(self.address).await;
+        self.order_on(&mut connection, method, path).await.status()
+    }
+
+    async fn order_on(&self, connection: &mut Connection, method: Method, path: &str) -> Answer {
         let token =
             fs::read_to_string(self.directory.join("state/admin-token")).expect("it is made at first start");
         let bearer = format!("Bearer {}", token.trim());
-        let mut connection = Connection::open(self.address).await;
         let path = format!("/admin/v1/{path}");
         connection
             .send(method, &path, &[("authorization", &bearer)], Bytes::new())

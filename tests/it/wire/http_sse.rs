@@ -239,5 +239,7 @@ async fn a_one_shot_is_exactly_this_and_nothing_else() {
     }
     let (status, _) = post(&gateway, "/mcp/mock", &[], &initialize(LATEST, json!({}))).await;
     assert_eq!(status, StatusCode::NOT_ACCEPTABLE, "initialize is no one-shot");
+    let record = gateway.admin("servers/mock").await;
+    assert_eq!(record["sessions"], 0, "each ended with its answer: {record}");
     gateway.stop().await;
 }

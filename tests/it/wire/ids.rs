@@ -180,5 +180,11 @@ async fn repeated_and_unknown_answers_reach_nobody() {
         message["method"], "notifications/prompts/list_changed",
         "nothing before it: {message}"
     );
+    let record = gateway.admin("servers/mock").await;
+    let count = |name: &str| record["instances"][0][name].as_u64().unwrap_or_default();
+    assert!(
+        count("unknownAnswers") >= 100 && count("garbageLines") >= 50,
+        "they are counted: {record}"
+    );
     gateway.stop().await;
 }
