@@ -146,12 +146,12 @@ const SESSIONS: &[Key] = &[
     key(
         "outbox-events-max",
         Kind::Count(1, 1_000_000),
-        "Most messages kept for one session's streams.",
+        "Most messages kept for one stream of a session.",
     ),
     key(
         "outbox-bytes-max",
         Kind::Size(KIB, 4 * GIB),
-        "Most bytes kept for one session's streams.",
+        "Most bytes kept for one stream of a session.",
     ),
     key(
         "streams-max",

@@ -76,9 +76,9 @@ pub struct SessionConfig {
     pub idle_timeout: Duration,
     /// Most sessions at once; beyond it the least recently used one ends.
     pub max: usize,
-    /// Most messages kept for one session's streams.
+    /// Most messages kept for one stream of a session.
     pub outbox_events_max: usize,
-    /// Most bytes kept for one session's streams.
+    /// Most bytes kept for one stream of a session.
     pub outbox_bytes_max: usize,
     /// Most open streams of one session.
     pub streams_max: usize,
