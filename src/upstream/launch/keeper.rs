@@ -231,13 +231,15 @@ impl Work {
         let _ = guarding.burial.send(burial);
     }
 
-    /// Ends what a guard left: the child's group, and, where we are the subreaper, every child that is no guard.
+    /// Ends what a guard left: where we are the subreaper, every child that is no guard; otherwise the child's group.
     fn end_orphans(&self, guarding: &Guarding) -> Burial {
-        if let Some(group) = Pid::from_raw(guarding.group.load(Ordering::Acquire)) {
-            let _ = kill_process_group(group, Signal::KILL);
-        }
         let mut burial = Burial::default();
         if !SUBREAPER.load(Ordering::Acquire) {
+            // The group is all that is known. A guard that was killed after it had reaped the server leaves a number
+            // that may be a stranger's by now, so whoever has the orphans themselves does not use it.
+            if let Some(group) = Pid::from_raw(guarding.group.load(Ordering::Acquire)) {
+                let _ = kill_process_group(group, Signal::KILL);
+            }
             return burial;
         }
         let deadline = Instant::now() + SWEEP_LIMIT;
