@@ -10,7 +10,7 @@ use super::accept::{EVENT_STREAM, JSON, accepts, is_json, names};
 use super::body::{BodyLimits, read_body};
 use super::mcp::{McpRequest, SessionNaming};
 use super::reply::{self, Response};
-use super::sse::{EventForm, event_stream, priming};
+use super::sse::resumable_stream;
 use crate::gateway::{Answer, Delivery, Gateway, GatewayError, RequestContext, Session};
 use crate::protocol::names::{code, header, method};
 use crate::protocol::scan::{ScanOptions, UniqueKeys, scan_array};
@@ -214,19 +214,7 @@ fn respond(request: &McpRequest<'_>, ctx: &RequestContext, answer: Answer) -> Re
     match answer {
         Answer::Accepted => reply::empty(StatusCode::ACCEPTED),
         Answer::Json(body) => reply::json(StatusCode::OK, body),
-        Answer::Stream(reader) => {
-            let prelude = match session.version().has_priming_event() {
-                true => priming(&reader, config.sessions.retry),
-                false => Vec::new(),
-            };
-            event_stream(
-                session,
-                reader,
-                EventForm::Resumable,
-                prelude,
-                config.http.keep_alive,
-            )
-        }
+        Answer::Stream(reader) => resumable_stream(session, reader, config),
         Answer::Refused(body) => reply::json(StatusCode::SERVICE_UNAVAILABLE, body),
         // A cancelled request has no answer, but whoever takes nothing but JSON must see something.
         Answer::Withdrawn if ctx.delivery == Delivery::JsonOnly => reply::error(

@@ -9,6 +9,7 @@ use futures_util::stream::unfold;
 use tokio::time::timeout;
 
 use super::reply::Response;
+use crate::config::Config;
 use crate::gateway::{Conversation, Session};
 use crate::protocol::names::header;
 use crate::session::OpenStream;
@@ -27,8 +28,23 @@ pub(super) enum EventForm {
 /// What a stream begins with, before any message.
 pub(super) type Prelude = Vec<u8>;
 
+/// Returns the answer that streams to a client of Streamable HTTP, primed where its version knows that.
+pub(super) fn resumable_stream(session: &Arc<Session>, reader: OutboxReader, config: &Config) -> Response {
+    let prelude = match session.version().has_priming_event() {
+        true => priming(&reader, config.sessions.retry),
+        false => Vec::new(),
+    };
+    event_stream(
+        session,
+        reader,
+        EventForm::Resumable,
+        prelude,
+        config.http.keep_alive,
+    )
+}
+
 /// Returns the priming event: an id to resume from and the time to wait before, without data (SEP-1699).
-pub(super) fn priming(reader: &OutboxReader, retry: Duration) -> Prelude {
+fn priming(reader: &OutboxReader, retry: Duration) -> Prelude {
     let id = EventId {
         stream: reader.stream(),
         sequence: reader.position(),

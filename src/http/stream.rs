@@ -5,7 +5,7 @@ use http::StatusCode;
 use super::accept::{EVENT_STREAM, accepts};
 use super::mcp::McpRequest;
 use super::reply::{self, Response};
-use super::sse::{EventForm, endpoint, event_stream, priming};
+use super::sse::{EventForm, endpoint, event_stream, resumable_stream};
 use crate::gateway::{GatewayError, Session};
 use crate::protocol::names::header;
 use crate::session::{EventId, Transport};
@@ -58,17 +58,7 @@ fn of_session(request: &McpRequest<'_>, session: &std::sync::Arc<Session>) -> Re
             }
         }
     };
-    let prelude = match session.version().has_priming_event() {
-        true => priming(&reader, config.sessions.retry),
-        false => Vec::new(),
-    };
-    event_stream(
-        session,
-        reader,
-        EventForm::Resumable,
-        prelude,
-        config.http.keep_alive,
-    )
+    resumable_stream(session, reader, config)
 }
 
 /// Opens an HTTP+SSE session: the first event says where to post.
