@@ -58,6 +58,7 @@ pub mod config;
 pub mod gateway;
 pub mod http;
 pub mod mock;
+pub mod plugin;
 pub mod protocol;
 pub mod registry;
 pub mod schema;

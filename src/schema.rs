@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use jsonschema::Validator;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use thiserror::Error;
 use tracing::warn;
 
 /// A schema longer than this is not compiled, in bytes.
@@ -21,6 +22,11 @@ const VALIDATORS_MAX: usize = 4096;
 pub struct SchemaCache {
     validators: Mutex<HashMap<[u8; 32], Option<Arc<Validator>>>>,
 }
+
+/// A schema cannot be compiled, or what it should be compared with is not JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("the schema cannot be used")]
+pub struct Unusable;
 
 impl SchemaCache {
     /// Checks an instance against a schema, both JSON texts; returns the first problem, with its place. A schema that
@@ -36,6 +42,17 @@ impl SchemaCache {
             format!("arguments{place}")
         };
         Some(format!("{place}: {error}"))
+    }
+
+    /// Checks an instance against a schema, both JSON texts; returns at most so many problems, each with its place.
+    ///
+    /// # Errors
+    /// The schema, or the instance, cannot be used.
+    pub fn problems(&self, schema: &str, instance: &str, max: usize) -> Result<Vec<String>, Unusable> {
+        let validator = self.validator(schema).ok_or(Unusable)?;
+        let instance: Value = serde_json::from_str(instance).map_err(|_| Unusable)?;
+        let problems = validator.iter_errors(&instance).take(max);
+        Ok(problems.map(|error| format!("{}: {error}", error.instance_path())).collect())
     }
 
     fn validator(&self, schema: &str) -> Option<Arc<Validator>> {

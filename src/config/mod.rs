@@ -13,6 +13,7 @@
 
 mod choice;
 mod model;
+mod plugin;
 mod name;
 mod secret;
 mod server;
@@ -50,6 +51,9 @@ pub use model::{
     SessionConfig, SupervisionConfig, TOKEN_BYTES_MIN,
 };
 pub use name::{NAME_CHARACTERS_MAX, NameError, PrincipalName, ServerName};
+pub use plugin::{
+    Activate, Grants, HttpGrant, Isolation, Modes, OnError, PluginHostConfig, PluginLimits, PluginSpec,
+};
 pub use origins::{Origin, Origins};
 pub use secret::{Expanded, Secret};
 pub use server::{RestartPolicy, SELF_COMMAND, ServerDefaults, ServerSpec};

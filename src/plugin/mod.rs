@@ -1,0 +1,3 @@
+//! Policies as WASM components: the only room that knows wasmtime.
+
+mod bindings;
