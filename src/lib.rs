@@ -13,8 +13,10 @@
 //! | [`upstream`] | one server's instances: processes, supervision, connections, leases |
 //! | [`registry`] | what is registered, in which state, and who is told |
 //! | [`session`] | handshake-era sessions and their event streams |
+//! | [`plugin`] | the host of the policies: WebAssembly components that judge messages |
 //! | [`gateway`] | the path of one request |
 //! | [`http`] | warp and hyper: routes, transports, authentication, the admin API |
+//! | [`author`] | the tools for the authors of plugins |
 //! | [`mock`] | a real stdio server, for trying things out and for tests |
 //! | [`telemetry`] | logs |
 //! | [`app`] | the composition root |
@@ -22,10 +24,10 @@
 //!
 //! # Who may import whom
 //!
-//! `main -> cli -> app -> http -> gateway -> {registry -> upstream, schema, session} -> protocol`; `cli -> mock ->
-//! protocol`; `telemetry` from `app` and `cli` only; `config` is plain data that any room but `protocol` and `schema`
+//! `main -> cli -> app -> http -> gateway -> {registry -> upstream, plugin -> schema, session} ->
+//! protocol`; `cli -> mock -> protocol`; `cli -> author -> plugin`; `telemetry` from `app` and `cli` only; `config` is plain data that any room but `protocol` and `schema`
 //! may read. No cycles. Walls: figment stays in `config`, jsonschema in `schema`, warp and hyper in `http`, the
-//! starting of processes in `upstream::launch`. The test `layers` holds the code to this.
+//! starting of processes in `upstream::launch` and, for an author's tools, in `author::tool`. The test `layers` holds the code to this.
 //!
 //! # Invariants
 //!
@@ -53,6 +55,7 @@
 //! the answer goes there. `http::post` turns either into an HTTP answer.
 
 pub mod app;
+pub mod author;
 pub mod cli;
 pub mod config;
 pub mod gateway;

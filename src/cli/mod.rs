@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 pub mod admin;
 pub mod check;
 pub mod mock_server;
+pub mod plugin;
 pub mod serve;
 mod welcome;
 
@@ -43,6 +44,9 @@ enum Command {
     Check,
     #[command(flatten)]
     Admin(admin::AdminCommand),
+    /// Makes, builds, tests and signs plugins
+    #[command(subcommand)]
+    Plugin(plugin::PluginVerb),
     /// Serves as a mock MCP server on standard input and output
     MockServer(Box<mock_server::MockServerArgs>),
 }
@@ -57,6 +61,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         None | Some(Command::Serve) => serve::run(&cli.options),
         Some(Command::Check) => check::run(&cli.options),
         Some(Command::Admin(command)) => admin::run(&cli.options, command),
+        Some(Command::Plugin(verb)) => plugin::run(verb),
         Some(Command::MockServer(args)) => mock_server::run(*args),
     }
 }

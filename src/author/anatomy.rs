@@ -1,0 +1,140 @@
+//! What a component is made of, as far as the gateway cares: read from its bytes, not from anybody's claim.
+
+use sha2::{Digest, Sha256};
+use wit_component::DecodedWasm;
+use wit_parser::{Resolve, WorldItem, WorldKey};
+
+use super::error::AuthorError;
+use crate::plugin::manifest::{MANIFEST_FILE, Manifest};
+
+/// The package of our interfaces, with the colon's owner.
+const PACKAGE: &str = "portcullis:plugin/";
+/// What every plugin may import without asking.
+const ALWAYS: &[&str] = &["types", "message", "log", "clock"];
+
+/// What a component is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Anatomy {
+    /// Length, in bytes.
+    pub size: usize,
+    /// Digest, in hexadecimal.
+    pub sha256: String,
+    /// Version of `portcullis:plugin` that it speaks; none where it speaks nothing of ours.
+    pub line: Option<String>,
+    /// Our interfaces that it exports, such as `access`.
+    pub exports: Vec<String>,
+    /// Our interfaces that it imports, but for `types`.
+    pub imports: Vec<String>,
+    /// Interfaces of WASI that it imports. The gateway has none.
+    pub wasi: Vec<String>,
+    /// Whatever else it imports. The gateway has none of it.
+    pub foreign: Vec<String>,
+}
+
+impl Anatomy {
+    /// Reads a component.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn read(component: &[u8]) -> Result<Self, AuthorError> {
+        let (resolve, world) = match wit_component::decode(component) {
+            Ok(DecodedWasm::Component(resolve, world)) => (resolve, world),
+            Ok(DecodedWasm::WitPackage(..)) => {
+                return Err(AuthorError::NoComponent(
+                    "it is a package of interfaces".to_owned(),
+                ));
+            }
+            Err(error) => return Err(AuthorError::NoComponent(format!("{error:#}"))),
+        };
+        let world = &resolve.worlds[world];
+        let imports = names(&resolve, &world.imports);
+        let exports = names(&resolve, &world.exports);
+        let line = exports.iter().chain(&imports).find_map(|name| {
+            let (_, line) = name.strip_prefix(PACKAGE)?.split_once('@')?;
+            Some(line.to_owned())
+        });
+        let (wasi, others): (Vec<_>, Vec<_>) = imports
+            .iter()
+            .filter(|name| ours(name).is_none())
+            .cloned()
+            .partition(|name| name.starts_with("wasi:"));
+        Ok(Self {
+            size: component.len(),
+            sha256: hex(&Sha256::digest(component)),
+            line,
+            exports: exports.iter().filter_map(|name| ours(name)).collect(),
+            imports: imports
+                .iter()
+                .filter_map(|name| ours(name))
+                .filter(|name| name != "types")
+                .collect(),
+            wasi,
+            foreign: others,
+        })
+    }
+
+    /// Checks that the component can be what its manifest says.
+    ///
+    /// # Errors
+    /// Everything that does not fit.
+    pub fn fits(&self, manifest: &Manifest) -> Result<(), AuthorError> {
+        if !self.wasi.is_empty() {
+            return Err(AuthorError::Wasi {
+                imports: self.wasi.clone(),
+                remedy: "build it with `portcullis plugin build`, which leaves WASI out",
+            });
+        }
+        let mut problems: Vec<String> = Vec::new();
+        for import in &self.foreign {
+            problems.push(format!("it imports {import}, which the gateway does not have"));
+        }
+        if !self.exports.iter().any(|export| export == "lifecycle") {
+            problems.push(
+                "it does not export lifecycle: include a world of portcullis:plugin in wit/world.wit"
+                    .to_owned(),
+            );
+        }
+        for (hook, _) in manifest.hooks.entries() {
+            if !self.exports.iter().any(|export| export == hook) {
+                problems.push(format!(
+                    "{MANIFEST_FILE} has hooks.{hook}, but the component does not export {hook}"
+                ));
+            }
+        }
+        for import in self.wants().filter(|import| !manifest.requests.asks_for(import)) {
+            problems.push(format!(
+                "it imports {import}, but {MANIFEST_FILE} does not ask for it: add it to [requests], or leave it out of \
+                 wit/world.wit"
+            ));
+        }
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(AuthorError::Unfit(problems))
+        }
+    }
+
+    /// Returns the interfaces that want a grant of the operator.
+    pub fn wants(&self) -> impl Iterator<Item = &str> {
+        let imports = self.imports.iter().map(String::as_str);
+        imports.filter(|name| !ALWAYS.contains(name))
+    }
+}
+
+/// Returns the name of one of our interfaces, without package and version.
+fn ours(name: &str) -> Option<String> {
+    let rest = name.strip_prefix(PACKAGE)?;
+    Some(rest.split('@').next().unwrap_or(rest).to_owned())
+}
+
+fn names<'a>(
+    resolve: &Resolve,
+    items: impl IntoIterator<Item = (&'a WorldKey, &'a WorldItem)>,
+) -> Vec<String> {
+    let name = |(key, _)| resolve.name_world_key(key);
+    items.into_iter().map(name).collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,36 @@
+//! From a core module to a component.
+
+use wasmparser::{Parser, Payload};
+use wit_component::ComponentEncoder;
+
+use super::error::AuthorError;
+
+/// Makes a component of a core module that carries its world in a custom section, as the bindings put it there.
+pub(super) fn componentize(module: &[u8], wasi_remedy: &'static str) -> Result<Vec<u8>, AuthorError> {
+    refuse_wasi(module, wasi_remedy)?;
+    ComponentEncoder::default()
+        .validate(true)
+        .module(module)
+        .and_then(|mut encoder| encoder.encode())
+        .map_err(|error| AuthorError::NoComponent(format!("{error:#}")))
+}
+
+fn refuse_wasi(module: &[u8], remedy: &'static str) -> Result<(), AuthorError> {
+    let mut imports = Vec::new();
+    for payload in Parser::new(0).parse_all(module) {
+        let payload = payload.map_err(|error| AuthorError::NoComponent(error.to_string()))?;
+        let Payload::ImportSection(section) = payload else {
+            continue;
+        };
+        for import in section.into_imports() {
+            let import = import.map_err(|error| AuthorError::NoComponent(error.to_string()))?;
+            if import.module.starts_with("wasi") {
+                imports.push(format!("{}.{}", import.module, import.name));
+            }
+        }
+    }
+    if imports.is_empty() {
+        return Ok(());
+    }
+    Err(AuthorError::Wasi { imports, remedy })
+}

@@ -1,0 +1,19 @@
+//! What `portcullis plugin` does for the authors of plugins: from an empty folder to a tested component, with nothing to
+//! install but the language.
+
+pub mod anatomy;
+pub mod build;
+mod c;
+mod component;
+pub mod error;
+mod js;
+pub mod paths;
+mod python;
+mod rust;
+mod tool;
+pub mod toolchain;
+mod wit;
+
+pub use anatomy::Anatomy;
+pub use build::build;
+pub use error::AuthorError;

@@ -1,0 +1,66 @@
+//! What the languages need, and the command that brings what is missing.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use super::error::AuthorError;
+use super::paths;
+use super::tool::{Tool, named};
+
+/// The target of Rust plugins: it knows no WASI.
+pub(super) const RUST_TARGET: &str = "wasm32-unknown-unknown";
+/// Set to `debian`, it makes builds use the private compiler even where rustup has the target.
+const RUST_CHOICE: &str = "PORTCULLIS_WASM_TOOLCHAIN";
+
+/// A Rust compiler that has [`RUST_TARGET`], as the environment that makes cargo use it.
+#[derive(Debug)]
+pub(super) struct RustToolchain {
+    pub(super) environment: Vec<(String, OsString)>,
+}
+
+impl RustToolchain {
+    /// Finds one: the author's own, or the private one that `plugins/toolchain.sh` sets up.
+    pub(super) fn find(plugin: &Path) -> Result<Self, AuthorError> {
+        let wants_private = std::env::var_os(RUST_CHOICE).is_some_and(|choice| choice == "debian");
+        if !wants_private && own_rust_has_target(plugin) {
+            return Ok(Self {
+                environment: Vec::new(),
+            });
+        }
+        let file = paths::cache("rust-wasm")?.join("env");
+        if let Ok(text) = std::fs::read_to_string(&file) {
+            return Ok(Self {
+                environment: variables(&text),
+            });
+        }
+        Err(AuthorError::Missing {
+            missing: format!("no Rust compiler here has the target {RUST_TARGET}"),
+            remedy: format!(
+                "with rustup: rustup target add {RUST_TARGET}\nwithout: plugins/toolchain.sh, which sets up the \
+                 distribution's compiler in your cache"
+            ),
+        })
+    }
+}
+
+fn own_rust_has_target(plugin: &Path) -> bool {
+    let folder = Tool::new(named("RUSTC", "rustc"))
+        .arguments(["--print", "target-libdir", "--target", RUST_TARGET])
+        .folder(plugin)
+        .probe();
+    folder.is_some_and(|folder| Path::new(&folder).is_dir())
+}
+
+/// Reads `NAME=value` lines, as a shell would: with or without `export` and simple quotes.
+fn variables(text: &str) -> Vec<(String, OsString)> {
+    let variable = |line: &str| {
+        let line = line.trim();
+        let line = line.strip_prefix("export ").unwrap_or(line);
+        let (name, value) = line.split_once('=').filter(|_| !line.starts_with('#'))?;
+        let unquoted = ['"', '\'']
+            .into_iter()
+            .find_map(|quote| value.strip_prefix(quote)?.strip_suffix(quote));
+        Some((name.to_owned(), unquoted.unwrap_or(value).into()))
+    };
+    text.lines().filter_map(variable).collect()
+}

@@ -1,0 +1,9 @@
+//! `portcullis plugin`: what an author of plugins needs, in the one binary.
+//!
+//! Results go to standard output, progress to standard error. The commands exit with 0 if it was done and 1 if not.
+
+mod build;
+mod output;
+mod verbs;
+
+pub use verbs::{PluginVerb, run};

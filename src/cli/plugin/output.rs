@@ -1,0 +1,42 @@
+//! How results are printed.
+
+use crate::author::Anatomy;
+
+/// Prints what a component is made of.
+#[expect(clippy::print_stdout, reason = "the command prints what it found")]
+pub(super) fn print_anatomy(anatomy: &Anatomy) {
+    let list = |names: &[String]| match names {
+        [] => "none".to_owned(),
+        names => names.join(", "),
+    };
+    let line = anatomy.line.as_deref().map_or_else(
+        || "not portcullis:plugin".to_owned(),
+        |line| format!("portcullis:plugin@{line}"),
+    );
+    println!("size     {} bytes", grouped(anatomy.size));
+    println!("sha256   {}", anatomy.sha256);
+    println!("ABI      {line}");
+    println!("exports  {}", list(&anatomy.exports));
+    println!("imports  {}", list(&anatomy.imports));
+    println!(
+        "grants   {}",
+        list(&anatomy.wants().map(str::to_owned).collect::<Vec<_>>())
+    );
+    println!("WASI     {}", list(&anatomy.wasi));
+    if !anatomy.foreign.is_empty() {
+        println!("foreign  {}", anatomy.foreign.join(", "));
+    }
+}
+
+/// Returns a number with commas.
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
