@@ -4,8 +4,8 @@
 //! their order. The set is swapped whole; a request asks the set that it began with.
 
 mod bindings;
-pub mod build;
 mod breaker;
+pub mod build;
 pub mod call;
 pub mod case;
 pub mod engine;
@@ -29,4 +29,4 @@ pub use engine::PluginEngine;
 pub use error::{ErrorKind, PluginError};
 pub use exports::{ABI, Hook};
 pub use plugin::{Judged, Matter, Plugin};
-pub use set::{Passed, PluginSet, Refusal, Why};
+pub use set::{Passed, PluginSet, Plugins, Refusal, Why};
