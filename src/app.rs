@@ -27,7 +27,7 @@ use crate::http::{
 use crate::registry::{Actor, EventLog, Registry, Source};
 use crate::upstream::backoff::chance;
 use crate::upstream::launch::{Launch, LaunchError, SystemLaunch};
-use crate::upstream::lease::PoolContext;
+use crate::upstream::PoolContext;
 use crate::upstream::{Phase, StateChange};
 
 /// Why the gateway did not start.

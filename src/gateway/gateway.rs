@@ -21,7 +21,7 @@ use crate::registry::{Registry, Server};
 use crate::schema::SchemaCache;
 use crate::session::outbox::OutboxLimits;
 use crate::session::{SessionOptions, SessionStore, StoreLimits, Transport};
-use crate::upstream::lease::PoolContext;
+use crate::upstream::PoolContext;
 
 /// What a gateway is made of.
 #[derive(Debug)]

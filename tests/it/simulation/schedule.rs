@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use portcullis::config::{PidNamespace, ServerDefaults, ServerSpec, Sharing};
 use portcullis::upstream::ServerPool;
-use portcullis::upstream::lease::PoolContext;
+use portcullis::upstream::PoolContext;
 use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
