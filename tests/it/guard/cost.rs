@@ -15,8 +15,9 @@ use super::{
 
 const STARTS: usize = 100;
 const GUARDS: usize = 20;
-/// What a guard may hold for itself, in KiB. A second runtime or a copy of the gateway's tables would be seen.
-const PRIVATE_MAX: u64 = 1024;
+/// What a guard may hold for itself, in KiB. Nearly all of it are the pages of the program that the loader relocates, and
+/// that grow with the program; a runtime, a thread or the gateway's tables would come on top.
+const PRIVATE_MAX: u64 = 4096;
 /// How much later a server may speak because of its guard; far above what is measured.
 const DELAY_MAX: Duration = Duration::from_millis(50);
 
