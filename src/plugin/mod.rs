@@ -21,6 +21,8 @@ mod pool;
 pub mod set;
 mod shared;
 mod state;
+#[cfg(test)]
+mod tests;
 mod ticker;
 
 pub use breaker::BreakerState;
