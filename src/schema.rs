@@ -52,7 +52,9 @@ impl SchemaCache {
         let validator = self.validator(schema).ok_or(Unusable)?;
         let instance: Value = serde_json::from_str(instance).map_err(|_| Unusable)?;
         let problems = validator.iter_errors(&instance).take(max);
-        Ok(problems.map(|error| format!("{}: {error}", error.instance_path())).collect())
+        Ok(problems
+            .map(|error| format!("{}: {error}", error.instance_path()))
+            .collect())
     }
 
     fn validator(&self, schema: &str) -> Option<Arc<Validator>> {

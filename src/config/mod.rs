@@ -13,8 +13,8 @@
 
 mod choice;
 mod model;
-mod plugin;
 mod name;
+mod plugin;
 mod secret;
 mod server;
 mod units;
@@ -51,10 +51,10 @@ pub use model::{
     SessionConfig, SupervisionConfig, TOKEN_BYTES_MIN,
 };
 pub use name::{NAME_CHARACTERS_MAX, NameError, PrincipalName, ServerName};
+pub use origins::{Origin, Origins};
 pub use plugin::{
     Activate, Grants, HttpGrant, Isolation, Modes, OnError, PluginHostConfig, PluginLimits, PluginSpec,
 };
-pub use origins::{Origin, Origins};
 pub use secret::{Expanded, Secret};
 pub use server::{RestartPolicy, SELF_COMMAND, ServerDefaults, ServerSpec};
 pub use units::{format_duration, format_size, parse_duration, parse_size};

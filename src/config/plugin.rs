@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-
 /// What holds for all plugins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PluginHostConfig {
@@ -128,7 +127,6 @@ pub struct PluginLimits {
 
 /// The settings of modes, by name: tables whose meaning is that of the plugins that receive them.
 pub type Modes = BTreeMap<String, Value>;
-
 
 impl Default for PluginLimits {
     fn default() -> Self {

@@ -96,7 +96,11 @@ impl Breaker {
             return Some(time);
         }
         state.failures.push_back(now);
-        while state.failures.front().is_some_and(|first| now.duration_since(*first) > WINDOW) {
+        while state
+            .failures
+            .front()
+            .is_some_and(|first| now.duration_since(*first) > WINDOW)
+        {
             state.failures.pop_front();
         }
         if state.failures.len() < FAILURES {

@@ -112,9 +112,13 @@ impl PluginHost {
             shared: Arc::new(self.shared(&spec)?),
             config: config.to_string(),
         };
-        let mut first = template.instantiate().await.map_err(|stopped| BuildError::Start(stopped.detail))?;
+        let mut first = template
+            .instantiate()
+            .await
+            .map_err(|stopped| BuildError::Start(stopped.detail))?;
         let info = first.describe(&self.engine, spec.limits.init_timeout).await;
-        let info = info.map_err(|stopped| BuildError::Start(format!("describe failed: {}", stopped.detail)))?;
+        let info =
+            info.map_err(|stopped| BuildError::Start(format!("describe failed: {}", stopped.detail)))?;
         if info.name != manifest.plugin.name || info.version != manifest.plugin.version {
             let text = format!(
                 "the component says that it is {} {}, and its manifest {} {}: build it anew",
@@ -138,7 +142,13 @@ impl PluginHost {
     }
 
     fn shared(&self, spec: &PluginSpec) -> Result<Shared, BuildError> {
-        let http = spec.grant.http.as_ref().map(HttpClient::new).transpose().map_err(BuildError::Start)?;
+        let http = spec
+            .grant
+            .http
+            .as_ref()
+            .map(HttpClient::new)
+            .transpose()
+            .map_err(BuildError::Start)?;
         let store = self
             .stores
             .lock()
@@ -162,13 +172,19 @@ impl PluginHost {
 fn mismatches(manifest: &Manifest, spec: &PluginSpec, exports: &Exports) -> Vec<String> {
     let mut problems = Vec::new();
     if manifest.plugin.name != spec.name {
-        problems.push(format!("the manifest says that its name is {:?}, and its folder {:?}", manifest.plugin.name, spec.name));
+        problems.push(format!(
+            "the manifest says that its name is {:?}, and its folder {:?}",
+            manifest.plugin.name, spec.name
+        ));
     }
     let hooks = exports.hooks();
     for (name, _) in manifest.hooks.entries() {
         if !hooks.iter().any(|hook| hook.as_str() == name) {
             let has: Vec<_> = hooks.iter().map(|hook| hook.as_str()).collect();
-            problems.push(format!("hooks.{name}: the component does not export it; it exports {}", has.join(", ")));
+            problems.push(format!(
+                "hooks.{name}: the component does not export it; it exports {}",
+                has.join(", ")
+            ));
         }
     }
     if spec.on_error == OnError::Skip && manifest.hooks.access.is_some() && !spec.allow_fail_open {

@@ -1,7 +1,8 @@
 //! What hooks get and give, in the newest line's types: plain data.
 
 pub use super::bindings::types::{
-    CallContext, Candidate, CatalogItem, Decision, Denial, Direction, Edit, MessageKind, Principal, Route, Verdict,
+    CallContext, Candidate, CatalogItem, Decision, Denial, Direction, Edit, MessageKind, Principal, Route,
+    Verdict,
 };
 use super::manifest;
 use crate::protocol::edit;

@@ -54,7 +54,9 @@ impl Exports {
             routing: routing::GuestIndices::new(pre).ok(),
         };
         if exports.hooks().is_empty() {
-            return Err("it exports none of on-message, access and routing of portcullis:plugin@0.1".to_owned());
+            return Err(
+                "it exports none of on-message, access and routing of portcullis:plugin@0.1".to_owned(),
+            );
         }
         Ok(exports)
     }
@@ -76,7 +78,11 @@ const PACKAGE: &str = "portcullis:plugin/";
 pub const ABI: &str = "0.1";
 
 /// Returns the names of what a component imports, without version, and what is wrong with them: every problem at once.
-pub(super) fn imports(engine: &PluginEngine, component: &Component, grants: &Grants) -> (Vec<String>, Vec<String>) {
+pub(super) fn imports(
+    engine: &PluginEngine,
+    component: &Component,
+    grants: &Grants,
+) -> (Vec<String>, Vec<String>) {
     let mut names = Vec::new();
     let mut problems = Vec::new();
     for (import, _) in component.component_type().imports(engine.engine()) {
@@ -107,9 +113,13 @@ fn interface(import: &str) -> Result<&str, String> {
         return Err(format!("it imports {import}, which this gateway does not have"));
     };
     let (name, version) = rest.split_once('@').unwrap_or((rest, ""));
-    let is_ours = version.strip_prefix(ABI).is_some_and(|patch| patch.starts_with('.'));
+    let is_ours = version
+        .strip_prefix(ABI)
+        .is_some_and(|patch| patch.starts_with('.'));
     if !is_ours {
-        return Err(format!("it speaks {PACKAGE}{name}@{version}, and this gateway speaks {ABI}"));
+        return Err(format!(
+            "it speaks {PACKAGE}{name}@{version}, and this gateway speaks {ABI}"
+        ));
     }
     Ok(name)
 }

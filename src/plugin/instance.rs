@@ -64,16 +64,31 @@ impl Template {
         let _running = self.engine.ticker().run();
         let init = |error: wasmtime::Error| {
             let stopped = classify(&error);
-            Stopped::new(ErrorKind::Init, format!("it cannot be started: {}", stopped.detail))
+            Stopped::new(
+                ErrorKind::Init,
+                format!("it cannot be started: {}", stopped.detail),
+            )
         };
         let instance = self.pre.instantiate_async(&mut store).await.map_err(init)?;
         let load = |store: &mut Store<State>| -> wasmtime::Result<_> {
             let exports = &self.exports;
             Ok((
                 exports.lifecycle.load(&mut *store, &instance)?,
-                exports.on_message.as_ref().map(|hook| hook.load(&mut *store, &instance)).transpose()?,
-                exports.access.as_ref().map(|hook| hook.load(&mut *store, &instance)).transpose()?,
-                exports.routing.as_ref().map(|hook| hook.load(&mut *store, &instance)).transpose()?,
+                exports
+                    .on_message
+                    .as_ref()
+                    .map(|hook| hook.load(&mut *store, &instance))
+                    .transpose()?,
+                exports
+                    .access
+                    .as_ref()
+                    .map(|hook| hook.load(&mut *store, &instance))
+                    .transpose()?,
+                exports
+                    .routing
+                    .as_ref()
+                    .map(|hook| hook.load(&mut *store, &instance))
+                    .transpose()?,
             ))
         };
         let (lifecycle, on_message, access, routing) = load(&mut store).map_err(init)?;
@@ -102,7 +117,11 @@ impl Template {
 
 impl Instance {
     /// Returns the name and version that the component gives itself.
-    pub(super) async fn describe(&mut self, engine: &PluginEngine, time: Duration) -> Result<lifecycle::Info, Stopped> {
+    pub(super) async fn describe(
+        &mut self,
+        engine: &PluginEngine,
+        time: Duration,
+    ) -> Result<lifecycle::Info, Stopped> {
         self.store.data_mut().begin(None, Instant::now() + time);
         self.store.set_epoch_deadline(1);
         let _running = engine.ticker().run();
@@ -124,15 +143,24 @@ impl Instance {
         let _running = engine.ticker().run();
         let store = &mut self.store;
         let word = match (question, &self.on_message, &self.access, &self.routing) {
-            (Question::OnMessage(ctx), Some(hook), _, _) => hook.call_on_message(store, ctx).await.map(Word::Verdict),
+            (Question::OnMessage(ctx), Some(hook), _, _) => {
+                hook.call_on_message(store, ctx).await.map(Word::Verdict)
+            }
             (Question::Authorize(ctx, item), _, Some(hook), _) => {
                 hook.call_authorize(store, ctx, item).await.map(Word::Authorized)
             }
-            (Question::Filter(ctx, items), _, Some(hook), _) => hook.call_filter(store, ctx, items).await.map(Word::Kept),
+            (Question::Filter(ctx, items), _, Some(hook), _) => {
+                hook.call_filter(store, ctx, items).await.map(Word::Kept)
+            }
             (Question::Choose(ctx, candidates), _, _, Some(hook)) => {
                 hook.call_choose(store, ctx, candidates).await.map(Word::Route)
             }
-            _ => return Err(Stopped::new(ErrorKind::BadDecision, "it does not export this hook")),
+            _ => {
+                return Err(Stopped::new(
+                    ErrorKind::BadDecision,
+                    "it does not export this hook",
+                ));
+            }
         };
         let word = word.map_err(|error| classify(&error))?;
         self.store.data_mut().end();

@@ -89,7 +89,11 @@ impl HookMetrics {
     }
 
     fn quantile(&self, share: f64) -> Duration {
-        let counts: Vec<u64> = self.histogram.iter().map(|bucket| bucket.load(Ordering::Relaxed)).collect();
+        let counts: Vec<u64> = self
+            .histogram
+            .iter()
+            .map(|bucket| bucket.load(Ordering::Relaxed))
+            .collect();
         let total: u64 = counts.iter().sum();
         if total == 0 {
             return Duration::ZERO;
@@ -157,7 +161,9 @@ impl HookMetrics {
 
 fn bucket(nanoseconds: u64) -> usize {
     let log2 = nanoseconds.max(1).ilog2();
-    let Some(doubling) = log2.checked_sub(FIRST_LOG2) else { return 0 };
+    let Some(doubling) = log2.checked_sub(FIRST_LOG2) else {
+        return 0;
+    };
     let quarter = (nanoseconds >> (log2 - 2)) & 3;
     (doubling as usize * 4 + quarter as usize).min(BUCKETS - 1)
 }
@@ -174,7 +180,16 @@ mod tests {
 
     #[test]
     fn each_time_falls_below_the_end_of_its_bucket_and_not_far() {
-        for nanoseconds in [256_u64, 300, 999, 1000, 12_345, 1_000_000, 20_000_000, 3_000_000_000] {
+        for nanoseconds in [
+            256_u64,
+            300,
+            999,
+            1000,
+            12_345,
+            1_000_000,
+            20_000_000,
+            3_000_000_000,
+        ] {
             let end = upper_end(bucket(nanoseconds));
             assert!(nanoseconds < end, "{nanoseconds} {end}");
             assert!(end <= nanoseconds + nanoseconds / 4 + 1, "{nanoseconds} {end}");

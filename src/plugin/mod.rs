@@ -4,8 +4,8 @@
 //! their order. The set is swapped whole; a request asks the set that it began with.
 
 mod bindings;
-pub mod build;
 mod breaker;
+pub mod build;
 pub mod call;
 pub mod case;
 pub mod engine;

@@ -129,7 +129,9 @@ impl Plugin {
 
     /// Returns whether a hook is to be asked about a message: a look at the manifest and the mode, no more.
     pub fn wants(&self, hook: Hook, ctx: &CallContext) -> bool {
-        let Some(subscription) = self.subscription(hook) else { return false };
+        let Some(subscription) = self.subscription(hook) else {
+            return false;
+        };
         let in_mode = match (&self.spec.modes, &ctx.mode) {
             (None, _) => true,
             (Some(modes), Some(mode)) => modes.contains(mode),
@@ -155,7 +157,9 @@ impl Plugin {
     pub async fn on_message(&self, ctx: &CallContext, matter: &Matter) -> Result<Judged, PluginError> {
         let mut call = self.begin(Hook::OnMessage)?;
         let word = call.ask(Question::OnMessage(ctx), matter).await?;
-        let Word::Verdict(verdict) = word else { unreachable!("on-message answers with a verdict") };
+        let Word::Verdict(verdict) = word else {
+            unreachable!("on-message answers with a verdict")
+        };
         match self.judged(ctx, matter, verdict) {
             Ok(judged) => {
                 let decided = match &judged.outcome {
@@ -182,13 +186,19 @@ impl Plugin {
     ) -> Result<Result<(), Denial>, PluginError> {
         let mut call = self.begin(Hook::Access)?;
         let word = call.ask(Question::Authorize(ctx, item), matter).await?;
-        let Word::Authorized(authorized) = word else { unreachable!("authorize answers with a result") };
+        let Word::Authorized(authorized) = word else {
+            unreachable!("authorize answers with a result")
+        };
         if let Err(denial) = &authorized
             && let Err(stopped) = check_denial(denial)
         {
             return Err(call.failed(stopped));
         }
-        call.decided(if authorized.is_ok() { Decided::Pass } else { Decided::Deny });
+        call.decided(if authorized.is_ok() {
+            Decided::Pass
+        } else {
+            Decided::Deny
+        });
         Ok(authorized)
     }
 
@@ -204,7 +214,9 @@ impl Plugin {
     ) -> Result<Vec<bool>, PluginError> {
         let mut call = self.begin(Hook::Access)?;
         let word = call.ask(Question::Filter(ctx, items), matter).await?;
-        let Word::Kept(indexes) = word else { unreachable!("filter answers with indexes") };
+        let Word::Kept(indexes) = word else {
+            unreachable!("filter answers with indexes")
+        };
         let mut kept = vec![false; items.len()];
         for index in indexes {
             match kept.get_mut(index as usize) {
@@ -215,7 +227,11 @@ impl Plugin {
                 }
             }
         }
-        call.decided(if kept.contains(&false) { Decided::Change } else { Decided::Pass });
+        call.decided(if kept.contains(&false) {
+            Decided::Change
+        } else {
+            Decided::Pass
+        });
         Ok(kept)
     }
 
@@ -231,7 +247,9 @@ impl Plugin {
     ) -> Result<Result<Vec<usize>, Denial>, PluginError> {
         let mut call = self.begin(Hook::Routing)?;
         let word = call.ask(Question::Choose(ctx, candidates), matter).await?;
-        let Word::Route(route) = word else { unreachable!("choose answers with a route") };
+        let Word::Route(route) = word else {
+            unreachable!("choose answers with a route")
+        };
         match route {
             Route::Default => {
                 call.decided(Decided::Pass);
@@ -257,7 +275,10 @@ impl Plugin {
     fn judged(&self, ctx: &CallContext, matter: &Matter, verdict: Verdict) -> Result<Judged, Stopped> {
         let notes_max = self.spec.limits.notes_max;
         if verdict.notes.len() > notes_max {
-            let text = format!("{} notes, and the most is {notes_max} (notes-max)", verdict.notes.len());
+            let text = format!(
+                "{} notes, and the most is {notes_max} (notes-max)",
+                verdict.notes.len()
+            );
             return Err(Stopped::new(ErrorKind::BadDecision, text));
         }
         let outcome = match verdict.decision {
@@ -266,7 +287,11 @@ impl Plugin {
                 check_denial(&denial)?;
                 Err(denial)
             }
-            Decision::Edit(edits) => Ok(Some(self.edited(ctx, matter, edits.into_iter().map(edit::Edit::from))?)),
+            Decision::Edit(edits) => Ok(Some(self.edited(
+                ctx,
+                matter,
+                edits.into_iter().map(edit::Edit::from),
+            )?)),
             Decision::Replace(value) => {
                 let whole = edit::Edit {
                     pointer: body_of(ctx.kind).to_owned(),
@@ -296,7 +321,10 @@ impl Plugin {
             }
             let inside = edit.pointer.strip_prefix(body);
             if !inside.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
-                return Err(bad(format!("an edit of {:?}: only what is inside {body} can be changed", edit.pointer)));
+                return Err(bad(format!(
+                    "an edit of {:?}: only what is inside {body} can be changed",
+                    edit.pointer
+                )));
             }
             text = edit::apply(&text, &[edit]).map_err(|error| bad(error.to_string()))?;
         }
@@ -308,7 +336,10 @@ impl Plugin {
         let start = Instant::now();
         if !self.breaker.admits(start) {
             self.metrics.failed(hook, ErrorKind::Open, Duration::ZERO);
-            return Err(self.error(Stopped::new(ErrorKind::Open, "it failed too often and is left alone for a while")));
+            return Err(self.error(Stopped::new(
+                ErrorKind::Open,
+                "it failed too often and is left alone for a while",
+            )));
         }
         Ok(Call {
             plugin: self,
@@ -334,7 +365,10 @@ fn check_denial(denial: &Denial) -> Result<(), Stopped> {
     let Some(data) = &denial.data else { return Ok(()) };
     match serde_json::from_str::<serde::de::IgnoredAny>(data) {
         Ok(_) => Ok(()),
-        Err(error) => Err(Stopped::new(ErrorKind::BadDecision, format!("the data of a denial is not JSON: {error}"))),
+        Err(error) => Err(Stopped::new(
+            ErrorKind::BadDecision,
+            format!("the data of a denial is not JSON: {error}"),
+        )),
     }
 }
 
@@ -347,7 +381,9 @@ fn check_route(indexes: &[u32], candidates: usize) -> Result<Vec<usize>, Stopped
     for index in indexes {
         let place = *index as usize;
         if place >= candidates || places.contains(&place) {
-            return Err(bad(format!("it routed to candidate {index} of {candidates}, or twice to one")));
+            return Err(bad(format!(
+                "it routed to candidate {index} of {candidates}, or twice to one"
+            )));
         }
         places.push(place);
     }
@@ -373,7 +409,10 @@ impl Call<'_> {
         let asked = async {
             let mut checkout = plugin.pool.checkout(deadline).await?;
             let engine = &plugin.pool.template().engine;
-            let word = checkout.instance().ask(engine, question, subject, deadline).await?;
+            let word = checkout
+                .instance()
+                .ask(engine, question, subject, deadline)
+                .await?;
             checkout.give_back();
             Ok(word)
         };
@@ -382,7 +421,9 @@ impl Call<'_> {
 
     fn decided(&mut self, decided: Decided) {
         self.is_over = true;
-        self.plugin.metrics.decided(self.hook, decided, self.start.elapsed());
+        self.plugin
+            .metrics
+            .decided(self.hook, decided, self.start.elapsed());
         self.plugin.breaker.succeeded();
     }
 
@@ -390,12 +431,25 @@ impl Call<'_> {
         self.is_over = true;
         let plugin = self.plugin;
         let (kind, detail) = (stopped.kind.as_str(), &stopped.detail);
-        plugin.metrics.failed(self.hook, stopped.kind, self.start.elapsed());
-        warn!(plugin = plugin.name(), generation = plugin.generation, hook = self.hook.as_str(), kind, detail, "a plugin could not judge");
+        plugin
+            .metrics
+            .failed(self.hook, stopped.kind, self.start.elapsed());
+        warn!(
+            plugin = plugin.name(),
+            generation = plugin.generation,
+            hook = self.hook.as_str(),
+            kind,
+            detail,
+            "a plugin could not judge"
+        );
         if !stopped.kind.is_fault() {
             plugin.breaker.unknown();
         } else if let Some(time) = plugin.breaker.failed(Instant::now()) {
-            warn!(plugin = plugin.name(), ?time, "the plugin failed too often: it is left alone for a while");
+            warn!(
+                plugin = plugin.name(),
+                ?time,
+                "the plugin failed too often: it is left alone for a while"
+            );
         }
         plugin.error(stopped)
     }

@@ -105,7 +105,9 @@ impl Pool {
     pub(super) fn shrink(&self, now: Instant) {
         let mut idle = self.idle();
         // The oldest are at the bottom.
-        let fresh = idle.iter().position(|instance| now.duration_since(instance.used) < IDLE_MAX);
+        let fresh = idle
+            .iter()
+            .position(|instance| now.duration_since(instance.used) < IDLE_MAX);
         let old = fresh.unwrap_or(idle.len()).min(idle.len().saturating_sub(1));
         let gone: Vec<_> = idle.drain(..old).collect();
         drop(idle);

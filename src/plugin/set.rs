@@ -72,7 +72,9 @@ impl PluginSet {
 
     /// Returns whether any plugin decides on access.
     pub fn has_access(&self) -> bool {
-        self.plugins.iter().any(|plugin| plugin.subscription(Hook::Access).is_some())
+        self.plugins
+            .iter()
+            .any(|plugin| plugin.subscription(Hook::Access).is_some())
     }
 
     /// Asks every plugin for access, until one refuses.

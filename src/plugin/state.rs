@@ -47,7 +47,11 @@ impl State {
         store.epoch_deadline_callback(|context| {
             // Only looks: a store that is changed here would be unsound to go on with.
             let is_over = Instant::now() >= context.data().deadline;
-            Ok(if is_over { UpdateDeadline::Interrupt } else { UpdateDeadline::Yield(1) })
+            Ok(if is_over {
+                UpdateDeadline::Interrupt
+            } else {
+                UpdateDeadline::Yield(1)
+            })
         });
         store
     }
@@ -74,7 +78,10 @@ impl State {
         match self.host_calls_left.checked_sub(1) {
             Some(left) => self.host_calls_left = left,
             None => {
-                let text = format!("more than {} calls of the host (host-calls-max)", self.shared.limits.host_calls_max);
+                let text = format!(
+                    "more than {} calls of the host (host-calls-max)",
+                    self.shared.limits.host_calls_max
+                );
                 return Err(Stopped::new(ErrorKind::HostCall, text));
             }
         }

@@ -83,7 +83,11 @@ impl Shared {
             if idle < LINGER {
                 std::thread::sleep(TICK);
                 engine.increment_epoch();
-                idle = if self.running.load(Ordering::Relaxed) == 0 { idle + 1 } else { 0 };
+                idle = if self.running.load(Ordering::Relaxed) == 0 {
+                    idle + 1
+                } else {
+                    0
+                };
                 continue;
             }
             self.is_asleep.store(true, Ordering::SeqCst);

@@ -67,7 +67,8 @@ impl Document {
 
     /// Returns the text of a value.
     pub fn text(&self, span: Span) -> &str {
-        std::str::from_utf8(&self.bytes[span]).expect("a scanned text is UTF-8, and values begin and end at its tokens")
+        std::str::from_utf8(&self.bytes[span])
+            .expect("a scanned text is UTF-8, and values begin and end at its tokens")
     }
 
     /// Returns where the value at a pointer stands; `None` where there is none, and for what is no pointer.
@@ -80,8 +81,12 @@ impl Document {
             return Ok(pointer.is_empty().then_some(span));
         };
         for token in rest.split('/') {
-            let Some(token) = unescaped(token) else { return Ok(None) };
-            let Some(level) = self.level(&span)? else { return Ok(None) };
+            let Some(token) = unescaped(token) else {
+                return Ok(None);
+            };
+            let Some(level) = self.level(&span)? else {
+                return Ok(None);
+            };
             let Some(entry) = level.find(&self.bytes, &token) else {
                 return Ok(None);
             };
@@ -134,7 +139,9 @@ impl Level {
         if !self.by_key.is_empty() {
             return self.by_key.get(token).map(|place| &self.entries[*place]);
         }
-        self.entries.iter().find(|entry| key_text(bytes, &entry.key) == token)
+        self.entries
+            .iter()
+            .find(|entry| key_text(bytes, &entry.key) == token)
     }
 
     /// Notes the members of the object or the elements of the array that begins at `start`.
@@ -173,7 +180,10 @@ impl Level {
         let keys = self.entries.iter().map(|entry| key_text(bytes, &entry.key));
         if self.entries.len() < KEYS_COMPARED {
             let keys: Vec<_> = keys.collect();
-            return keys.iter().enumerate().all(|(place, key)| !keys[..place].contains(key));
+            return keys
+                .iter()
+                .enumerate()
+                .all(|(place, key)| !keys[..place].contains(key));
         }
         self.by_key = keys.enumerate().map(|(place, key)| (key.into(), place)).collect();
         self.by_key.len() == self.entries.len()
@@ -292,8 +302,26 @@ mod tests {
     fn finds_what_a_tree_finds() {
         let text = r#" { "a" : [ 1 , "x,]}\"\\" , { "b" : null , "~/" : [ ] } , -0.5e3 ] , "é\u0041" : {"":true} , "n":12} "#;
         let pointers = [
-            "", "/a", "/a/0", "/a/1", "/a/2", "/a/2/b", "/a/2/~0~1", "/a/3", "/a/4", "/a/00", "/a/-", "/éA", "/éA/", "/n",
-            "/n/x", "/missing", "a", "/~2", "/a/2/b/c", "/a/+1",
+            "",
+            "/a",
+            "/a/0",
+            "/a/1",
+            "/a/2",
+            "/a/2/b",
+            "/a/2/~0~1",
+            "/a/3",
+            "/a/4",
+            "/a/00",
+            "/a/-",
+            "/éA",
+            "/éA/",
+            "/n",
+            "/n/x",
+            "/missing",
+            "a",
+            "/~2",
+            "/a/2/b/c",
+            "/a/+1",
         ];
         check_against_a_tree(text, &pointers);
         check_against_a_tree("[]", &["", "/0", "/"]);
@@ -302,7 +330,9 @@ mod tests {
 
     #[test]
     fn finds_members_of_long_objects_and_arrays() {
-        let members: Vec<_> = (0..200).map(|n| format!(r#""k{n}":{{"v":[{n},"{n}"]}}"#)).collect();
+        let members: Vec<_> = (0..200)
+            .map(|n| format!(r#""k{n}":{{"v":[{n},"{n}"]}}"#))
+            .collect();
         let text = format!("{{{}}}", members.join(","));
         check_against_a_tree(&text, &["/k0/v/0", "/k199/v/1", "/k200", "/k17/v"]);
     }
@@ -319,7 +349,11 @@ mod tests {
             assert_eq!(document.at("/a"), Err(Ambiguous { at: 0 }));
         }
         let document = Document::new(r#"{"a":{"b":1,"b":2},"c":3}"#.into());
-        assert_eq!(document.at("/c").map(|span| span.is_some()), Ok(true), "read past, not through");
+        assert_eq!(
+            document.at("/c").map(|span| span.is_some()),
+            Ok(true),
+            "read past, not through"
+        );
         assert_eq!(document.at("/a/b"), Err(Ambiguous { at: 5 }));
     }
 }

@@ -50,7 +50,8 @@ fn apply_one(text: Bytes, edit: &Edit) -> Result<Bytes, EditError> {
     let nowhere = || EditError::Nowhere(edit.pointer.clone());
     let pointer = || EditError::Pointer(edit.pointer.clone());
     if let Some(value) = &edit.value {
-        serde_json::from_str::<serde::de::IgnoredAny>(value).map_err(|_| EditError::Value(edit.pointer.clone()))?;
+        serde_json::from_str::<serde::de::IgnoredAny>(value)
+            .map_err(|_| EditError::Value(edit.pointer.clone()))?;
     }
     let (parent, token) = edit.pointer.rsplit_once('/').ok_or_else(pointer)?;
     let token = unescaped(token).ok_or_else(pointer)?;
@@ -90,7 +91,9 @@ pub fn retain(
     pointer: &str,
     mut keep: impl FnMut(usize) -> bool,
 ) -> Result<Option<Bytes>, Ambiguous> {
-    let Some(array) = document.at(pointer)? else { return Ok(None) };
+    let Some(array) = document.at(pointer)? else {
+        return Ok(None);
+    };
     let Some(level) = document.level(&array)?.filter(|level| !level.is_object()) else {
         return Ok(None);
     };
@@ -153,7 +156,11 @@ mod tests {
         let done = done.map_err(|error| error.to_string());
         assert_eq!(
             done.as_deref(),
-            expect.map(str::as_bytes).map_err(str::to_owned).as_deref().map_err(|e| e)
+            expect
+                .map(str::as_bytes)
+                .map_err(str::to_owned)
+                .as_deref()
+                .map_err(|e| e)
         );
     }
 
@@ -172,7 +179,12 @@ mod tests {
 
     #[test]
     fn each_edit_sees_the_one_before() {
-        let edits = [("/a", Some("{}")), ("/a/b", Some("1")), ("/a/c", Some("2")), ("/a/b", None)];
+        let edits = [
+            ("/a", Some("{}")),
+            ("/a/b", Some("1")),
+            ("/a/c", Some("2")),
+            ("/a/b", None),
+        ];
         check("{}", &edits, Ok(r#"{"a":{"c":2}}"#));
     }
 
@@ -181,15 +193,26 @@ mod tests {
         check("{}", &[("/a/b", Some("1"))], Err("there is nothing at \"/a/b\""));
         check("{}", &[("/a", None)], Err("there is nothing at \"/a\""));
         check("[]", &[("/0", Some("1"))], Err("there is nothing at \"/0\""));
-        check("{}", &[("", Some("1"))], Err("\"\" names no value inside the message"));
-        check("{}", &[("/a", Some("{"))], Err("the value for \"/a\" is not JSON"));
+        check(
+            "{}",
+            &[("", Some("1"))],
+            Err("\"\" names no value inside the message"),
+        );
+        check(
+            "{}",
+            &[("/a", Some("{"))],
+            Err("the value for \"/a\" is not JSON"),
+        );
     }
 
     #[test]
     fn keeps_some_elements() {
         let document = Document::new(r#"{"r":{"tools":[ {"n":1} , 2,[3] ],"x":1}}"#.into());
         let kept = retain(&document, "/r/tools", |place| place != 1).expect("unique keys");
-        assert_eq!(kept.as_deref(), Some(br#"{"r":{"tools":[{"n":1},[3]],"x":1}}"#.as_slice()));
+        assert_eq!(
+            kept.as_deref(),
+            Some(br#"{"r":{"tools":[{"n":1},[3]],"x":1}}"#.as_slice())
+        );
         let none = retain(&document, "/r/tools", |_| false).expect("unique keys");
         assert_eq!(none.as_deref(), Some(br#"{"r":{"tools":[],"x":1}}"#.as_slice()));
         assert_eq!(retain(&document, "/r", |_| true), Ok(None));

@@ -41,7 +41,8 @@ impl HttpClient {
     }
 
     async fn send(&self, request: Request, time: Duration) -> Result<Response, String> {
-        let url = Url::parse(&request.url).map_err(|error| format!("{:?} is no URL: {error}", request.url))?;
+        let url =
+            Url::parse(&request.url).map_err(|error| format!("{:?} is no URL: {error}", request.url))?;
         self.check(&url)?;
         let method = Method::from_bytes(request.method.as_bytes())
             .map_err(|_| format!("{:?} is no HTTP method", request.method))?;
@@ -55,7 +56,12 @@ impl HttpClient {
         let headers = response
             .headers()
             .iter()
-            .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+            .map(|(name, value)| {
+                (
+                    name.to_string(),
+                    String::from_utf8_lossy(value.as_bytes()).into_owned(),
+                )
+            })
             .collect();
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| reason(&error))? {
@@ -64,7 +70,11 @@ impl HttpClient {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Response { status, headers, body })
+        Ok(Response {
+            status,
+            headers,
+            body,
+        })
     }
 
     fn check(&self, url: &Url) -> Result<(), String> {
@@ -74,11 +84,10 @@ impl HttpClient {
         let host = url.host_str().unwrap_or_default();
         let port = url.port_or_known_default().unwrap_or_default();
         let with_port = format!("{host}:{port}");
-        let is_granted = self
-            .grant
-            .hosts
-            .iter()
-            .any(|granted| granted.eq_ignore_ascii_case(host) || granted.eq_ignore_ascii_case(&with_port));
+        let is_granted =
+            self.grant.hosts.iter().any(|granted| {
+                granted.eq_ignore_ascii_case(host) || granted.eq_ignore_ascii_case(&with_port)
+            });
         if !is_granted {
             return Err(format!("{with_port} is not among the granted hosts"));
         }
@@ -112,8 +121,9 @@ impl Resolve for Resolver {
         let private_addresses = self.private_addresses;
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let allowed: Vec<SocketAddr> =
-                found.filter(|address| private_addresses || !is_private(address.ip())).collect();
+            let allowed: Vec<SocketAddr> = found
+                .filter(|address| private_addresses || !is_private(address.ip()))
+                .collect();
             if allowed.is_empty() {
                 let text = format!("{} has no address that the plugin may reach", name.as_str());
                 return Err(text.into());
@@ -175,8 +185,22 @@ mod tests {
     #[test]
     fn knows_private_addresses_in_every_dress() {
         for private in [
-            "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "0.0.0.0", "100.64.0.1", "::1", "::",
-            "fe80::1", "fd00::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "224.0.0.1", "255.255.255.255",
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "0.0.0.0",
+            "100.64.0.1",
+            "::1",
+            "::",
+            "fe80::1",
+            "fd00::1",
+            "::ffff:127.0.0.1",
+            "64:ff9b::7f00:1",
+            "2002:7f00:1::",
+            "224.0.0.1",
+            "255.255.255.255",
             "198.18.0.1",
         ] {
             assert!(is_private(private.parse().expect("an address")), "{private}");
@@ -189,7 +213,12 @@ mod tests {
     #[test]
     fn goes_only_where_the_grant_says() {
         let grant = HttpGrant {
-            hosts: vec!["Policy.example".into(), "b.example:8443".into(), "127.0.0.1".into(), "[::1]".into()],
+            hosts: vec![
+                "Policy.example".into(),
+                "b.example:8443".into(),
+                "127.0.0.1".into(),
+                "[::1]".into(),
+            ],
             private_addresses: false,
         };
         let client = HttpClient::new(&grant).expect("a client");

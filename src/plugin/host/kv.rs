@@ -54,10 +54,21 @@ impl Store {
         self.lock().remove(key);
     }
 
-    fn increment(&self, key: String, delta: i64, ttl: Option<Duration>, limit: usize, now: Instant) -> Result<i64, Error> {
+    fn increment(
+        &self,
+        key: String,
+        delta: i64,
+        ttl: Option<Duration>,
+        limit: usize,
+        now: Instant,
+    ) -> Result<i64, Error> {
         let mut inner = self.lock();
         if let Some(entry) = inner.entries.get_mut(&key).filter(|entry| !entry.is_over(now)) {
-            let count: [u8; 8] = entry.value.as_slice().try_into().map_err(|_| Error::NotACounter)?;
+            let count: [u8; 8] = entry
+                .value
+                .as_slice()
+                .try_into()
+                .map_err(|_| Error::NotACounter)?;
             let count = i64::from_le_bytes(count).saturating_add(delta);
             entry.value = count.to_le_bytes().to_vec();
             return Ok(count);
@@ -116,7 +127,12 @@ impl Host for State {
         Ok(self.shared.kv.get(&key, Instant::now()))
     }
 
-    fn set(&mut self, key: String, value: Vec<u8>, ttl_ms: Option<u64>) -> wasmtime::Result<Result<(), Error>> {
+    fn set(
+        &mut self,
+        key: String,
+        value: Vec<u8>,
+        ttl_ms: Option<u64>,
+    ) -> wasmtime::Result<Result<(), Error>> {
         let limit = self.kv_limit()?;
         let now = Instant::now();
         let until = ttl_ms.and_then(|ttl| now.checked_add(Duration::from_millis(ttl)));
@@ -129,7 +145,12 @@ impl Host for State {
         Ok(())
     }
 
-    fn increment(&mut self, key: String, delta: i64, ttl_ms: Option<u64>) -> wasmtime::Result<Result<i64, Error>> {
+    fn increment(
+        &mut self,
+        key: String,
+        delta: i64,
+        ttl_ms: Option<u64>,
+    ) -> wasmtime::Result<Result<i64, Error>> {
         let limit = self.kv_limit()?;
         let ttl = ttl_ms.map(Duration::from_millis);
         Ok(self.shared.kv.increment(key, delta, ttl, limit, Instant::now()))
@@ -151,7 +172,9 @@ mod tests {
     fn keeps_until_its_time_is_over() {
         let (store, now) = (Store::default(), Instant::now());
         let later = now + Duration::from_secs(1);
-        store.set("a".into(), entry(b"1", Some(later)), 1000, now).expect("room");
+        store
+            .set("a".into(), entry(b"1", Some(later)), 1000, now)
+            .expect("room");
         assert_eq!(store.get("a", now).as_deref(), Some(b"1".as_slice()));
         assert_eq!(store.get("a", later), None);
         store.delete("a");
@@ -164,10 +187,21 @@ mod tests {
         let (store, now) = (Store::default(), Instant::now());
         let limit = 2 * (ENTRY_BYTES + 2);
         let later = now + Duration::from_secs(1);
-        store.set("a".into(), entry(b"1", Some(later)), limit, now).expect("room");
-        store.set("b".into(), entry(b"1", None), limit, now).expect("room");
-        assert_eq!(store.set("c".into(), entry(b"1", None), limit, now), Err(Error::Full));
-        assert_eq!(store.set("b".into(), entry(b"2", None), limit, now), Ok(()), "replacing needs no more");
+        store
+            .set("a".into(), entry(b"1", Some(later)), limit, now)
+            .expect("room");
+        store
+            .set("b".into(), entry(b"1", None), limit, now)
+            .expect("room");
+        assert_eq!(
+            store.set("c".into(), entry(b"1", None), limit, now),
+            Err(Error::Full)
+        );
+        assert_eq!(
+            store.set("b".into(), entry(b"2", None), limit, now),
+            Ok(()),
+            "replacing needs no more"
+        );
         assert_eq!(store.set("c".into(), entry(b"1", None), limit, later), Ok(()));
     }
 
@@ -179,7 +213,12 @@ mod tests {
         assert_eq!(add(1, now), Ok(1));
         assert_eq!(add(2, now + Duration::from_millis(999)), Ok(3));
         assert_eq!(add(1, now + Duration::from_millis(1000)), Ok(1));
-        store.set("x".into(), entry(b"no", None), 1000, now).expect("room");
-        assert_eq!(store.increment("x".into(), 1, None, 1000, now), Err(Error::NotACounter));
+        store
+            .set("x".into(), entry(b"no", None), 1000, now)
+            .expect("room");
+        assert_eq!(
+            store.increment("x".into(), 1, None, 1000, now),
+            Err(Error::NotACounter)
+        );
     }
 }

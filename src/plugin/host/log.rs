@@ -61,20 +61,36 @@ impl LogLimit {
             return Line::Dropped;
         }
         second.lines += 1;
-        if dropped > 0 { Line::After(dropped) } else { Line::Written }
+        if dropped > 0 {
+            Line::After(dropped)
+        } else {
+            Line::Written
+        }
     }
 }
 
 impl Host for State {
-    fn write(&mut self, level: Level, message: String, fields: Vec<(String, String)>) -> wasmtime::Result<()> {
+    fn write(
+        &mut self,
+        level: Level,
+        message: String,
+        fields: Vec<(String, String)>,
+    ) -> wasmtime::Result<()> {
         self.count()?;
         let plugin = &*self.shared.name;
         match self.shared.log.line(Instant::now()) {
             Line::Dropped => return Ok(()),
-            Line::After(dropped) => warn!(plugin, dropped, "lines of the plugin were not written: more than log-rate"),
+            Line::After(dropped) => warn!(
+                plugin,
+                dropped, "lines of the plugin were not written: more than log-rate"
+            ),
             Line::Written => {}
         }
-        let mut fields = fields.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ");
+        let mut fields = fields
+            .iter()
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect::<Vec<_>>()
+            .join(" ");
         cut(&mut fields);
         let mut message = message;
         cut(&mut message);

@@ -20,8 +20,12 @@ impl State {
     }
 
     fn value(&self, pointer: &str) -> Result<Option<Value>, Stopped> {
-        let Some(document) = self.document() else { return Ok(None) };
-        let Some(span) = document.at(pointer)? else { return Ok(None) };
+        let Some(document) = self.document() else {
+            return Ok(None);
+        };
+        let Some(span) = document.at(pointer)? else {
+            return Ok(None);
+        };
         let text = document.text(span);
         Ok(Some(match text.as_bytes()[0] {
             b'n' => Value::Null,
@@ -33,9 +37,17 @@ impl State {
         }))
     }
 
-    fn level<T>(&self, pointer: &str, read: impl FnOnce(&Document, &Level) -> T) -> Result<Option<T>, Stopped> {
-        let Some(document) = self.document() else { return Ok(None) };
-        let Some(span) = document.at(pointer)? else { return Ok(None) };
+    fn level<T>(
+        &self,
+        pointer: &str,
+        read: impl FnOnce(&Document, &Level) -> T,
+    ) -> Result<Option<T>, Stopped> {
+        let Some(document) = self.document() else {
+            return Ok(None);
+        };
+        let Some(span) = document.at(pointer)? else {
+            return Ok(None);
+        };
         Ok(document.level(&span)?.map(|level| read(document, &level)))
     }
 }
@@ -97,7 +109,9 @@ impl Host for State {
     fn keys(&mut self, pointer: String) -> wasmtime::Result<Option<Vec<String>>> {
         self.count()?;
         let keys = self.level(&pointer, |document, level| {
-            level.is_object().then(|| level.keys(document.bytes()).map(String::from).collect())
+            level
+                .is_object()
+                .then(|| level.keys(document.bytes()).map(String::from).collect())
         })?;
         Ok(keys.flatten())
     }
@@ -116,7 +130,9 @@ impl Host for State {
         };
         let len = document.bytes().len();
         if len > limit {
-            return Ok(Err(format!("the message has {len} bytes, and the plugin may copy {limit} (body-copy-max)")));
+            return Ok(Err(format!(
+                "the message has {len} bytes, and the plugin may copy {limit} (body-copy-max)"
+            )));
         }
         Ok(Ok(document.text(0..len).to_owned()))
     }

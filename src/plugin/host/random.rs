@@ -10,7 +10,9 @@ const BYTES_MAX: u32 = 65_536;
 impl Host for State {
     fn get_u64(&mut self) -> wasmtime::Result<u64> {
         let bytes = self.random_bytes(8)?;
-        Ok(u64::from_le_bytes(bytes.try_into().expect("eight were asked for")))
+        Ok(u64::from_le_bytes(
+            bytes.try_into().expect("eight were asked for"),
+        ))
     }
 
     fn get_bytes(&mut self, len: u32) -> wasmtime::Result<Vec<u8>> {

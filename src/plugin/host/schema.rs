@@ -18,7 +18,11 @@ impl State {
 }
 
 fn judged(problems: Vec<String>) -> Result<(), Vec<String>> {
-    if problems.is_empty() { Ok(()) } else { Err(problems) }
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(problems)
+    }
 }
 
 impl Host for State {
@@ -30,14 +34,21 @@ impl Host for State {
         let Some(span) = subject.message.at(&pointer).map_err(Stopped::from)? else {
             return Ok(Err(vec![format!("there is nothing at {pointer:?}")]));
         };
-        let problems = self.shared.schemas.problems(&schema, subject.message.text(span), PROBLEMS_MAX);
+        let problems = self
+            .shared
+            .schemas
+            .problems(&schema, subject.message.text(span), PROBLEMS_MAX);
         Ok(problems.map_or_else(|error| Err(vec![error.to_string()]), judged))
     }
 
     fn validate_arguments(&mut self) -> wasmtime::Result<Result<(), Vec<String>>> {
         self.granted()?;
-        let Some(subject) = &self.subject else { return Ok(Ok(())) };
-        let Some(schema) = &subject.input_schema else { return Ok(Ok(())) };
+        let Some(subject) = &self.subject else {
+            return Ok(Ok(()));
+        };
+        let Some(schema) = &subject.input_schema else {
+            return Ok(Ok(()));
+        };
         let arguments = subject.message.at("/params/arguments").map_err(Stopped::from)?;
         // A call without arguments is one with none of them.
         let arguments = arguments.map_or("{}", |span| subject.message.text(span));
