@@ -4,6 +4,7 @@
 //! file changes.
 
 /// Line 0.1.
+#[expect(missing_docs, reason = "generated: the documentation stands in wit/")]
 pub(super) mod v0_1 {
     wasmtime::component::bindgen!({
         path: "wit/plugin-0.1",
@@ -24,7 +25,7 @@ pub(super) mod v0_1 {
             default: trappable,
         },
         exports: { default: async },
-        additional_derives: [PartialEq],
+        additional_derives: [PartialEq, Eq],
     });
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use tracing::info;
 
@@ -18,6 +19,22 @@ use crate::protocol::scan::ScanOptions;
 #[derive(Debug, Default)]
 pub struct PluginSet {
     plugins: Vec<Arc<Plugin>>,
+}
+
+/// The set that holds at present. Whoever asks it twice for one request may get two.
+#[derive(Debug, Default)]
+pub struct Plugins(ArcSwap<PluginSet>);
+
+impl Plugins {
+    /// Returns the set, for one request to keep.
+    pub fn current(&self) -> Arc<PluginSet> {
+        self.0.load_full()
+    }
+
+    /// Puts another set in its place, for every request that begins from now on.
+    pub fn replace(&self, set: PluginSet) {
+        self.0.store(Arc::new(set));
+    }
 }
 
 /// Why a message does not go on.
