@@ -55,7 +55,7 @@ impl Gateway {
         let sending = Sending {
             session: session.clone(),
             exchange: exchange.clone(),
-            patience: self.patience(&lease),
+            patience: self.patience(session),
             lease,
             message,
         };
@@ -68,9 +68,10 @@ impl Gateway {
         Ok(())
     }
 
-    fn patience(&self, lease: &Lease) -> Patience {
+    fn patience(&self, session: &Session) -> Patience {
         let limits = &self.config.requests;
-        let timeout = lease.upstream().spec().request_timeout.unwrap_or(limits.timeout);
+        let spec = session.attachment().server().spec();
+        let timeout = spec.request_timeout.unwrap_or(limits.timeout);
         Patience {
             timeout,
             timeout_max: limits.timeout_max.max(timeout),
