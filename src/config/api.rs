@@ -203,7 +203,7 @@ fn body(json: &Value, null: Null, findings: &Findings) -> Map<String, Value> {
         );
         return Map::new();
     };
-    normalise_server(map.clone(), "", null, &Place::Request, findings)
+    normalise_server(map.clone(), null, &Place::Request, findings)
 }
 
 fn registered_name(name: Option<&Value>, findings: &Findings) -> Option<ServerName> {
