@@ -338,8 +338,7 @@ mod tests {
         let registration = serde_json::json!({
             "name": "a", "command": "a", "sharing": sharing, "instances": instances, "instancesMax": instances_max,
         });
-        let spec =
-            ServerSpec::from_api(None, &registration, &ServerDefaults::default()).expect("it is valid");
+        let spec = ServerSpec::from_api(&registration, &ServerDefaults::default()).expect("it is valid");
         let context = PoolContext {
             launch: Arc::new(NoLaunch),
             tasks: TaskTracker::new(),
