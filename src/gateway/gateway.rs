@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use bytes::Bytes;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
@@ -243,9 +242,7 @@ impl Gateway {
     fn start(self: &Arc<Self>, session: &Arc<Session>, exchange: &Arc<Exchange>, message: Message) {
         let started = self.admit(session, exchange).and_then(|()| {
             if message.method() == method::PING {
-                let mut out = Vec::new();
-                write_result(exchange.client_id(), b"{}", &mut out);
-                exchange.finish(End::Answer(out.into()));
+                exchange.answer(b"{}");
                 return Ok(());
             }
             self.dispatch(session, exchange, message)
@@ -310,8 +307,10 @@ fn ping(message: &Message) -> Answer {
 
 fn collect_batch(answers: Vec<Answer>) -> Answer {
     let mut out = vec![b'['];
+    let mut is_refused = false;
     for answer in answers {
-        if let Answer::Json(json) = answer {
+        is_refused |= matches!(answer, Answer::Refused(_));
+        if let Answer::Json(json) | Answer::Refused(json) = answer {
             if out.len() > 1 {
                 out.push(b',');
             }
@@ -319,9 +318,9 @@ fn collect_batch(answers: Vec<Answer>) -> Answer {
         }
     }
     out.push(b']');
-    if out.len() == 2 {
-        Answer::Accepted
-    } else {
-        Answer::Json(Bytes::from(out))
+    match (out.len(), is_refused) {
+        (2, _) => Answer::Accepted,
+        (_, true) => Answer::Refused(out.into()),
+        (_, false) => Answer::Json(out.into()),
     }
 }

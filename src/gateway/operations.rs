@@ -12,7 +12,7 @@ use super::gateway::Gateway;
 use super::shared_hub::SharedHub;
 use crate::config::{ServerSpec, Sharing};
 use crate::registry::{Actor, Order, Reconfigured, RegistryError, Server, Source};
-use crate::upstream::{Phase, ServerPool};
+use crate::upstream::{Lease, Phase, ServerPool};
 
 impl Gateway {
     /// Adds a server and starts it if it is to run from the start.
@@ -123,7 +123,6 @@ impl Gateway {
         }
         let order = Order::new("started", actor).to_string();
         settle(&server, pool.start_and_settle(&order)).await;
-        stop_if_disabled(&server).await;
         Ok(server)
     }
 
@@ -153,7 +152,6 @@ impl Gateway {
         }
         let order = Order::new("restarted", actor).to_string();
         settle(&server, pool.restart(&order)).await;
-        stop_if_disabled(&server).await;
         Ok(server)
     }
 
@@ -164,11 +162,7 @@ impl Gateway {
             return;
         }
         let conversation = session.attachment();
-        for exchange in conversation.open_exchanges() {
-            exchange.give_up(&GatewayError::SessionEnded);
-        }
-        session.close_streams();
-        let held = conversation.held().take();
+        let held = conversation.release();
         if let Some(Held {
             lease,
             seat: Some(seat),
@@ -177,6 +171,10 @@ impl Gateway {
         {
             seat.hub().end_subscriptions(session, &connection);
         }
+        for exchange in conversation.open_exchanges() {
+            exchange.give_up(&GatewayError::SessionEnded);
+        }
+        session.close_streams();
         drop(held);
         info!(session = ?session.id(), server = %conversation.server().name(), cause, "session ended");
     }
@@ -239,12 +237,10 @@ impl Gateway {
         hub
     }
 
-    pub(super) fn hub(&self, instance: u64) -> Option<Arc<SharedHub>> {
-        self.hubs
-            .lock()
-            .expect("no holder panics")
-            .get(&instance)
-            .cloned()
+    /// Returns the receiver of a leased instance's messages, if sessions share it.
+    pub(super) fn hub_of(&self, lease: &Lease) -> Option<Arc<SharedHub>> {
+        let hubs = self.hubs.lock().expect("no holder panics");
+        hubs.get(&lease.upstream().instance()).cloned()
     }
 
     /// Forgets the receiver of an instance that is gone.
@@ -274,20 +270,12 @@ fn check_shared(server: &Server) -> Result<(), RegistryError> {
 async fn start_instances(server: &Server, order: &Order) {
     if server.is_enabled() {
         server.pool().start(&order.to_string()).await;
-        stop_if_disabled(server).await;
     }
 }
 
 async fn stop_instances(server: &Server, order: &Order) {
     let pool = server.pool();
     settle(server, pool.stop(&order.to_string())).await;
-}
-
-/// Whoever disabled the server while it was being started may have found nothing to stop yet.
-async fn stop_if_disabled(server: &Server) {
-    if !server.is_enabled() {
-        server.pool().stop("disabled").await;
-    }
 }
 
 /// Waits for an order to be carried out, but not for ever: another order may have taken its place.
