@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
@@ -44,6 +46,7 @@ pub struct Gateway {
     pub(super) schemas: SchemaCache,
     pub(super) tasks: TaskTracker,
     draining: AtomicBool,
+    started: Instant,
 }
 
 impl std::fmt::Debug for Gateway {
@@ -78,6 +81,7 @@ impl Gateway {
             schemas: SchemaCache::default(),
             tasks,
             draining: AtomicBool::new(false),
+            started: Instant::now(),
         })
     }
 
@@ -89,6 +93,11 @@ impl Gateway {
     /// Returns whether new requests are refused.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Returns how long it has been there.
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
     }
 
     /// Returns what is registered.
