@@ -30,7 +30,9 @@ impl After {
                 params.map_or(Self::Nothing, Self::LogLevel)
             }
             method::SUBSCRIBE => match message.uri() {
-                Some(uri) if !session.attachment().is_subscribed(&uri) => Self::NotSubscribed(uri.into_owned()),
+                Some(uri) if !session.attachment().is_subscribed(&uri) => {
+                    Self::NotSubscribed(uri.into_owned())
+                }
                 // Asked for again: whatever comes of that, the subscription there was stays.
                 _ => Self::Nothing,
             },

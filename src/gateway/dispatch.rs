@@ -60,7 +60,9 @@ impl Gateway {
             session: session.clone(),
             exchange: exchange.clone(),
             patience: self.patience(&lease),
-            hub: concerns_subscriptions(&message).then(|| self.hub_of(&lease)).flatten(),
+            hub: concerns_subscriptions(&message)
+                .then(|| self.hub_of(&lease))
+                .flatten(),
             lease,
             message,
         };

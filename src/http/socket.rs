@@ -138,7 +138,11 @@ mod tests {
     #[test]
     fn the_answer_is_as_long_as_it_says() {
         let (head, body) = ANSWER.split_once("\r\n\r\n").expect("a head and a body");
-        assert!(head.ends_with(&format!("content-length: {}", body.len())), "{}", body.len());
+        assert!(
+            head.ends_with(&format!("content-length: {}", body.len())),
+            "{}",
+            body.len()
+        );
         assert!(serde_json::from_str::<serde_json::Value>(body).is_ok());
     }
 
@@ -157,7 +161,10 @@ mod tests {
         let mut answer = String::new();
         client.read_to_string(&mut answer).await.expect("text");
         assert_eq!(answer, ANSWER);
-        client.write_all(&[b'x'; 10_000]).await.expect("it is thrown away");
+        client
+            .write_all(&[b'x'; 10_000])
+            .await
+            .expect("it is thrown away");
         drop(client);
         assert_eq!(server.await.expect("no panic"), 10_000);
     }

@@ -15,9 +15,7 @@ pub(super) async fn show(client: &AdminClient, form: Form) -> Result<(), Failure
         return Ok(print_json(&status)?);
     }
     let servers = status["servers"].as_object().into_iter().flatten();
-    let servers: Vec<String> = servers
-        .map(|(state, count)| format!("{count} {state}"))
-        .collect();
+    let servers: Vec<String> = servers.map(|(state, count)| format!("{count} {state}")).collect();
     let line = |name: &str, value: &Value| format!("{name:<11}{}\n", cell(value));
     let text = [
         line("version", &status["version"]),

@@ -222,8 +222,16 @@ fn values_of_the_environment_are_hidden_and_what_is_hidden_cannot_be_sent_back_a
     let mut body = json!({"name": "a", "command": "x", "env": {"A": "hunter2", "B": "${B}", "C": "x ${C}"}});
     let spec = from_api(body.clone()).expect("valid");
     assert_eq!(spec.shown()["env"], json!({"A": "***", "B": "${B}", "C": "***"}));
-    assert_eq!(patched(&spec, spec.shown()), Ok(spec.clone()), "it keeps what it shows");
-    let refused = |name: &str| Err(vec![format!("request: env.{name}: is hidden here: send the value itself")]);
+    assert_eq!(
+        patched(&spec, spec.shown()),
+        Ok(spec.clone()),
+        "it keeps what it shows"
+    );
+    let refused = |name: &str| {
+        Err(vec![format!(
+            "request: env.{name}: is hidden here: send the value itself"
+        )])
+    };
     assert_eq!(patched(&spec, json!({"env": {"NEW": "***"}})), refused("NEW"));
     body["env"]["A"] = json!("***");
     assert_eq!(from_api(body), refused("A"));

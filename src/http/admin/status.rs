@@ -33,7 +33,8 @@ pub(super) fn show(gateway: &Gateway) -> Response {
 
 /// How many servers there are of each kind; one that is disabled counts as that alone.
 fn servers_by_state(gateway: &Gateway) -> BTreeMap<&'static str, usize> {
-    let mut counts = BTreeMap::from(["connected", "disconnected", "error", "disabled"].map(|state| (state, 0)));
+    let mut counts =
+        BTreeMap::from(["connected", "disconnected", "error", "disabled"].map(|state| (state, 0)));
     for server in gateway.registry().servers() {
         let record = server.record();
         let state = match (record.status, record.connection_state) {
