@@ -142,8 +142,7 @@ where
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(options.header_timeout)
-        .max_buf_size(options.header_max.max(HEADER_BUFFER_MIN))
-        .pipeline_flush(true);
+        .max_buf_size(options.header_max.max(HEADER_BUFFER_MIN));
     let socket = TokioIo::new(Socket::new(stream));
     let connection = builder.serve_connection(socket, TowerToHyperService::new(service));
     let mut connection = std::pin::pin!(connection);

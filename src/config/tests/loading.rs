@@ -188,14 +188,14 @@ fn the_seeds_examples_load_unchanged() {
         "api-server",
         json!({
             "path": "api", "command": "npx", "args": ["api-mcp-server"],
-            "env": {"API_KEY": "${API_KEY}", "BASE_URL": "https://api.example.com"},
+            "env": {"API_KEY": "${API_KEY}", "BASE_URL": "***"},
         }),
     );
     let python = shown(
         "python-server",
         json!({
             "path": "python", "command": "python3", "args": ["-m", "mcp_server"],
-            "env": {"PYTHONPATH": "${HOME}/mcp-servers"},
+            "env": {"PYTHONPATH": "***"},
         }),
     );
     let check = |text: &str, expect: &[&Value]| {

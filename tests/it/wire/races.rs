@@ -151,6 +151,13 @@ async fn a_subscription_that_was_refused_before_it_was_sent_is_none() {
         Peer::open(&gateway, "mock").await,
     );
     let steps = super::peer::call_with_token(1, 1, "progress", json!({ "steps": 1_000_000, "ms": 20 }));
+    // What the gateway itself asks at the start has to be over: the last list is that of the prompts.
+    super::peer::until("the lists of the server", async || {
+        let record = gateway.admin("servers/mock").await;
+        let prompts = record["capabilities"]["prompts"].as_array();
+        prompts.is_some_and(|prompts| !prompts.is_empty()).then_some(())
+    })
+    .await;
     let mut stream = busy.post_for_stream(&steps).await;
     stream.message().await;
     let answer: Value = peer
