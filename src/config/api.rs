@@ -175,7 +175,7 @@ impl ServerSpec {
         let hidden = self.env.iter().filter(|(_, text)| text.template() == HIDDEN);
         for (name, _) in hidden {
             let message = "is hidden here: send the value itself";
-            findings.refuse(&Place::Request, &format!("env.{name}"), message);
+            findings.refuse(&Place::Request, format!("env.{name}"), message);
         }
         findings.conclude(self).map(|(server, _)| server)
     }

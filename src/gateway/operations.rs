@@ -50,7 +50,7 @@ impl Gateway {
     /// # Errors
     /// What `change` refuses; it is not registered, or its new path is taken.
     pub async fn patch<E: From<RegistryError>>(
-        &self,
+        self: &Arc<Self>,
         name: &str,
         actor: Actor,
         change: impl Fn(&ServerSpec) -> Result<ServerSpec, E>,
@@ -72,7 +72,8 @@ impl Gateway {
                 Reconfigured::Described => {}
                 Reconfigured::Replaced(pool) => {
                     pool.close(&order.to_string()).await;
-                    if autostart && !enables {
+                    let is_awaited = self.lease_to_subscribers(&server);
+                    if (autostart || is_awaited) && !enables {
                         start_instances(&server, &order).await;
                     }
                 }
@@ -82,6 +83,21 @@ impl Gateway {
             }
             return Ok(server);
         }
+    }
+
+    /// Gives those who wait for updates of resources a lease of the present instances, without waiting for a request
+    /// of theirs; `true` if there are any.
+    fn lease_to_subscribers(self: &Arc<Self>, server: &Arc<Server>) -> bool {
+        let mut sessions = self.sessions.all();
+        sessions.retain(|session| {
+            let conversation = session.attachment();
+            Arc::ptr_eq(conversation.server(), server) && !conversation.settings().subscriptions.is_empty()
+        });
+        for session in &sessions {
+            // Fails only for one that has just ended, which waits for nothing.
+            let _ = self.lease(session, session.facts());
+        }
+        !sessions.is_empty()
     }
 
     /// Enables a server.
