@@ -17,21 +17,22 @@ use super::violation::{Findings, Place, Violation};
 const REDACTED_BYTES_MIN: usize = 4;
 
 impl ServerSpec {
-    /// Reads a registration. The name is the argument or the `name` of the body; both must agree.
-    pub fn from_api(
-        name: Option<&str>,
-        json: &Value,
-        defaults: &ServerDefaults,
-    ) -> Result<Self, Vec<Violation>> {
+    /// Reads a registration.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, at once.
+    pub fn from_api(json: &Value, defaults: &ServerDefaults) -> Result<Self, Vec<Violation>> {
         let findings = Findings::default();
         let body = body(json, Null::Absent, &findings);
-        let inner = body.get("name").cloned();
-        let name = registered_name(name, inner.as_ref(), &findings);
+        let name = registered_name(body.get("name"), &findings);
         finish(name, body, defaults, findings)
     }
 
     /// Returns the server with a JSON merge patch (RFC 7396) applied: `null` restores a default. The name
     /// stays. A text that a patch repeats as it was shown keeps the value it had, variables included.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, at once.
     pub fn patched(&self, patch: &Value, defaults: &ServerDefaults) -> Result<Self, Vec<Violation>> {
         let findings = Findings::default();
         let patch = body(patch, Null::Kept, &findings);
@@ -117,7 +118,8 @@ impl ServerSpec {
     }
 
     /// Returns whether a process that was started for one serves for the other: they differ at most in what
-    /// people read, in where clients reach the server, in whether they may, and in how arguments are checked.
+    /// people read, in where clients reach the server, in whether they may, in how arguments are checked and in
+    /// how long a request may take.
     pub fn runs_the_same(&self, other: &Self) -> bool {
         let described = Self {
             path: other.path.clone(),
@@ -125,6 +127,7 @@ impl ServerSpec {
             version: other.version.clone(),
             enabled: other.enabled,
             validate_arguments: other.validate_arguments,
+            request_timeout: other.request_timeout,
             own: other.own.clone(),
             ..self.clone()
         };
@@ -200,27 +203,17 @@ fn body(json: &Value, null: Null, findings: &Findings) -> Map<String, Value> {
         );
         return Map::new();
     };
-    normalise_server(map.clone(), "", null, &Place::Request, findings)
+    normalise_server(map.clone(), null, &Place::Request, findings)
 }
 
-fn registered_name(given: Option<&str>, inner: Option<&Value>, findings: &Findings) -> Option<ServerName> {
-    let refuse = |message: String| {
-        findings.refuse(&Place::Request, "name", message);
-        None
+fn registered_name(name: Option<&Value>, findings: &Findings) -> Option<ServerName> {
+    let read = match name {
+        None => Err("is missing: a server needs a name".to_owned()),
+        Some(Value::String(text)) => text.parse().map_err(|error: super::NameError| error.to_string()),
+        Some(_) => Err("expected text".to_owned()),
     };
-    let text = match (given, inner) {
-        (None, None) => return refuse("is missing: a server needs a name".to_owned()),
-        (Some(given), Some(inner)) if inner.as_str() != Some(given) => {
-            return refuse(format!("differs from `{given}`, the name in the URL: remove it"));
-        }
-        (Some(given), _) => given,
-        (None, Some(inner)) => match inner.as_str() {
-            Some(inner) => inner,
-            None => return refuse("expected text".to_owned()),
-        },
-    };
-    text.parse()
-        .map_or_else(|error: super::NameError| refuse(error.to_string()), Some)
+    read.map_err(|message| findings.refuse(&Place::Request, "name", message))
+        .ok()
 }
 
 fn finish(

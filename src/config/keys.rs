@@ -170,7 +170,7 @@ const SESSIONS: &[Key] = &[
     ),
 ];
 
-const REQUESTS: &[Key] = &[
+pub(super) const REQUESTS: &[Key] = &[
     key(
         "timeout",
         Kind::Duration(MILLISECOND, DAY),

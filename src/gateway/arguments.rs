@@ -14,8 +14,12 @@ use crate::registry::Server;
 impl Gateway {
     /// Returns the answer to a call whose arguments do not fit: a result with `isError`, so that the model can mend
     /// them (SEP-1303). `None` lets the call pass.
-    pub(super) fn check_arguments(&self, server: &Server, message: &Message) -> Option<Bytes> {
-        let mode = server.spec().validate_arguments;
+    pub(super) fn check_arguments(
+        &self,
+        server: &Server,
+        mode: ValidateArguments,
+        message: &Message,
+    ) -> Option<Bytes> {
         if mode == ValidateArguments::Off {
             return None;
         }

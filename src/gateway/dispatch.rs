@@ -16,6 +16,7 @@ use super::error::GatewayError;
 use super::exchange::{End, Exchange};
 use super::gateway::Gateway;
 use super::initialize::upstream_error;
+use crate::config::ServerSpec;
 use crate::protocol::Message;
 use crate::protocol::names::method;
 use crate::protocol::reply::write_result;
@@ -45,8 +46,9 @@ impl Gateway {
         if lease.kind() != LeaseKind::Own && self.answer_for_shared(session, &lease, exchange, &message)? {
             return Ok(());
         }
+        let spec = server.spec();
         if message.method() == method::TOOLS_CALL
-            && let Some(answer) = self.check_arguments(server, &message)
+            && let Some(answer) = self.check_arguments(server, spec.validate_arguments, &message)
         {
             exchange.finish(End::Answer(answer));
             return Ok(());
@@ -55,7 +57,7 @@ impl Gateway {
         let sending = Sending {
             session: session.clone(),
             exchange: exchange.clone(),
-            patience: self.patience(&lease),
+            patience: self.patience(&spec),
             lease,
             message,
         };
@@ -68,9 +70,9 @@ impl Gateway {
         Ok(())
     }
 
-    fn patience(&self, lease: &Lease) -> Patience {
+    fn patience(&self, spec: &ServerSpec) -> Patience {
         let limits = &self.config.requests;
-        let timeout = lease.upstream().spec().request_timeout.unwrap_or(limits.timeout);
+        let timeout = spec.request_timeout.unwrap_or(limits.timeout);
         Patience {
             timeout,
             timeout_max: limits.timeout_max.max(timeout),

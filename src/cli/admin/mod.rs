@@ -7,11 +7,12 @@
 mod client;
 mod events;
 mod failure;
-mod output;
 mod servers;
 mod sessions;
 mod table;
 mod target;
 mod verbs;
+
+use super::output;
 
 pub use verbs::{AdminCommand, run};

@@ -26,7 +26,6 @@ pub enum AdminCommand {
         end: Option<String>,
         /// How it is printed
         #[command(flatten)]
-        /// How the answer is shown
         form: FormArgs,
     },
     /// Follows what happens to the servers of the running gateway
@@ -39,7 +38,6 @@ pub enum AdminCommand {
         after: Option<u64>,
         /// How it is printed
         #[command(flatten)]
-        /// How the answer is shown
         form: FormArgs,
     },
     /// Prints the last lines that the processes of a server wrote to stderr

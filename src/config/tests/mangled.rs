@@ -156,7 +156,7 @@ fn mangled_variables_and_flags() {
         let variable = mangle("PORTCULLIS__SERVERS__A__ENV__B", &mut chance);
         let text = mangle(JSON, &mut chance);
         let mut loader = directory.loader(&[(&variable, &text), ("PORTCULLIS__SERVERS", &text)]);
-        loader.flags = vec![(mangle("servers.a.args", &mut chance), text.into())];
+        loader.flags = vec![(mangle("servers.a.args", &mut chance), text)];
         if let Ok(loaded) = loader.load() {
             hold_promises(&loaded, seed);
         }
@@ -173,8 +173,8 @@ fn mangled_registrations() {
             continue;
         };
         let defaults = ServerDefaults::default();
-        if let Ok(spec) = ServerSpec::from_api(None, &json, &defaults) {
-            let again = ServerSpec::from_api(None, &spec.shown(), &defaults).expect("what is shown is valid");
+        if let Ok(spec) = ServerSpec::from_api(&json, &defaults) {
+            let again = ServerSpec::from_api(&spec.shown(), &defaults).expect("what is shown is valid");
             assert_eq!(again.shown(), spec.shown(), "seed {seed}");
             let patched = spec
                 .patched(&json, &defaults)

@@ -3,6 +3,8 @@
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use portcullis::protocol::names::code;
+
 use super::operator::Operator;
 use super::{gateway, mock};
 use crate::support::{Client, Gateway, text_of};
@@ -191,6 +193,27 @@ async fn a_patch_restarts_only_what_it_concerns() {
         StatusCode::OK,
         "a patch says how things are to be, not what to do"
     );
+}
+
+#[tokio::test]
+async fn a_request_timeout_holds_from_the_next_request_on() {
+    let gateway = gateway("");
+    let operator = Operator::of(&gateway).await;
+    let mut client = Client::open(&gateway, "mock").await;
+    let before = text_of(&client.call("pid", json!({})).await).to_owned();
+    for (timeout, code) in [
+        (json!("50ms"), json!(code::REQUEST_TIMEOUT)),
+        (json!(null), json!(null)),
+    ] {
+        let patch = json!({ "requestTimeout": timeout });
+        operator
+            .request(Method::PATCH, "/servers/mock", Some(patch))
+            .await;
+        let answer = client.call("sleep", json!({ "ms": 500 })).await;
+        assert_eq!(answer["error"]["code"], code, "{timeout}: {answer}");
+    }
+    let after = client.call("pid", json!({})).await;
+    assert_eq!(text_of(&after), before, "the process is not concerned");
 }
 
 #[tokio::test]
