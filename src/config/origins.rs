@@ -4,11 +4,11 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::expand::only_variable;
 use super::keys::{Absent, Key, NAMED, SECTIONS, TOP, find};
 use super::kind::Kind;
 use super::model::Config;
 use super::normalise::join;
+use super::secret::{HIDDEN, shown_secret};
 use super::tree::{Node, Table};
 use super::violation::Place;
 
@@ -113,6 +113,11 @@ fn entry(path: &str, key: &Key, node: Option<&Node>, config: &Config) -> Origin 
 fn push_set(entries: &mut Vec<Origin>, path: &str, kind: Kind, node: &Node) {
     match node {
         Node::Table(table) => {
+            // A variable for a process may hold anything.
+            let kind = match kind {
+                Kind::TemplateTable => Kind::Secret,
+                kind => kind,
+            };
             for (name, node) in &table.entries {
                 push_set(entries, &join(path, name), kind, node);
             }
@@ -129,9 +134,9 @@ fn push_set(entries: &mut Vec<Origin>, path: &str, kind: Kind, node: &Node) {
 
 fn show(kind: Kind, node: &Node) -> String {
     match (kind, node.place(), node.value()) {
-        (Kind::Secret, Place::Variable(_), _) => "***".to_owned(),
-        (Kind::Secret, _, Value::String(text)) if only_variable(&text).is_some() => text,
-        (Kind::Secret, ..) => "***".to_owned(),
+        (Kind::Secret, Place::Variable(_), _) => HIDDEN.to_owned(),
+        (Kind::Secret, _, Value::String(text)) => shown_secret(&text).to_owned(),
+        (Kind::Secret, ..) => HIDDEN.to_owned(),
         (kind, Place::Variable(name), _) if kind.expands() => format!("${{{name}}}"),
         (_, _, value) => value.to_string(),
     }

@@ -75,6 +75,7 @@ fn the_defaults_are_those_of_the_documentation() {
             tcp_user_timeout: seconds(60),
             sse_after: seconds(5),
             drain_timeout: seconds(10),
+            mode_header: false,
         }
     );
     assert_eq!(
@@ -106,7 +107,13 @@ fn the_defaults_are_those_of_the_documentation() {
         token_file: "/state/admin-token".into(),
     };
     assert_eq!(config.admin, admin);
-    assert_eq!(config.anonymous, AnonymousConfig { enabled: true });
+    let anonymous = AnonymousConfig {
+        enabled: true,
+        modes: ModeAccess::default(),
+    };
+    assert_eq!(config.anonymous, anonymous);
+    let plugins = (config.plugins, config.modes, config.default_mode, config.routes.len());
+    assert_eq!(plugins, (vec![], Modes::new(), None, 0));
     assert_eq!(
         config.supervision,
         SupervisionConfig {
@@ -188,14 +195,14 @@ fn the_seeds_examples_load_unchanged() {
         "api-server",
         json!({
             "path": "api", "command": "npx", "args": ["api-mcp-server"],
-            "env": {"API_KEY": "${API_KEY}", "BASE_URL": "https://api.example.com"},
+            "env": {"API_KEY": "${API_KEY}", "BASE_URL": "***"},
         }),
     );
     let python = shown(
         "python-server",
         json!({
             "path": "python", "command": "python3", "args": ["-m", "mcp_server"],
-            "env": {"PYTHONPATH": "${HOME}/mcp-servers"},
+            "env": {"PYTHONPATH": "***"},
         }),
     );
     let check = |text: &str, expect: &[&Value]| {
@@ -315,9 +322,10 @@ fn layers_win_over_those_before_and_say_where_values_come_from() {
         place("admin.listen"),
         "(the main listener, while that is loopback) <- default"
     );
-    assert_eq!(place("servers.a.env.B"), "\"${B}\" <- DIR/portcullis.toml");
-    let shown = "${PORTCULLIS__SERVERS__A__ENV__C} <- variable PORTCULLIS__SERVERS__A__ENV__C";
-    assert_eq!(place("servers.a.env.C"), shown);
+    assert_eq!(place("servers.a.env.A"), "*** <- DIR/portcullis.toml");
+    assert_eq!(place("servers.a.env.B"), "${B} <- DIR/portcullis.toml");
+    let hidden = "*** <- variable PORTCULLIS__SERVERS__A__ENV__C";
+    assert_eq!(place("servers.a.env.C"), hidden);
     assert_eq!(
         place("principals.me.token"),
         "*** <- variable PORTCULLIS__PRINCIPALS__ME__TOKEN"
