@@ -272,7 +272,8 @@ impl Plugin {
         }
     }
 
-    fn judged(&self, ctx: &CallContext, matter: &Matter, verdict: Verdict) -> Result<Judged, Stopped> {
+    /// Says what a verdict comes to, or what is wrong with it.
+    pub(super) fn judged(&self, ctx: &CallContext, matter: &Matter, verdict: Verdict) -> Result<Judged, Stopped> {
         let notes_max = self.spec.limits.notes_max;
         if verdict.notes.len() > notes_max {
             let text = format!(
@@ -361,7 +362,8 @@ impl Plugin {
 /// Most edits of one verdict.
 const EDITS_MAX: usize = 1000;
 
-fn check_denial(denial: &Denial) -> Result<(), Stopped> {
+/// A denial has to be one that can be sent.
+pub(super) fn check_denial(denial: &Denial) -> Result<(), Stopped> {
     let Some(data) = &denial.data else { return Ok(()) };
     match serde_json::from_str::<serde::de::IgnoredAny>(data) {
         Ok(_) => Ok(()),
@@ -372,7 +374,8 @@ fn check_denial(denial: &Denial) -> Result<(), Stopped> {
     }
 }
 
-fn check_route(indexes: &[u32], candidates: usize) -> Result<Vec<usize>, Stopped> {
+/// Returns the places that a route names, each once.
+pub(super) fn check_route(indexes: &[u32], candidates: usize) -> Result<Vec<usize>, Stopped> {
     let bad = |text: String| Stopped::new(ErrorKind::BadDecision, text);
     if indexes.is_empty() {
         return Err(bad("it routed nowhere: to refuse, it has to deny".to_owned()));
