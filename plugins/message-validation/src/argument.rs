@@ -2,6 +2,7 @@
 
 use glob::Glob;
 use serde::Deserialize;
+use serde_json::Number;
 
 use crate::message::{Circumstances, Value};
 use crate::pattern::Pattern;
@@ -25,8 +26,8 @@ pub struct ArgumentRule {
     pattern: Option<Pattern>,
     deny_pattern: Option<Pattern>,
     max_length: Option<usize>,
-    min: Option<f64>,
-    max: Option<f64>,
+    min: Option<Number>,
+    max: Option<Number>,
     one_of: Option<Vec<Value>>,
     #[serde(default)]
     deny: Vec<Denied>,
@@ -65,7 +66,9 @@ impl ArgumentRule {
             (Some(_), None) => unknown,
             (None, _) => true,
         };
-        fits(name, call.target, true) && fits(&self.server, call.server, true) && fits(&self.mode, call.mode, false)
+        fits(name, call.target, true)
+            && fits(&self.server, call.server, true)
+            && fits(&self.mode, call.mode, false)
     }
 
     /// Tells whether the pointer has wildcards, so that it stands for any number of values.
@@ -129,7 +132,10 @@ impl ArgumentRule {
         let Value::Text(text) = value else {
             return (!self.is_deep()).then(|| "has to be a string".to_owned());
         };
-        let is_denied = self.deny_pattern.as_ref().is_some_and(|pattern| pattern.matches(text));
+        let is_denied = self
+            .deny_pattern
+            .as_ref()
+            .is_some_and(|pattern| pattern.matches(text));
         let is_fitting = self.pattern.as_ref().is_none_or(|pattern| pattern.matches(text));
         if is_denied || !is_fitting {
             return Some("is not allowed".to_owned());
@@ -145,10 +151,13 @@ impl ArgumentRule {
         let Value::Number(number) = value else {
             return (!self.is_deep()).then(|| "has to be a number".to_owned());
         };
-        if let Some(min) = self.min.filter(|min| number < min) {
+        let breaks = |limit: &&Number, wrong: fn(&f64, &f64) -> bool| {
+            limit.as_f64().is_some_and(|limit| wrong(number, &limit))
+        };
+        if let Some(min) = self.min.as_ref().filter(|min| breaks(min, f64::lt)) {
             return Some(format!("is less than {min}"));
         }
-        let max = self.max.filter(|max| number > max)?;
+        let max = self.max.as_ref().filter(|max| breaks(max, f64::gt))?;
         Some(format!("is more than {max}"))
     }
 

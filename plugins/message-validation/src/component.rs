@@ -8,6 +8,7 @@ use crate::bindings::portcullis::plugin::types::{self, Direction, Edit, MessageK
 use crate::bindings::portcullis::plugin::{log, message, schema};
 use crate::message::{Circumstances, Kind, Message, Value};
 use crate::policy::{Decision, Policy, Refusal};
+use crate::walk::json;
 
 /// Set once, by `init`. An instance serves one call at a time and has one thread.
 static POLICY: OnceLock<Policy> = OnceLock::new();
@@ -75,7 +76,7 @@ fn circumstances(ctx: &CallContext) -> Circumstances<'_> {
 }
 
 fn denial(refusal: Refusal) -> types::Denial {
-    let data = |pointer| serde_json::json!({ "pointer": pointer }).to_string();
+    let data = |pointer: String| format!(r#"{{"pointer":{}}}"#, json(&pointer));
     types::Denial {
         code: refusal.code,
         message: refusal.message,
@@ -113,9 +114,18 @@ fn plain(value: message::Value) -> Value {
     match value {
         message::Value::Null => Value::Null,
         message::Value::Boolean(boolean) => Value::Boolean(boolean),
-        // What is too great for a double is greater than every limit.
-        message::Value::Number(number) => Value::Number(number.parse().unwrap_or(f64::INFINITY)),
+        message::Value::Number(number) => Value::Number(double(&number)),
         message::Value::Text(text) => Value::Text(text),
         message::Value::Json(_) => Value::Composite,
     }
+}
+
+/// Returns the number that a JSON text means. What is too great for a double is greater than every limit.
+fn double(json: &str) -> f64 {
+    let beyond = if json.starts_with('-') {
+        f64::NEG_INFINITY
+    } else {
+        f64::INFINITY
+    };
+    serde_json::from_str(json).unwrap_or(beyond)
 }

@@ -41,7 +41,10 @@ const REQUIRED: &[(&str, &[(&str, Shape)])] = &[
         ],
     ),
     ("logging/setLevel", &[("/params/level", Shape::Level)]),
-    ("subscriptions/listen", &[("/params/notifications", Shape::Composite)]),
+    (
+        "subscriptions/listen",
+        &[("/params/notifications", Shape::Composite)],
+    ),
     ("tasks/get", &[("/params/taskId", Shape::Text)]),
     ("tasks/result", &[("/params/taskId", Shape::Text)]),
     ("tasks/update", &[("/params/taskId", Shape::Text)]),
@@ -126,10 +129,22 @@ mod tests {
         for (method, values, expected) in [
             ("tools/call", vec![text("x")], None),
             ("tools/call", vec![None], Some(("/params/name", "a string"))),
-            ("tools/call", vec![Some(Value::Number(1.0))], Some(("/params/name", "a string"))),
+            (
+                "tools/call",
+                vec![Some(Value::Number(1.0))],
+                Some(("/params/name", "a string")),
+            ),
             ("logging/setLevel", vec![text("debug")], None),
-            ("logging/setLevel", vec![text("loud")], Some(("/params/level", "a level of the log"))),
-            ("notifications/progress", vec![text("t"), Some(Value::Number(1.0))], None),
+            (
+                "logging/setLevel",
+                vec![text("loud")],
+                Some(("/params/level", "a level of the log")),
+            ),
+            (
+                "notifications/progress",
+                vec![text("t"), Some(Value::Number(1.0))],
+                None,
+            ),
             (
                 "notifications/progress",
                 vec![text("t"), Some(Value::Null)],

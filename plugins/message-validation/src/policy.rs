@@ -94,7 +94,10 @@ impl Policy {
 
     fn check_method(&self, call: &Circumstances) -> Result<(), Refusal> {
         let denied = self.denied_methods.find(call.method);
-        let is_allowed = self.allowed_methods.as_ref().is_none_or(|allowed| allowed.matches(call.method));
+        let is_allowed = self
+            .allowed_methods
+            .as_ref()
+            .is_none_or(|allowed| allowed.matches(call.method));
         let reason = match denied {
             Some(glob) => format!("denied-methods has {:?}", glob.as_str()),
             None if !is_allowed => "not in allowed-methods".to_owned(),
@@ -111,8 +114,15 @@ impl Policy {
     /// Reads in one go what the method requires and what the rules are about: going to the host costs more than looking.
     fn check_params(&self, call: &Circumstances, message: &impl Message) -> Result<(), Refusal> {
         let rules = || self.arguments.iter().filter(|rule| rule.applies(call));
-        let required = if self.require_params { envelope::required(call.method) } else { Vec::new() };
-        let narrow: Vec<_> = rules().filter(|rule| !rule.is_wide()).map(|rule| (rule, rule.pointer())).collect();
+        let required = if self.require_params {
+            envelope::required(call.method)
+        } else {
+            Vec::new()
+        };
+        let narrow: Vec<_> = rules()
+            .filter(|rule| !rule.is_wide())
+            .map(|rule| (rule, rule.pointer()))
+            .collect();
         if !required.is_empty() || !narrow.is_empty() {
             let mut pointers = required.clone();
             pointers.extend(narrow.iter().map(|(_, pointer)| pointer.as_str()));
@@ -129,7 +139,9 @@ impl Policy {
             check_wide(rule, message)?;
         }
         if self.validate_arguments && call.method == "tools/call" {
-            message.validate_arguments().map_err(|problems| params_refusal(&problems.join("; "), "/params/arguments"))?;
+            message
+                .validate_arguments()
+                .map_err(|problems| params_refusal(&problems.join("; "), "/params/arguments"))?;
         }
         Ok(())
     }
@@ -150,7 +162,11 @@ impl Policy {
     }
 
     fn redact(&self, call: &Circumstances, message: &impl Message) -> Result<Decision, Refusal> {
-        let redactions: Vec<_> = self.redact.iter().filter(|redaction| redaction.applies(call)).collect();
+        let redactions: Vec<_> = self
+            .redact
+            .iter()
+            .filter(|redaction| redaction.applies(call))
+            .collect();
         let base = match call.kind {
             Kind::Result => "/result",
             Kind::Error => "/error",
@@ -165,14 +181,21 @@ impl Policy {
             reason,
             pointer: Some(base.to_owned()),
         })?;
-        Ok(if changes.is_empty() { Decision::Pass } else { Decision::Edit(changes) })
+        Ok(if changes.is_empty() {
+            Decision::Pass
+        } else {
+            Decision::Edit(changes)
+        })
     }
 }
 
 fn check_required(call: &Circumstances, values: &[Option<Value>]) -> Result<(), Refusal> {
     match envelope::problem(call.method, values) {
         None => Ok(()),
-        Some((pointer, shape)) => Err(params_refusal(&format!("{} needs {shape} at {pointer}", call.method), pointer)),
+        Some((pointer, shape)) => Err(params_refusal(
+            &format!("{} needs {shape} at {pointer}", call.method),
+            pointer,
+        )),
     }
 }
 
@@ -205,7 +228,9 @@ fn check_wide(rule: &ArgumentRule, message: &impl Message) -> Result<(), Refusal
     if found.is_empty() {
         return check_argument(rule, &base, None);
     }
-    found.iter().try_for_each(|(pointer, value)| check_argument(rule, pointer, Some(value)))
+    found
+        .iter()
+        .try_for_each(|(pointer, value)| check_argument(rule, pointer, Some(value)))
 }
 
 fn params_refusal(problem: &str, pointer: &str) -> Refusal {

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use crate::message::{Circumstances, Value};
 use crate::pattern::Pattern;
-use crate::walk::walk;
+use crate::walk::{json, walk};
 
 /// Something that is not to be read in results.
 #[derive(Debug, Deserialize)]
@@ -37,10 +37,15 @@ impl Redaction {
     /// Tells whether it is for a message. What is not known counts as meant.
     pub fn applies(&self, call: &Circumstances) -> bool {
         let fits = |glob: &Option<Glob>, text: Option<&str>| {
-            glob.as_ref().zip(text).is_none_or(|(glob, text)| glob.matches(text))
+            glob.as_ref()
+                .zip(text)
+                .is_none_or(|(glob, text)| glob.matches(text))
         };
         let is_tool = self.tool.is_none() || call.method == "tools/call";
-        is_tool && fits(&self.tool, call.target) && fits(&self.server, call.server) && fits(&self.mode, call.mode)
+        is_tool
+            && fits(&self.tool, call.target)
+            && fits(&self.server, call.server)
+            && fits(&self.mode, call.mode)
     }
 }
 
@@ -48,14 +53,14 @@ impl Redaction {
 ///
 /// # Errors
 /// The text cannot be read.
-pub fn changes(redactions: &[&Redaction], json: &str, base: &str) -> Result<Vec<Change>, String> {
+pub fn changes(redactions: &[&Redaction], text: &str, base: &str) -> Result<Vec<Change>, String> {
     let mut changes = Vec::new();
-    walk(json, base, &mut |pointer, value| {
+    walk(text, base, &mut |pointer, value| {
         let Value::Text(text) = value else { return };
         if let Some(changed) = redact(redactions, &text) {
             changes.push(Change {
                 pointer: pointer.to_owned(),
-                json: serde_json::Value::String(changed).to_string(),
+                json: json(&changed),
             });
         }
     })?;

@@ -21,6 +21,11 @@ pub fn walk(json: &str, base: &str, found: &mut dyn FnMut(&str, Value)) -> Resul
     step.deserialize(&mut reader).map_err(|error| error.to_string())
 }
 
+/// Returns a text as JSON.
+pub fn json(text: &str) -> String {
+    serde_json::to_string(text).expect("a text is always JSON")
+}
+
 /// Returns how many objects and arrays of a JSON text are inside one another, at most.
 pub fn depth(json: &str) -> u32 {
     let (mut depth, mut deepest) = (0_u32, 0);
@@ -154,7 +159,10 @@ mod tests {
     fn every_value_is_found_once_with_its_pointer() {
         let mut found = Vec::new();
         let json = r#"{"a":[1,"x\n",{"~/":null}],"b":true,"":-2.5}"#;
-        walk(json, "/result", &mut |pointer, value| found.push((pointer.to_owned(), value))).expect("JSON");
+        walk(json, "/result", &mut |pointer, value| {
+            found.push((pointer.to_owned(), value))
+        })
+        .expect("JSON");
         let expected = [
             ("/result", Value::Composite),
             ("/result/a", Value::Composite),
@@ -165,7 +173,10 @@ mod tests {
             ("/result/b", Value::Boolean(true)),
             ("/result/", Value::Number(-2.5)),
         ];
-        assert_eq!(found, expected.map(|(pointer, value)| (pointer.to_owned(), value)));
+        assert_eq!(
+            found,
+            expected.map(|(pointer, value)| (pointer.to_owned(), value))
+        );
     }
 
     #[test]

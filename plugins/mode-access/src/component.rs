@@ -2,7 +2,9 @@
 
 use std::sync::OnceLock;
 
-use crate::bindings::exports::portcullis::plugin::access::{CallContext, CatalogItem, Denial, Guest as Access};
+use crate::bindings::exports::portcullis::plugin::access::{
+    CallContext, CatalogItem, Denial, Guest as Access,
+};
 use crate::bindings::exports::portcullis::plugin::lifecycle::{Guest as Lifecycle, Info};
 use crate::bindings::portcullis::plugin::log;
 use crate::policy::{Circumstances, Item, Policy};

@@ -115,7 +115,9 @@ impl Policy {
         if mode.refuses_server(call.server).is_some() {
             return Vec::new();
         }
-        let visible = (0..).zip(items).filter(|(_, item)| mode.refuses_item(item).is_none());
+        let visible = (0..)
+            .zip(items)
+            .filter(|(_, item)| mode.refuses_item(item).is_none());
         visible.map(|(index, _)| index).collect()
     }
 
@@ -128,11 +130,13 @@ impl Policy {
             });
         };
         let found = self.modes.get_key_value(name);
-        found.map(|(name, mode)| (name.as_str(), mode)).ok_or_else(|| Refusal {
-            code: REFUSED,
-            message: format!("there is no mode {name:?}"),
-            reason: format!("mode {name:?} is not configured"),
-        })
+        found
+            .map(|(name, mode)| (name.as_str(), mode))
+            .ok_or_else(|| Refusal {
+                code: REFUSED,
+                message: format!("there is no mode {name:?}"),
+                reason: format!("mode {name:?} is not configured"),
+            })
     }
 }
 
@@ -242,13 +246,18 @@ impl Cause<'_> {
             Self::Denied(pattern) => format!("denied by {pattern:?}"),
             Self::NotAllowed => "fits nothing in allow".to_owned(),
             Self::NotReadOnly => "the mode is read-only, and the tool is not known to be".to_owned(),
-            Self::NotPlain => "the URI can be spelt in another way, so that patterns cannot judge it".to_owned(),
+            Self::NotPlain => {
+                "the URI can be spelt in another way, so that patterns cannot judge it".to_owned()
+            }
             Self::UnknownKind => "no rule knows this kind".to_owned(),
         };
         Refusal {
             code,
             message: format!("mode {mode:?} does not allow {what}"),
-            reason: format!("{} of {kind} {name:?}, server {server:?}, mode {mode:?}: {rule}", call.method),
+            reason: format!(
+                "{} of {kind} {name:?}, server {server:?}, mode {mode:?}: {rule}",
+                call.method
+            ),
         }
     }
 }

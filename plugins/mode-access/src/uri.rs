@@ -16,12 +16,12 @@ pub fn is_plain(uri: &str) -> bool {
     let has_capitals = |text: &str| text.bytes().any(|byte| byte.is_ascii_uppercase());
     // What stands there in other schemes is a name of the server's own, whose case may matter.
     let has_host = matches!(scheme, "file" | "http" | "https");
-    !has_capitals(scheme)
-        && !(has_host && has_capitals(host))
-        && !uri.contains(|character: char| character.is_control() || character == '\\')
-        && !path.contains("//")
-        && !path.split('/').any(|segment| matches!(segment, "." | ".."))
-        && escapes_are_needed(uri)
+    let is_ambiguous = has_capitals(scheme)
+        || (has_host && has_capitals(host))
+        || uri.contains(|character: char| character.is_control() || character == '\\')
+        || path.contains("//")
+        || path.split('/').any(|segment| matches!(segment, "." | ".."));
+    !is_ambiguous && escapes_are_needed(uri)
 }
 
 /// Tells whether each `%` begins an escape, in capitals, of a character that cannot stand for itself. An escaped `/` or
@@ -29,9 +29,13 @@ pub fn is_plain(uri: &str) -> bool {
 fn escapes_are_needed(uri: &str) -> bool {
     uri.split('%').skip(1).all(|after| {
         let digits = after.as_bytes().get(..2);
-        let digits = digits.filter(|digits| digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'A'..=b'F')));
+        let digits = digits.filter(|digits| {
+            digits
+                .iter()
+                .all(|digit| matches!(digit, b'0'..=b'9' | b'A'..=b'F'))
+        });
         let byte = digits
-            .and_then(|digits| str::from_utf8(digits).ok())
+            .and_then(|digits| std::str::from_utf8(digits).ok())
             .and_then(|digits| u8::from_str_radix(digits, 16).ok());
         byte.is_some_and(|byte| {
             let stands_for_itself = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');

@@ -28,7 +28,11 @@ fn values_keep_to_their_rules() {
         (r#""pattern":"^[a-z]+$""#, r#""abc""#, r#""abC""#),
         (r#""pattern":"^[a-z]+$""#, r#""abc""#, r#"["abc"]"#),
         (r#""pattern":"b""#, r#""abc""#, "null"),
-        (r#""deny-pattern":"(?i)drop\\s+table""#, r#""select""#, r#""DROP  TABLE x""#),
+        (
+            r#""deny-pattern":"(?i)drop\\s+table""#,
+            r#""select""#,
+            r#""DROP  TABLE x""#,
+        ),
         (r#""max-length":3"#, r#""äöü""#, r#""abcd""#),
         (r#""max-length":0"#, r#""""#, r#""a""#),
         (r#""min":1,"max":10"#, "10", "10.5"),
@@ -42,20 +46,36 @@ fn values_keep_to_their_rules() {
         (r#""deny":["x"]"#, r#""y""#, r#"{"x":"x"}"#),
     ] {
         let rule = rule(&format!(r#"{{"pointer":"/x",{rules}}}"#));
-        let judge = |json: &str| serde_json::from_str(json).map_or(Some(String::new()), |value| rule.problem(&value));
+        let judge =
+            |json: &str| serde_json::from_str(json).map_or(Some(String::new()), |value| rule.problem(&value));
         assert_eq!(judge(fits), None, "{rules} {fits}");
         assert!(judge(fits_not).is_some(), "{rules} {fits_not}");
     }
-    assert_eq!(rule(r#"{"pointer":"/x","required":true}"#).problem(&value("[1]")), None);
+    assert_eq!(
+        rule(r#"{"pointer":"/x","required":true}"#).problem(&value("[1]")),
+        None
+    );
 }
 
 #[test]
 fn a_rule_is_for_whom_it_says() {
     for (whom, fits, fits_not) in [
-        (r#""tool":"read_*""#, call("tools/call", "read_a"), call("tools/call", "write_a")),
+        (
+            r#""tool":"read_*""#,
+            call("tools/call", "read_a"),
+            call("tools/call", "write_a"),
+        ),
         (r#""tool":"*""#, call("tools/call", "x"), call("prompts/get", "x")),
-        (r#""prompt":"x""#, call("prompts/get", "x"), call("tools/call", "x")),
-        (r#""server":"files""#, call("tools/call", "x"), call("resources/read", "x")),
+        (
+            r#""prompt":"x""#,
+            call("prompts/get", "x"),
+            call("tools/call", "x"),
+        ),
+        (
+            r#""server":"files""#,
+            call("tools/call", "x"),
+            call("resources/read", "x"),
+        ),
         (
             r#""mode":"chat""#,
             call("tools/call", "x"),
@@ -88,8 +108,14 @@ fn wildcards_of_pointers_stand_for_tokens() {
         let rule = rule(&format!(r#"{{"pointer":"{pointer}"}}"#));
         assert!(rule.is_wide());
         assert_eq!(rule.pointer(), base);
-        assert!(rule.covers(&format!("{ARGUMENTS}{covered}")), "{pointer} {covered}");
-        assert!(!rule.covers(&format!("{ARGUMENTS}{not_covered}")), "{pointer} {not_covered}");
+        assert!(
+            rule.covers(&format!("{ARGUMENTS}{covered}")),
+            "{pointer} {covered}"
+        );
+        assert!(
+            !rule.covers(&format!("{ARGUMENTS}{not_covered}")),
+            "{pointer} {not_covered}"
+        );
     }
 }
 

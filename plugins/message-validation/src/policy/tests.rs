@@ -57,7 +57,13 @@ fn judge_call(config: &str, arguments: &str) -> Result<Decision, Refusal> {
 
 #[test]
 fn without_rules_everything_passes() {
-    for kind in [Kind::FromClient, Kind::FromServer, Kind::Result, Kind::Error, Kind::ClientAnswer] {
+    for kind in [
+        Kind::FromClient,
+        Kind::FromServer,
+        Kind::Result,
+        Kind::Error,
+        Kind::ClientAnswer,
+    ] {
         assert_eq!(judge("{}", &call(kind, "any/thing"), "{}"), Ok(Decision::Pass));
     }
 }
@@ -78,18 +84,35 @@ fn depth_is_limited() {
     let deep = r#"{"params":{"a":[[1]]}}"#;
     let call = call(Kind::FromClient, "x");
     assert!(judge(r#"{"max-depth": 4}"#, &call, deep).is_ok());
-    assert_eq!(judge(r#"{"max-depth": 3}"#, &call, deep).expect_err("too deep").code, INVALID_REQUEST);
+    assert_eq!(
+        judge(r#"{"max-depth": 3}"#, &call, deep)
+            .expect_err("too deep")
+            .code,
+        INVALID_REQUEST
+    );
 }
 
 #[test]
 fn methods_are_allowed_by_name_both_ways() {
     let config = r#"{"allowed-methods": ["ping", "tools/*"], "denied-methods": ["*/list"]}"#;
-    for (method, is_allowed) in [("ping", true), ("tools/call", true), ("tools/list", false), ("roots/x", false)] {
+    for (method, is_allowed) in [
+        ("ping", true),
+        ("tools/call", true),
+        ("tools/list", false),
+        ("roots/x", false),
+    ] {
         for kind in [Kind::FromClient, Kind::FromServer] {
-            assert_eq!(judge(config, &call(kind, method), "{}").is_ok(), is_allowed, "{method}");
+            assert_eq!(
+                judge(config, &call(kind, method), "{}").is_ok(),
+                is_allowed,
+                "{method}"
+            );
         }
         // An answer was allowed with its request.
-        assert!(judge(config, &call(Kind::Result, method), "{}").is_ok(), "{method}");
+        assert!(
+            judge(config, &call(Kind::Result, method), "{}").is_ok(),
+            "{method}"
+        );
     }
 }
 
@@ -108,8 +131,15 @@ fn required_params_and_rules_are_read_together_and_not_mixed_up() {
         assert_eq!(refused.code, INVALID_PARAMS);
         assert_eq!(refused.pointer.as_deref(), Some(pointer));
     }
-    let nameless = judge(config, &call(Kind::FromClient, "tools/call"), r#"{"params":{"arguments":{"a":"a"}}}"#);
-    assert_eq!(nameless.expect_err("no name").pointer.as_deref(), Some("/params/name"));
+    let nameless = judge(
+        config,
+        &call(Kind::FromClient, "tools/call"),
+        r#"{"params":{"arguments":{"a":"a"}}}"#,
+    );
+    assert_eq!(
+        nameless.expect_err("no name").pointer.as_deref(),
+        Some("/params/name")
+    );
 }
 
 #[test]
@@ -118,7 +148,10 @@ fn a_refusal_says_what_is_wrong_in_the_operators_words_if_there_are_any() {
     assert_eq!(own.message, "the argument /a is more than 2");
     let theirs = r#"{"arguments":[{"pointer":"/a","max":2,"message":"two at most"}]}"#;
     let theirs = judge_call(theirs, r#"{"a":3}"#).expect_err("too much");
-    assert_eq!((theirs.message.as_str(), theirs.reason.as_str()), ("two at most", "/params/arguments/a is more than 2"));
+    assert_eq!(
+        (theirs.message.as_str(), theirs.reason.as_str()),
+        ("two at most", "/params/arguments/a is more than 2")
+    );
 }
 
 #[test]
@@ -127,7 +160,12 @@ fn a_wide_pointer_judges_everything_that_it_stands_for() {
     assert!(judge_call(paths, r#"{"paths":["a","b"]}"#).is_ok());
     let refused = judge_call(paths, r#"{"paths":["a","../b"]}"#).expect_err("a way up");
     assert_eq!(refused.pointer.as_deref(), Some("/params/arguments/paths/1"));
-    for arguments in [r#"{"paths":[["../b"]]}"#, r#"{"paths":[]}"#, "{}", r#"{"paths":"../b"}"#] {
+    for arguments in [
+        r#"{"paths":[["../b"]]}"#,
+        r#"{"paths":[]}"#,
+        "{}",
+        r#"{"paths":"../b"}"#,
+    ] {
         assert!(judge_call(paths, arguments).is_err(), "{arguments}");
     }
     let anywhere = r#"{"arguments":[{"pointer":"/**","deny-pattern":"\\.\\./"}]}"#;
@@ -137,7 +175,10 @@ fn a_wide_pointer_judges_everything_that_it_stands_for() {
 
 #[test]
 fn arguments_are_validated_where_this_is_wanted() {
-    let wrong = Text("{}", Err(vec!["/a is no number".to_owned(), "/b is missing".to_owned()]));
+    let wrong = Text(
+        "{}",
+        Err(vec!["/a is no number".to_owned(), "/b is missing".to_owned()]),
+    );
     let judge = |config, method| {
         let policy = Policy::new(config).expect("a configuration");
         policy.judge(&call(Kind::FromClient, method), &wrong)
@@ -153,21 +194,36 @@ fn what_servers_say_is_redacted_wherever_it_is() {
     let config = r#"{"redact": [{"pattern": "secret", "with": "***", "server": "files"}]}"#;
     for (kind, text, pointer) in [
         (Kind::Result, r#"{"result":{"a":["a secret"]}}"#, "/result/a/0"),
-        (Kind::Error, r#"{"error":{"message":"a secret"}}"#, "/error/message"),
-        (Kind::FromServer, r#"{"params":{"data":"a secret"}}"#, "/params/data"),
+        (
+            Kind::Error,
+            r#"{"error":{"message":"a secret"}}"#,
+            "/error/message",
+        ),
+        (
+            Kind::FromServer,
+            r#"{"params":{"data":"a secret"}}"#,
+            "/params/data",
+        ),
     ] {
         let expected = Change {
             pointer: pointer.to_owned(),
             json: r#""a ***""#.to_owned(),
         };
-        assert_eq!(judge(config, &call(kind, "tools/call"), text), Ok(Decision::Edit(vec![expected])));
+        assert_eq!(
+            judge(config, &call(kind, "tools/call"), text),
+            Ok(Decision::Edit(vec![expected]))
+        );
         let elsewhere = Circumstances {
             server: Some("other"),
             ..call(kind, "tools/call")
         };
         assert_eq!(judge(config, &elsewhere, text), Ok(Decision::Pass));
     }
-    let from_client = judge(config, &call(Kind::FromClient, "x"), r#"{"params":{"data":"a secret"}}"#);
+    let from_client = judge(
+        config,
+        &call(Kind::FromClient, "x"),
+        r#"{"params":{"data":"a secret"}}"#,
+    );
     assert_eq!(from_client, Ok(Decision::Pass));
 }
 

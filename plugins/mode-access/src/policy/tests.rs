@@ -42,9 +42,15 @@ fn refusal(mode: &str, method: &str, item: Option<Item>) -> Refusal {
 
 #[test]
 fn deny_wins_over_allow() {
-    assert_eq!(decide("chat", "tools/call", Some(item("tool", "read_file"))), Ok(()));
+    assert_eq!(
+        decide("chat", "tools/call", Some(item("tool", "read_file"))),
+        Ok(())
+    );
     let refused = refusal("chat", "tools/call", Some(item("tool", "read_secret")));
-    assert_eq!(refused.message, r#"mode "chat" does not allow tool "read_secret""#);
+    assert_eq!(
+        refused.message,
+        r#"mode "chat" does not allow tool "read_secret""#
+    );
     assert!(refused.reason.contains("\"*_secret\""), "{}", refused.reason);
 }
 
@@ -69,8 +75,15 @@ fn nothing_is_allowed_without_a_known_mode() {
         server: None,
     };
     assert!(policy().authorize(&call, None).is_err());
-    assert!(policy().filter(&call, [item("tool", "list")].into_iter()).is_empty());
-    assert_eq!(refusal("other", "ping", None).message, r#"there is no mode "other""#);
+    assert!(
+        policy()
+            .filter(&call, [item("tool", "list")].into_iter())
+            .is_empty()
+    );
+    assert_eq!(
+        refusal("other", "ping", None).message,
+        r#"there is no mode "other""#
+    );
 }
 
 #[test]
@@ -90,7 +103,11 @@ fn a_server_is_judged_where_it_is_known() {
         ..item("tool", "list")
     };
     assert!(policy.authorize(&on(None), Some(&elsewhere)).is_err());
-    assert!(policy.filter(&on(Some("shell")), [item("tool", "list")].into_iter()).is_empty());
+    assert!(
+        policy
+            .filter(&on(Some("shell")), [item("tool", "list")].into_iter())
+            .is_empty()
+    );
     let servers = [item("server", "files"), item("server", "shell")];
     assert_eq!(policy.filter(&on(None), servers.into_iter()), [0]);
 }
@@ -131,30 +148,51 @@ fn a_thing_is_judged_by_its_kind_whatever_names_it() {
     let refused = refusal("chat", "completion/complete", prompt);
     assert_eq!(refused.message, "mode \"chat\" does not allow prompts");
     let outside = item("resource", "file:///etc/passwd");
-    for method in ["resources/read", "resources/subscribe", "completion/complete", "tools/call"] {
+    for method in [
+        "resources/read",
+        "resources/subscribe",
+        "completion/complete",
+        "tools/call",
+    ] {
         assert!(decide("chat", method, Some(outside)).is_err(), "{method}");
     }
     let inside = Some(item("resource", "file:///docs/a.md"));
     assert_eq!(decide("chat", "resources/read", inside), Ok(()));
     let template = Some(item("resource-template", "file:///docs/{name}"));
     assert_eq!(decide("chat", "completion/complete", template), Ok(()));
-    assert!(decide("all", "tools/call", Some(item("spell", "x"))).is_err(), "an unknown kind");
+    assert!(
+        decide("all", "tools/call", Some(item("spell", "x"))).is_err(),
+        "an unknown kind"
+    );
 }
 
 #[test]
 fn what_must_name_something_and_does_not_is_refused() {
-    for method in ["tools/call", "prompts/get", "resources/read", "resources/subscribe", "completion/complete"] {
+    for method in [
+        "tools/call",
+        "prompts/get",
+        "resources/read",
+        "resources/subscribe",
+        "completion/complete",
+    ] {
         assert!(decide("all", method, None).is_err(), "{method}");
     }
 }
 
 #[test]
 fn patterns_are_not_evaded_by_another_spelling() {
-    for uri in ["file:///docs/../etc/passwd", "file:///docs/%2e%2e/etc/passwd", "file:///docs//.env"] {
+    for uri in [
+        "file:///docs/../etc/passwd",
+        "file:///docs/%2e%2e/etc/passwd",
+        "file:///docs//.env",
+    ] {
         let refused = refusal("chat", "resources/read", Some(item("resource", uri)));
         assert!(refused.reason.contains("spelt"), "{}", refused.reason);
         // Where there are no patterns, there is nothing to evade.
-        assert_eq!(decide("all", "resources/read", Some(item("resource", uri))), Ok(()));
+        assert_eq!(
+            decide("all", "resources/read", Some(item("resource", uri))),
+            Ok(())
+        );
     }
 }
 
@@ -203,8 +241,14 @@ fn lists_keep_what_may_be_used() {
 fn a_wrong_configuration_is_named() {
     for (config, named) in [
         ("{}", "modes"),
-        (r#"{"modes":{"a":{"allowed-servers":["*"]}}}"#, "allowed-capabilities"),
-        (r#"{"modes":{"a":{"allowed-servers":[],"allowed-capabilities":[],"readonly":true}}}"#, "readonly"),
+        (
+            r#"{"modes":{"a":{"allowed-servers":["*"]}}}"#,
+            "allowed-capabilities",
+        ),
+        (
+            r#"{"modes":{"a":{"allowed-servers":[],"allowed-capabilities":[],"readonly":true}}}"#,
+            "readonly",
+        ),
     ] {
         let error = Policy::new(config).expect_err(config);
         assert!(error.contains(named), "{error}");
