@@ -11,10 +11,12 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/portcullis
 DENY_VERSION := 0.20.2
 DENY := $(CACHE)/tools-deny-$(DENY_VERSION)/bin/cargo-deny
 
-# How much `make soak` does: schedules of the simulation from which seed, and how often the rest is repeated.
+# How much `make soak` does: schedules of the simulation from which seed, how often the rest is repeated, and how many
+# times as much the stress tests do each time.
 SOAK_SCHEDULES ?= 1000000
 SOAK_SEED ?= 1000000
 SOAK_ROUNDS ?= 20
+SOAK_SCALE ?= 5
 
 .PHONY: run build programs test fmt clippy doc lint deny audit check conformance compat bench soak
 # The steps of `make test` share one machine, and some of them measure it.
@@ -90,5 +92,6 @@ soak:
 	PORTCULLIS_SIMULATION_SCHEDULES=$(SOAK_SCHEDULES) PORTCULLIS_SIMULATION_SEED=$(SOAK_SEED) \
 		$(CARGO) test $(PROFILE) --test it simulation
 	for round in $$(seq $(SOAK_ROUNDS)); do \
-		echo "round $$round of $(SOAK_ROUNDS)"; $(CARGO) test $(PROFILE) --test it -- stress classic leaks guard; \
+		echo "round $$round of $(SOAK_ROUNDS)"; PORTCULLIS_STRESS_SCALE=$(SOAK_SCALE) \
+			$(CARGO) test $(PROFILE) --test it -- stress classic leaks guard drain; \
 	done

@@ -12,7 +12,6 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
@@ -25,9 +24,9 @@ use crate::http::{
     routes,
 };
 use crate::registry::{Actor, EventLog, Registry, Source};
+use crate::upstream::PoolContext;
 use crate::upstream::backoff::chance;
 use crate::upstream::launch::{Launch, LaunchError, SystemLaunch};
-use crate::upstream::lease::PoolContext;
 use crate::upstream::{Phase, StateChange};
 
 /// Why the gateway did not start.
@@ -65,8 +64,6 @@ pub struct App {
 
 /// How often idle sessions and old streams are looked for.
 const ROUNDS: Duration = Duration::from_secs(1);
-/// How often a drain looks whether the last request is answered.
-const DRAIN_POLL: Duration = Duration::from_millis(50);
 
 impl App {
     /// Starts everything: the registry, the servers that start with it, the listeners.
@@ -162,10 +159,8 @@ impl App {
         let closing = self.gateway.close(cause);
         let hurried = async {
             hurry.cancelled().await;
-            loop {
-                self.gateway.hurry();
-                tokio::time::sleep(DRAIN_POLL).await;
-            }
+            self.gateway.hurry();
+            std::future::pending().await
         };
         tokio::select! {
             () = closing => {}
@@ -186,17 +181,13 @@ impl App {
     }
 
     async fn drain(&self, hurry: &CancellationToken) {
-        let deadline = Instant::now() + self.drain_timeout;
-        while self.gateway.in_flight() > 0 && Instant::now() < deadline && !hurry.is_cancelled() {
-            tokio::time::sleep(DRAIN_POLL).await;
+        tokio::select! {
+            () = self.gateway.drained() => return,
+            () = tokio::time::sleep(self.drain_timeout) => {}
+            () = hurry.cancelled() => {}
         }
-        let left = self.gateway.in_flight();
-        if left > 0 {
-            warn!(
-                requests = left,
-                "requests were still in flight at the end of the drain time"
-            );
-        }
+        let requests = self.gateway.in_flight();
+        warn!(requests, "requests in flight get no more time");
     }
 }
 

@@ -174,7 +174,7 @@ const REQUESTS: &[Key] = &[
     key(
         "timeout",
         Kind::Duration(MILLISECOND, DAY),
-        "How long a request may take without progress.",
+        "How long a request may take without progress, its wait for a process included.",
     ),
     key(
         "timeout-max",

@@ -14,6 +14,7 @@
 mod choice;
 mod model;
 mod name;
+mod plugin;
 mod secret;
 mod server;
 mod units;
@@ -51,6 +52,9 @@ pub use model::{
 };
 pub use name::{NAME_CHARACTERS_MAX, NameError, PrincipalName, ServerName};
 pub use origins::{Origin, Origins};
+pub use plugin::{
+    Activate, Grants, HttpGrant, Isolation, Modes, OnError, PluginHostConfig, PluginLimits, PluginSpec,
+};
 pub use secret::{Expanded, Secret};
 pub use server::{RestartPolicy, SELF_COMMAND, ServerDefaults, ServerSpec};
 pub use units::{format_duration, format_size, parse_duration, parse_size};

@@ -53,7 +53,7 @@ pub struct ServerSpec {
     pub client_features: Vec<ClientFeature>,
     /// Processes of the shared pool, at least one.
     pub instances: usize,
-    /// Most processes, at least `instances`.
+    /// Most processes, at least `instances`, which are kept for the shared pool.
     pub instances_max: usize,
     /// Longest wait for the answer to `initialize`.
     pub handshake_timeout: Duration,

@@ -76,7 +76,7 @@ pub(super) const SETTINGS: &[Key] = &[
     key(
         "instances-max",
         Kind::Count(1, 1_024),
-        "Most processes of the server.",
+        "Most processes of the server, of which instances are kept for the shared pool; beyond it sessions share.",
     ),
     key(
         "handshake-timeout",

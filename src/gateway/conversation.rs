@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use bytes::Bytes;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::exchange::{Exchange, Reach};
 use super::shared_hub::{Seat, SharedHub};
@@ -22,6 +24,8 @@ pub struct Conversation {
     server: Arc<Server>,
     held: Mutex<Option<Held>>,
     exchanges: Mutex<Vec<Arc<Exchange>>>,
+    /// Those of all sessions.
+    all_exchanges: TaskTracker,
     server_requests: Mutex<BTreeMap<i64, ServerRequest>>,
     next_server_request: AtomicI64,
     settings: Mutex<Settings>,
@@ -55,13 +59,14 @@ struct ServerRequest {
 const SERVER_REQUESTS_MAX: usize = 256;
 
 impl Conversation {
-    /// Returns the part of a session that has just been opened.
-    pub fn new(server: Arc<Server>) -> Self {
+    /// Returns the part of a session that has just been opened; `all_exchanges` counts those of every session.
+    pub fn new(server: Arc<Server>, all_exchanges: TaskTracker) -> Self {
         server.session_opened();
         Self {
             server,
             held: Mutex::default(),
             exchanges: Mutex::default(),
+            all_exchanges,
             server_requests: Mutex::default(),
             next_server_request: AtomicI64::new(1),
             settings: Mutex::default(),
@@ -98,6 +103,11 @@ impl Conversation {
     /// Returns how many requests of the client wait for an answer.
     pub fn in_flight(&self) -> usize {
         self.exchanges().len()
+    }
+
+    /// Counts an exchange, among those of all sessions, until what is returned is dropped.
+    pub(super) fn count_exchange(&self) -> TaskTrackerToken {
+        self.all_exchanges.token()
     }
 
     /// Adds an exchange, unless there are too many.

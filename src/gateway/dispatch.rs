@@ -72,6 +72,7 @@ impl Gateway {
         let limits = &self.config.requests;
         let timeout = lease.upstream().spec().request_timeout.unwrap_or(limits.timeout);
         Patience {
+            since: Instant::now(),
             timeout,
             timeout_max: limits.timeout_max.max(timeout),
         }
@@ -194,7 +195,8 @@ impl Sending {
     }
 
     async fn send_to_next(&self) -> Result<(), GatewayError> {
-        let deadline = Instant::now() + self.patience.timeout;
+        // One deadline for both: what is left of it when the server is ready goes to the answer.
+        let deadline = self.patience.deadline();
         // Over: it was taken back, or its session has ended.
         while !self.exchange.is_over() {
             let connection = self.lease.upstream().connection(deadline).await;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::value::to_raw_value;
 use tokio::sync::Notify;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::debug;
 
 use super::after::After;
@@ -27,6 +28,8 @@ pub struct Exchange {
     client_id: RequestId,
     client_token: Option<RequestId>,
     session: Arc<Session>,
+    /// Counts it for a drain, whether its session is in the store or not.
+    _counted: TaskTrackerToken,
     /// After which time the answer becomes a stream; `None` where only the answer is taken.
     stream_after: Option<Duration>,
     after: After,
@@ -113,6 +116,7 @@ impl Exchange {
         Arc::new(Self {
             client_id: message.id().expect("an exchange is opened for a request").clone(),
             client_token: message.wanted_progress_token(),
+            _counted: session.attachment().count_exchange(),
             session,
             stream_after,
             after: After::of(message),

@@ -21,7 +21,7 @@ use crate::registry::{Registry, Server};
 use crate::schema::SchemaCache;
 use crate::session::outbox::OutboxLimits;
 use crate::session::{SessionOptions, SessionStore, StoreLimits, Transport};
-use crate::upstream::lease::PoolContext;
+use crate::upstream::PoolContext;
 
 /// What a gateway is made of.
 #[derive(Debug)]
@@ -44,6 +44,8 @@ pub struct Gateway {
     pub(super) hubs: Mutex<HashMap<u64, Arc<SharedHub>>>,
     pub(super) schemas: SchemaCache,
     pub(super) tasks: TaskTracker,
+    /// Every exchange there is, also those of sessions that are not in the store.
+    pub(super) exchanges: TaskTracker,
     draining: AtomicBool,
 }
 
@@ -78,6 +80,7 @@ impl Gateway {
             hubs: Mutex::default(),
             schemas: SchemaCache::default(),
             tasks,
+            exchanges: TaskTracker::new(),
             draining: AtomicBool::new(false),
         })
     }
@@ -85,6 +88,12 @@ impl Gateway {
     /// Refuses new requests from now on; those in flight, and what they need of their clients, go on.
     pub fn begin_drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
+        self.exchanges.close();
+    }
+
+    /// Waits, after [`begin_drain`](Self::begin_drain), until every request has been answered.
+    pub async fn drained(&self) {
+        self.exchanges.wait().await;
     }
 
     /// Returns whether new requests are refused.
@@ -125,7 +134,10 @@ impl Gateway {
             outbox,
             streams_max: limits.streams_max,
         };
-        Arc::new(Session::new(options, Conversation::new(server)))
+        Arc::new(Session::new(
+            options,
+            Conversation::new(server, self.exchanges.clone()),
+        ))
     }
 
     /// Puts a session into the store, ending the least recently used one where there are too many.

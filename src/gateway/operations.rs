@@ -211,13 +211,9 @@ impl Gateway {
             .for_each(|server| server.pool().hurry());
     }
 
-    /// Returns how many requests wait for an answer of a server.
+    /// Returns how many requests have not been answered, those without a session included.
     pub fn in_flight(&self) -> usize {
-        self.sessions
-            .all()
-            .iter()
-            .map(|session| session.attachment().in_flight())
-            .sum()
+        self.exchanges.len()
     }
 
     fn end_sessions_of(&self, server: &Arc<Server>, cause: &str) {

@@ -1,5 +1,34 @@
-//! The plugins: WebAssembly components that judge messages.
+//! Policies as WebAssembly components: the only room that knows wasmtime.
+//!
+//! A [`PluginHost`] makes generations of plugins ([`Plugin`]) of components; a [`PluginSet`] is those that judge, in
+//! their order. The set is swapped whole; a request asks the set that it began with.
 
+mod bindings;
+mod breaker;
+pub mod build;
+pub mod call;
 pub mod case;
+pub mod engine;
+pub mod error;
+mod exports;
+mod host;
+mod instance;
 pub mod manifest;
+pub mod metrics;
 pub mod pattern;
+mod plugin;
+mod pool;
+pub mod set;
+mod shared;
+pub mod signature;
+pub mod smoke;
+mod state;
+mod ticker;
+
+pub use breaker::BreakerState;
+pub use build::{Blueprint, BuildError, PluginHost};
+pub use engine::PluginEngine;
+pub use error::{ErrorKind, PluginError};
+pub use exports::{ABI, Hook};
+pub use plugin::{Judged, Matter, Plugin};
+pub use set::{Passed, PluginSet, Plugins, Refusal, Why};

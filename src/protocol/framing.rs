@@ -138,24 +138,34 @@ fn without_line_end(mut line: Bytes) -> Bytes {
     line
 }
 
-/// Returns the id of a message of which only the ends are known, if one of them shows it beyond doubt: as the first
-/// or second member of the object, or as the last one.
+/// Returns the id of an answer of which only the ends are known, if they show it beyond doubt: the id as the first or
+/// second member of the object or as the last one, and a result or an error as the first of the others. A request of
+/// the server may carry the same number and means another one.
 pub fn id_of_oversized(head: &[u8], tail: &[u8]) -> Option<i64> {
     let head = std::str::from_utf8(head).unwrap_or_else(|error| {
         std::str::from_utf8(&head[..error.valid_up_to()]).expect("valid up to there")
     });
-    let from_head = head
-        .strip_prefix("{\"jsonrpc\":\"2.0\",\"id\":")
-        .or_else(|| head.strip_prefix("{\"id\":"))
+    // Some servers put spaces between the members; those within strings do not matter here.
+    let head: String = head.chars().filter(|c| !c.is_ascii_whitespace()).collect();
+    let past_version = |members| str::strip_prefix(members, "\"jsonrpc\":\"2.0\",").unwrap_or(members);
+    let members = past_version(head.strip_prefix('{')?);
+    let (first_id, members) = match members
+        .strip_prefix("\"id\":")
         .and_then(|rest| rest.split_once(','))
-        .map(|(number, _)| number);
-    let from_tail = || {
-        let tail = tail.strip_suffix(b"}")?;
+    {
+        Some((id, members)) => (Some(id), past_version(members)),
+        None => (None, members),
+    };
+    if !members.starts_with("\"result\":") && !members.starts_with("\"error\":") {
+        return None;
+    }
+    let last_id = || {
+        let tail = tail.trim_ascii_end().strip_suffix(b"}")?;
         let start = tail.iter().rposition(|byte| *byte == b',')?;
         let last = std::str::from_utf8(&tail[start + 1..]).ok()?;
-        last.strip_prefix("\"id\":")
+        last.trim().strip_prefix("\"id\":")
     };
-    from_head.or_else(from_tail)?.trim().parse().ok()
+    first_id.or_else(last_id)?.trim().parse().ok()
 }
 
 #[cfg(test)]
@@ -193,8 +203,8 @@ mod tests {
     fn drops_lines_over_the_limit_and_goes_on() {
         for size in [1, 7, 100, 5000] {
             let mut decoder = LineDecoder::new(1000);
-            let mut text = b"{\"id\":7,".to_vec();
-            text.extend(std::iter::repeat_n(b'x', 3000));
+            let mut text = b"{\"id\":7,\"result\":".to_vec();
+            text.extend(std::iter::repeat_n(b'x', 2991));
             text.extend_from_slice(b"\nnext\n");
             let mut seen = Vec::new();
             for chunk in text.chunks(size) {
@@ -237,6 +247,11 @@ mod tests {
             r#"x"},"jsonrpc":"2.0","id":5}"#,
             Some(5),
         );
+        check(r#"{"jsonrpc": "2.0", "id": 12, "result": {"#, "}}", Some(12));
+        check(r#"{"id":12,"jsonrpc":"2.0","error":{"#, "}}", Some(12));
+        check(r#"{"result": {"text": "aaa"#, r#"x"}, "id": 5}"#, Some(5));
+        check(r#"{"jsonrpc":"2.0","id":12,"method":"roots/list","#, "}}", None);
+        check(r#"{"method":"roots/list","params":{"#, r#"x"},"id":5}"#, None);
         check(r#"{"result":{"id":3,"#, r#""a":{"id":3}}}"#, None);
         check(
             r#"{"jsonrpc":"2.0","method":"n","params":{"id":1,"#,

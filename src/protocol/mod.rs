@@ -3,6 +3,8 @@
 //! Payloads stay the bytes they arrived as. A message is scanned once, without building a tree; what has to change
 //! (an id, a progress token) is spliced, and everything else passes untouched.
 
+pub mod document;
+pub mod edit;
 pub mod framing;
 pub mod id;
 pub mod jsonrpc;

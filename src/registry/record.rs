@@ -63,17 +63,17 @@ pub struct ServerRecord {
     pub status: ServerStatus,
     /// Whether it can be reached.
     pub connection_state: ConnectionState,
-    /// The furthest phase of its instances.
+    /// The phase of its first instance that is ready, else of its first.
     pub phase: &'static str,
     /// What it offers, as it listed it itself.
     pub capabilities: CatalogView,
-    /// The process of its first instance.
+    /// The process of that instance.
     pub pid: Option<u32>,
     /// Starts, over all instances.
     pub generation: u64,
     /// Starts after a failure, over all instances.
     pub restarts: u64,
-    /// Seconds since its first instance became ready.
+    /// Seconds since that instance became ready.
     pub uptime_seconds: Option<u64>,
     /// How the last process ended.
     pub last_exit: Option<String>,

@@ -10,7 +10,7 @@ use super::error::RegistryError;
 use super::events::{Actor, EventKind, EventLog, NewEvent};
 use super::server::{Server, Source};
 use crate::config::{ServerName, ServerSpec};
-use crate::upstream::lease::PoolContext;
+use crate::upstream::PoolContext;
 use crate::upstream::{Connection, Phase, ServerPool, StateChange};
 
 /// All registered servers.

@@ -29,8 +29,8 @@ pub struct Server {
     current: Mutex<Current>,
     catalog: Catalog,
     sessions: AtomicUsize,
-    /// What the instances were last seen as, for the record and for telling changes of the whole from changes of one.
-    seen: Mutex<BTreeMap<u64, UpstreamState>>,
+    /// Where the instances were last seen, for telling changes of the whole from changes of one.
+    seen: Mutex<BTreeMap<u64, Phase>>,
 }
 
 /// What a server is at present.
@@ -124,15 +124,12 @@ impl Server {
     /// Takes note of an instance's new state; returns what that made of the server as a whole.
     pub(super) fn note(&self, change: &StateChange) -> (ConnectionState, ConnectionState) {
         let mut seen = self.seen.lock().expect("no holder panics");
-        let state_of =
-            |seen: &BTreeMap<u64, UpstreamState>| ConnectionState::of(seen.values().map(|state| state.phase));
+        let state_of = |seen: &BTreeMap<u64, Phase>| ConnectionState::of(seen.values().copied());
         let before = state_of(&seen);
         if change.state.phase == Phase::Closed {
             seen.remove(&change.instance);
         } else {
-            let mut state = change.state.clone();
-            state.connection = None; // a record keeps no process alive
-            seen.insert(change.instance, state);
+            seen.insert(change.instance, change.state.phase);
         }
         (before, state_of(&seen))
     }

@@ -208,11 +208,7 @@ impl Connection {
     ) -> Result<Bytes, CallError> {
         let (tx, rx) = oneshot::channel();
         let waiter = Arc::new(OneCall(Mutex::new(Some(tx))));
-        let patience = Patience {
-            timeout,
-            timeout_max: timeout,
-        };
-        self.send_request(waiter, patience, purpose, |id, out| {
+        self.send_request(waiter, Patience::of(timeout), purpose, |id, out| {
             reply::write_request(id, method, params, out)
         })
         .map_err(|refused| match refused {
@@ -235,10 +231,7 @@ impl Connection {
 
     /// Sends a request of the gateway's own whose answer changes nothing.
     pub fn tell(&self, method: &str, params: Box<RawValue>) {
-        let patience = Patience {
-            timeout: TELL_TIMEOUT,
-            timeout_max: TELL_TIMEOUT,
-        };
+        let patience = Patience::of(TELL_TIMEOUT);
         let write = |id, out: &mut Vec<u8>| reply::write_request(id, method, Some(&params), out);
         if let Err(refused) = self.send_request(Arc::new(NoOne), patience, Purpose::Use, write) {
             debug!(?refused, method, "not told");

@@ -51,6 +51,8 @@ pub(super) enum GenerationEvent {
     Exited(ProcessEnd),
     /// Its stdout ended.
     OutputEnded,
+    /// Its stderr ended.
+    ErrorsEnded,
     /// Its stdin broke, or was closed as asked.
     InputEnded(io::Result<()>),
     /// The handshake is over.
@@ -62,6 +64,8 @@ pub(super) struct Generation {
     pub(super) stage: Stage,
     /// Since when nothing more can be read.
     pub(super) output_ended: Option<Instant>,
+    /// Whether its last words on stderr have been read.
+    pub(super) errors_ended: bool,
     pub(super) end: Option<ProcessEnd>,
     /// Held until the handshake is over: so many servers start at once.
     pub(super) permit: Option<OwnedSemaphorePermit>,
@@ -102,8 +106,13 @@ impl Generation {
         let reader = read(stdout, connection.clone(), spec.line_max, events_tx.clone());
         tasks.spawn(reader.instrument(span.clone()));
         tasks.spawn(write(stdin, connection.clone(), events_tx.clone()).instrument(span.clone()));
-        tasks.spawn(follow(stderr, tail, spec.stderr_rate).instrument(span.clone()));
+        let (errors_tx, rate) = (events_tx.clone(), spec.stderr_rate);
+        let errors = async move {
+            follow(stderr, tail, rate).await;
+            let _ = errors_tx.send(GenerationEvent::ErrorsEnded).await;
+        };
         let handshake = shake_hands(connection.clone(), facts, spec.handshake_timeout);
+        tasks.spawn(errors.instrument(span.clone()));
         tasks.spawn(
             async move {
                 let _ = events_tx.send(GenerationEvent::Handshake(handshake.await)).await;
@@ -114,6 +123,7 @@ impl Generation {
             connection,
             stage: Stage::Handshaking,
             output_ended: None,
+            errors_ended: false,
             end: None,
             permit: Some(permit),
             process,
@@ -124,6 +134,11 @@ impl Generation {
 
     pub(super) fn pid(&self) -> u32 {
         self.process.pid()
+    }
+
+    /// Returns whether all that the process wrote has been read.
+    pub(super) fn is_read(&self) -> bool {
+        self.output_ended.is_some() && self.errors_ended
     }
 
     /// Returns when whoever still waits must be told that no answer will come, although the process lives.

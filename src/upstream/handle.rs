@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::backoff::{Chance, RestartBudget};
 use super::connection::{Connection, ConnectionCounts};
@@ -123,13 +122,6 @@ impl std::fmt::Debug for Upstream {
 const COMMANDS_MAX: usize = 64;
 
 impl Upstream {
-    /// Starts the supervisor of a new instance; no process yet.
-    pub fn start(options: UpstreamOptions, tasks: &TaskTracker) -> Arc<Self> {
-        let (upstream, supervisor) = Self::prepare(options);
-        tasks.spawn(supervisor);
-        upstream
-    }
-
     /// Makes an instance and the task that supervises it, which the caller has to spawn.
     pub(super) fn prepare(
         options: UpstreamOptions,

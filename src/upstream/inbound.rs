@@ -28,3 +28,30 @@ pub trait ServerMessages: Send + Sync + 'static {
     /// child waits. Only an instance that serves one session does that; a shared one must not wait for anybody.
     fn congestion(&self) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>>;
 }
+
+/// A receiver without a session: refuses every request and drops everything else.
+#[cfg(test)]
+pub(crate) struct Deaf;
+
+#[cfg(test)]
+impl ServerMessages for Deaf {
+    fn request(&self, connection: &Arc<Connection>, message: Message) {
+        let id = message.id().expect("a request has an id");
+        connection.refuse(
+            id,
+            &crate::protocol::reply::ErrorObject::new(-32601, "nobody to ask"),
+        );
+    }
+
+    fn notification(&self, _: &Arc<Connection>, _: Message) {}
+
+    fn ready(&self, _: &Arc<Connection>) {}
+
+    fn keeps_process(&self) -> bool {
+        false
+    }
+
+    fn congestion(&self) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
+        None
+    }
+}

@@ -15,6 +15,8 @@ mod error;
 mod exit;
 #[cfg(all(unix, any(not(target_os = "linux"), test)))]
 mod group;
+#[cfg(any(not(target_os = "linux"), test))]
+mod piped;
 #[cfg(windows)]
 mod windows;
 

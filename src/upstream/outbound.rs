@@ -1,7 +1,7 @@
 //! What waits for the child's stdin: one buffer that senders append lines to and one task that writes it out.
 //!
-//! All lines that gather while a write is under way leave in the next one. The buffer is bounded; a line that finds
-//! it full is refused at once, so no sender ever waits for a slow child.
+//! All lines that gather while a write is under way leave in the next one. The buffer is bounded, and what is being
+//! written once more by as much; a line that finds it full is refused at once, so no sender ever waits for a slow child.
 
 use std::io;
 use std::mem;

@@ -33,13 +33,31 @@ pub trait Waiter: Send + Sync + 'static {
     fn waits(&self, _since: Duration) {}
 }
 
-/// How long a request may take.
+/// How long a request may take. It is ended at the supervisor's next look, which may be a second later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience {
+    /// When the request came. What it has waited for its process counts.
+    pub since: Instant,
     /// Without a word of the server.
     pub timeout: Duration,
     /// In all, however much progress it reports.
     pub timeout_max: Duration,
+}
+
+impl Patience {
+    /// Returns the patience of a request of now that no progress extends.
+    pub(super) fn of(timeout: Duration) -> Self {
+        Self {
+            since: Instant::now(),
+            timeout,
+            timeout_max: timeout,
+        }
+    }
+
+    /// Returns until when the request waits if the server says nothing.
+    pub fn deadline(&self) -> Instant {
+        self.since + self.timeout
+    }
 }
 
 /// Whether a request counts as use of the process, which keeps it from being idle.
@@ -54,9 +72,7 @@ pub(super) enum Purpose {
 /// A request that waits.
 pub(super) struct Entry {
     pub(super) waiter: Arc<dyn Waiter>,
-    started: Instant,
-    pub(super) deadline: Instant,
-    deadline_max: Instant,
+    deadline: Instant,
     patience: Patience,
     purpose: Purpose,
 }
@@ -102,15 +118,11 @@ impl Pending {
         }
         let id = self.next_id;
         self.next_id += 1;
-        let deadline_max = now + patience.timeout_max.max(patience.timeout);
-        let deadline = now + patience.timeout;
         self.entries.insert(
             id,
             Entry {
                 waiter,
-                started: now,
-                deadline,
-                deadline_max,
+                deadline: patience.deadline(),
                 patience,
                 purpose,
             },
@@ -133,7 +145,12 @@ impl Pending {
     /// Notes that a request made progress and returns its waiter.
     pub(super) fn progress(&mut self, id: i64, now: Instant) -> Option<Arc<dyn Waiter>> {
         let entry = self.entries.get_mut(&id)?;
-        entry.deadline = (now + entry.patience.timeout).min(entry.deadline_max);
+        let Patience {
+            since,
+            timeout,
+            timeout_max,
+        } = entry.patience;
+        entry.deadline = (now + timeout).min(since + timeout_max.max(timeout));
         Some(entry.waiter.clone())
     }
 
@@ -156,9 +173,14 @@ impl Pending {
         late.into_iter().map(entry_of).collect()
     }
 
-    /// Returns who waits, and since when.
+    /// Returns who waits, and for how long.
     pub(super) fn waiting(&self, now: Instant) -> Vec<(Arc<dyn Waiter>, Duration)> {
-        let since = |entry: &Entry| (entry.waiter.clone(), now.saturating_duration_since(entry.started));
+        let since = |entry: &Entry| {
+            (
+                entry.waiter.clone(),
+                now.saturating_duration_since(entry.patience.since),
+            )
+        };
         self.entries.values().map(since).collect()
     }
 
@@ -208,10 +230,13 @@ mod tests {
         fn progress(&self, _: Message) {}
     }
 
-    const PATIENCE: Patience = Patience {
-        timeout: Duration::from_secs(30),
-        timeout_max: Duration::from_secs(70),
-    };
+    fn patience(since: Instant) -> Patience {
+        Patience {
+            since,
+            timeout: Duration::from_secs(30),
+            timeout_max: Duration::from_secs(70),
+        }
+    }
 
     fn seconds(start: Instant, seconds: u64) -> Instant {
         start + Duration::from_secs(seconds)
@@ -222,7 +247,7 @@ mod tests {
         let start = Instant::now();
         let mut pending = Pending::new(8, start);
         let id = pending
-            .insert(Arc::new(Nobody), PATIENCE, Purpose::Use, start)
+            .insert(Arc::new(Nobody), patience(start), Purpose::Use, start)
             .expect("open");
         assert!(pending.expire(seconds(start, 29)).is_empty());
         assert!(pending.progress(id, seconds(start, 29)).is_some());
@@ -233,12 +258,25 @@ mod tests {
     }
 
     #[test]
+    fn what_a_request_waited_before_it_was_sent_counts() {
+        let start = Instant::now();
+        let mut pending = Pending::new(8, start);
+        let sent = seconds(start, 20);
+        pending
+            .insert(Arc::new(Nobody), patience(start), Purpose::Use, sent)
+            .expect("open");
+        assert_eq!(pending.waiting(sent)[0].1, Duration::from_secs(20));
+        assert!(pending.expire(seconds(start, 29)).is_empty());
+        assert_eq!(pending.expire(seconds(start, 30)).len(), 1);
+    }
+
+    #[test]
     fn a_check_is_no_use() {
         let start = Instant::now();
         let mut pending = Pending::new(1, start);
         let later = seconds(start, 5);
         let id = pending
-            .insert(Arc::new(Nobody), PATIENCE, Purpose::Check, later)
+            .insert(Arc::new(Nobody), patience(later), Purpose::Check, later)
             .expect("open");
         assert!(pending.remove(id, later).is_some());
         assert_eq!(pending.last_used(), start);
@@ -249,10 +287,10 @@ mod tests {
         let start = Instant::now();
         let mut pending = Pending::new(1, start);
         let id = pending
-            .insert(Arc::new(Nobody), PATIENCE, Purpose::Use, start)
+            .insert(Arc::new(Nobody), patience(start), Purpose::Use, start)
             .expect("open");
         let full = pending
-            .insert(Arc::new(Nobody), PATIENCE, Purpose::Use, start)
+            .insert(Arc::new(Nobody), patience(start), Purpose::Use, start)
             .expect_err("full");
         assert!(matches!(full, UpstreamError::Overloaded(_)));
         assert!(
@@ -263,7 +301,7 @@ mod tests {
         let reason = UpstreamError::Stopped("idle".into());
         assert!(pending.close_if_empty(reason.clone()));
         assert_eq!(
-            pending.insert(Arc::new(Nobody), PATIENCE, Purpose::Use, start),
+            pending.insert(Arc::new(Nobody), patience(start), Purpose::Use, start),
             Err(reason)
         );
     }

@@ -82,7 +82,7 @@ fn note(frame: Frame, tail: &StderrTail, rate: &mut Rate) {
     tail.push(line);
 }
 
-/// At most so many lines a second; the rest is counted and reported once the second is over.
+/// At most so many lines a second; the rest is counted and reported with the first line after that second.
 struct Rate {
     limit: u32,
     since: Instant,

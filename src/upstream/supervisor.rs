@@ -50,6 +50,16 @@ enum Then {
     Close(Arc<str>),
 }
 
+impl Then {
+    fn cause(&self) -> Arc<str> {
+        match self {
+            Self::Recover(cause) | Self::Stay(cause) | Self::Start(cause) | Self::Close(cause) => {
+                cause.clone()
+            }
+        }
+    }
+}
+
 /// How long a process may take to be started, its place in the queue of starts not counted.
 const LAUNCH_MAX: Duration = Duration::from_secs(30);
 
@@ -167,6 +177,7 @@ impl Supervisor {
             }
             Event::Generation(GenerationEvent::Exited(end)) => self.exited(end),
             Event::Generation(GenerationEvent::OutputEnded) => self.output_ended(),
+            Event::Generation(GenerationEvent::ErrorsEnded) => self.errors_ended(),
             Event::Generation(GenerationEvent::InputEnded(Ok(()))) => {}
             Event::Generation(GenerationEvent::InputEnded(Err(error))) => {
                 self.stop(Then::Recover(format!("its input broke: {error}").into()));
@@ -391,11 +402,6 @@ impl Supervisor {
         if phase != Phase::Ready {
             self.state.connection = None;
             self.state.ready_since = None;
-        }
-        if from == phase && phase == Phase::Stopped {
-            // A stop of what is stopped: those who wait must see it, but nothing has changed.
-            self.published.send_replace(self.state.clone());
-            return;
         }
         info!(from = %from, to = %phase, cause = %cause, generation = self.state.generation, "phase changed");
         self.published.send_replace(self.state.clone());

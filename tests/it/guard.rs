@@ -1,7 +1,7 @@
 //! Real programs under the guard: what arrives, what is told, and that nothing is left.
 
 mod apart;
-
+mod cost;
 mod helper;
 mod killed;
 

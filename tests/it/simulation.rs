@@ -14,6 +14,7 @@ mod peer;
 mod phases;
 mod schedule;
 mod script;
+mod single;
 mod world;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,14 +22,12 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use crate::support::number;
+
 /// How many schedules run when nothing else is said.
 const SCHEDULES: u64 = 10_000;
 /// How long one schedule may take by the real clock: a supervisor that spins stops the paused one.
 const REAL_LIMIT: Duration = Duration::from_secs(60);
-
-fn number(variable: &str, otherwise: u64) -> u64 {
-    std::env::var(variable).map_or(otherwise, |text| text.parse().expect("the variable is a number"))
-}
 
 #[test]
 fn no_schedule_of_faults_breaks_a_law() {

@@ -1,6 +1,8 @@
 //! The six stress topics at today's figures. What must hold holds hard: each request one right answer, and
-//! descriptors, memory and threads back where they were. Speed is printed, and asserted only where a machine
-//! that misses it must be broken: `make bench` measures it.
+//! descriptors, memory and threads back where they were. Speed is printed, and asserted only where it is promised and
+//! far exceeded: `make bench` measures it.
+//!
+//! - `PORTCULLIS_STRESS_SCALE`: how many times as much of everything that is done again and again; the soak uses it.
 
 use std::collections::HashSet;
 use std::io::Write;
@@ -16,9 +18,19 @@ use tokio::net::TcpStream;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::JoinSet;
 
-use crate::support::{Client, Footprint, Gateway, eventually, raise_descriptor_limit, text_of, within};
+use crate::support::{
+    Client, Footprint, Gateway, eventually, number, raise_descriptor_limit, text_of, within,
+};
 
 const MIB: u64 = 1 << 20;
+/// Sessions that are kept, unless the configuration says otherwise.
+const SESSIONS_MAX: usize = 10_000;
+
+/// Returns a count as often as the soak wants it.
+fn scaled(count: usize) -> usize {
+    let scale = usize::try_from(number("PORTCULLIS_STRESS_SCALE", 1)).expect("it fits");
+    count * scale.max(1)
+}
 
 /// These tests measure what a process holds and how fast it is; they take turns.
 async fn alone() -> MutexGuard<'static, ()> {
@@ -82,7 +94,7 @@ async fn a_thousand_sessions_share_one_process() {
         .into_iter()
         .enumerate()
         .map(|(session, mut client)| async move {
-            for call in 0..10 {
+            for call in 0..scaled(10) {
                 echo(&mut client, &format!("{session}.{call}.")).await;
             }
             let pid = text_of(&client.call("pid", json!({})).await).to_owned();
@@ -114,18 +126,18 @@ async fn ten_thousand_messages_a_second_are_sustained() {
     let gateway = Gateway::with_mock(&[], "");
     let mut clients = open_clients(&gateway, 50).await;
     let mut rates = Vec::new();
-    for _ in 0..5 {
+    for _ in 0..scaled(5) {
         let rate;
         (clients, rate) = load(clients, 400).await;
         rates.push(rate);
     }
     report(&format!(
-        "messages per second over five stretches of 40,000: {rates:.0?} (goal 10,000)"
+        "messages per second over stretches of 40,000: {rates:.0?} (goal 10,000)"
     ));
     let slowest = rates.into_iter().fold(f64::INFINITY, f64::min);
     assert!(
-        slowest >= 1_000.0,
-        "even a busy machine does more than {slowest:.0} messages a second"
+        slowest >= 10_000.0,
+        "{slowest:.0} messages a second are not sustained"
     );
     all(clients.into_iter().map(Client::close)).await;
     gateway.stop().await;
@@ -185,10 +197,11 @@ async fn two_thousand_comings_and_goings_leave_nothing_behind() {
     }
     let process = gateway.process();
     let idle = settled(&gateway, "after the first hundred").await;
+    let cycles = scaled(2_000);
     let next = Arc::new(AtomicUsize::new(0));
     let work = (0..20).map(|_| (Arc::clone(&gateway), Arc::clone(&next)));
     all(work.map(|(gateway, next)| async move {
-        while let Some(cycle) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|cycle| *cycle < 2_000) {
+        while let Some(cycle) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|cycle| *cycle < cycles) {
             connect_and_leave(&gateway, cycle).await;
         }
     }))
@@ -196,12 +209,13 @@ async fn two_thousand_comings_and_goings_leave_nothing_behind() {
     let back = |now: &Footprint| now.descriptors <= idle.descriptors && now.threads <= idle.threads;
     let end = eventually("descriptors and threads", || process.footprint(), back).await;
     report(&format!(
-        "2,000 comings and goings: {idle:?} before, {end:?} after"
+        "{cycles} comings and goings: {idle:?} before, {end:?} after"
     ));
     let growth = end.memory.saturating_sub(idle.memory);
+    let abandoned = (cycles / 5 * 2).min(SESSIONS_MAX) as u64;
     assert!(
-        growth < 800 * 10 * 1024 + 16 * MIB,
-        "800 abandoned sessions hold {growth} bytes"
+        growth < abandoned * 10 * 1024 + 16 * MIB,
+        "{abandoned} abandoned sessions hold {growth} bytes"
     );
     let mut client = Client::open(&gateway, "mock").await;
     echo(&mut client, "still here").await;
@@ -244,13 +258,12 @@ async fn messages_of_10_mb_pass_both_ways_and_block_nobody() {
             .enumerate()
             .map(|(session, mut client)| async move {
                 let text = format!("{session}.{}", "x".repeat(10_000_000));
-                echo(&mut client, &text).await;
-                let message = client.call("big", json!({ "bytes": 10_000_000 })).await;
-                assert!(
-                    text_of(&message).len() >= 10_000_000,
-                    "{} bytes came",
-                    text_of(&message).len()
-                );
+                for _ in 0..scaled(1) {
+                    echo(&mut client, &text).await;
+                    let message = client.call("big", json!({ "bytes": 10_000_000 })).await;
+                    let came = text_of(&message).len();
+                    assert!(came >= 10_000_000, "{came} bytes came");
+                }
                 client.close().await;
             });
     let small = open_clients(&gateway, 4).await;
@@ -289,7 +302,8 @@ async fn in_a_crash_loop_under_load_each_request_has_one_answer() {
     let patient = "restart-attempts-max = 1000\nbackoff-initial = \"1ms\"\nbackoff-max = \"20ms\"";
     let gateway = Gateway::with_mock(&["--crash-after", "100"], patient);
     let clients = open_clients(&gateway, 20).await.into_iter().enumerate();
-    let done = all(clients.map(|(session, client)| call_through_crashes(client, session, 200))).await;
+    let calls = 20 * scaled(200);
+    let done = all(clients.map(|(session, client)| call_through_crashes(client, session, calls / 20))).await;
     let (mut clients, results): (Vec<_>, Vec<_>) = done.into_iter().unzip();
     let results: usize = results.into_iter().sum();
     let record = gateway.admin("servers/mock").await;
@@ -297,15 +311,15 @@ async fn in_a_crash_loop_under_load_each_request_has_one_answer() {
         .as_u64()
         .unwrap_or_else(|| panic!("no restarts in {record}"));
     report(&format!(
-        "a crash loop under 4,000 calls: {results} results, {restarts} restarts"
+        "a crash loop under {calls} calls: {results} results, {restarts} restarts"
     ));
     assert!(
         restarts >= 5,
-        "100 requests end a process, and 4,000 were sent: {record}"
+        "100 requests end a process, and {calls} were sent: {record}"
     );
     assert!(
-        (1_000..4_000).contains(&results),
-        "crashes cost some calls but not most: {results} of 4,000"
+        (calls / 4..calls).contains(&results),
+        "crashes cost some calls but not most: {results} of {calls}"
     );
     for client in &mut clients {
         within("the session's next result", next_result(client)).await;
@@ -331,22 +345,23 @@ async fn memory_does_not_grow_with_requests_nor_beyond_the_cap_with_sessions() {
     let process = gateway.process();
     let (clients, _) = load(open_clients(&gateway, 50).await, 400).await;
     let warm = process.footprint().memory;
-    let (clients, _) = load(clients, 2_000).await;
+    let requests = 50 * scaled(2_000);
+    let (clients, _) = load(clients, requests / 50).await;
     let worked = process.footprint().memory;
     all(clients.into_iter().map(Client::close)).await;
     report(&format!(
-        "memory after 20,000 requests {warm}, after 100,000 more {worked}"
+        "memory after 20,000 requests {warm}, after {requests} more {worked}"
     ));
     assert!(
         worked < warm + 8 * MIB,
-        "100,000 requests left {} bytes",
+        "{requests} requests left {} bytes",
         worked.saturating_sub(warm)
     );
 
     let mut oldest = Client::open(&gateway, "mock").await;
-    let newcomers = abandon_sessions(&gateway, 10_000).await;
+    let newcomers = abandon_sessions(&gateway, SESSIONS_MAX).await;
     let full = process.footprint().memory;
-    let each = full.saturating_sub(worked) / 10_000;
+    let each = full.saturating_sub(worked) / SESSIONS_MAX as u64;
     report(&format!("an abandoned session holds {each} bytes"));
     assert!(each < 10 * 1024, "an abandoned session holds {each} bytes");
     assert_eq!(
@@ -355,10 +370,11 @@ async fn memory_does_not_grow_with_requests_nor_beyond_the_cap_with_sessions() {
         "the cap ends the least recently used session"
     );
     drop(newcomers);
-    let mut newcomers = abandon_sessions(&gateway, 3_000).await;
+    let more = scaled(3_000);
+    let mut newcomers = abandon_sessions(&gateway, more).await;
     let over = process.footprint().memory;
     report(&format!(
-        "memory with 10,000 sessions {full}, with 3,000 more over the cap {over}"
+        "memory with {SESSIONS_MAX} sessions {full}, with {more} more over the cap {over}"
     ));
     assert!(
         over < full + 8 * MIB,
@@ -372,7 +388,9 @@ async fn memory_does_not_grow_with_requests_nor_beyond_the_cap_with_sessions() {
     );
     let record = gateway.admin("servers/mock").await;
     assert!(
-        record["sessions"].as_u64().is_some_and(|count| count <= 10_000),
+        record["sessions"]
+            .as_u64()
+            .is_some_and(|count| count <= SESSIONS_MAX as u64),
         "{record}"
     );
     gateway.stop().await;

@@ -3,14 +3,11 @@
 //! These systems have neither subreapers nor parent-death signals. What leaves the group escapes, and a gateway that is
 //! killed leaves its servers to their end of file.
 
-use std::{io, path::Path, process::Stdio};
-
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
 use super::{
-    ChildProcess, EndFuture, Exit, Launch, LaunchError, LaunchFuture, LaunchSpec, Launched, PidNamespace,
-    ProcessEnd,
+    ChildProcess, EndFuture, Exit, Launch, LaunchError, LaunchFuture, LaunchSpec, Launched, ProcessEnd, piped,
 };
 
 /// Starts every process in a group of its own.
@@ -34,53 +31,15 @@ impl Launch for GroupLaunch {
 }
 
 fn start(spec: &LaunchSpec) -> Result<Launched, LaunchError> {
-    spec.check()?;
-    if spec.pid_namespace == PidNamespace::Required {
-        return Err(LaunchError::Namespace {
-            source: io::ErrorKind::Unsupported.into(),
-        });
-    }
-    let mut command = Command::new(&spec.program);
-    command
-        .args(&spec.args)
-        .env_clear()
-        .envs(spec.env.iter().map(|(name, value)| (name, value)));
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0);
-    if let Some(cwd) = &spec.cwd {
-        enterable(cwd)?;
-        command.current_dir(cwd);
-    }
-    let mut child = command
-        .spawn()
-        .map_err(|error| LaunchError::of_program(&spec.program, error))?;
-    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    Ok(Launched {
-        stdin: Box::new(stdin.expect("it was piped")),
-        stdout: Box::new(stdout.expect("it was piped")),
-        stderr: Box::new(stderr.expect("it was piped")),
-        process: Box::new(GroupChild {
-            pid: child.id().expect("it was not waited for yet"),
-            child,
-            end: None,
-        }),
-    })
-}
-
-/// Tells a bad directory from a missing program, which the system reports alike.
-fn enterable(cwd: &Path) -> Result<(), LaunchError> {
-    let source = match cwd.metadata() {
-        Ok(metadata) if metadata.is_dir() => return Ok(()),
-        Ok(_) => io::ErrorKind::NotADirectory.into(),
-        Err(error) => error,
+    let spawned = piped::command(spec)?.process_group(0).spawn();
+    let mut child = spawned.map_err(|error| LaunchError::of_program(&spec.program, error))?;
+    let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let process = GroupChild {
+        pid: child.id().expect("it was not waited for yet"),
+        child,
+        end: None,
     };
-    Err(LaunchError::Cwd {
-        path: cwd.to_owned(),
-        source,
-    })
+    Ok(piped::launched(pipes, process))
 }
 
 #[derive(Debug)]
@@ -140,6 +99,7 @@ mod tests {
     use tokio::io::AsyncReadExt;
 
     use super::*;
+    use crate::upstream::launch::PidNamespace;
 
     fn shell(script: &str) -> LaunchSpec {
         let mut spec = LaunchSpec::new("/bin/sh");

@@ -28,8 +28,8 @@ use tokio::{
 use tracing::{debug, warn};
 
 use super::{
-    BoxReader, BoxWriter, ChildProcess, EndFuture, Exit, Launch, LaunchError, LaunchFuture, LaunchSpec,
-    Launched, PidNamespace, ProcessEnd,
+    ChildProcess, EndFuture, Exit, Launch, LaunchError, LaunchFuture, LaunchSpec, Launched, PidNamespace,
+    ProcessEnd,
     descendants::SWEEP_LIMIT,
     keeper::{Keeper, Kept},
     link::{self, Ends},
@@ -154,15 +154,10 @@ fn refusal(spec: &LaunchSpec, stage: Stage, source: io::Error) -> LaunchError {
 }
 
 fn launched(pipes: Pipes, child: GuardedChild) -> Launched {
-    let (stdin, stdout, stderr): (BoxWriter, BoxReader, BoxReader) = (
-        Box::new(pipes.stdin),
-        Box::new(pipes.stdout),
-        Box::new(pipes.stderr),
-    );
     Launched {
-        stdin,
-        stdout,
-        stderr,
+        stdin: Box::new(pipes.stdin),
+        stdout: Box::new(pipes.stdout),
+        stderr: Box::new(pipes.stderr),
         process: Box::new(child),
     }
 }

@@ -3,14 +3,10 @@
 //! Closing the job, which happens with the handle and with the end of the gateway in any way, ends everything in it;
 //! a process cannot leave it. There is no SIGTERM: the supervisor's ladder goes from end of file to the kill.
 
-use std::{io, process::Stdio};
-
 use process_wrap::tokio::{ChildWrapper, CommandWrap, JobObject, KillOnDrop};
-use tokio::process::Command;
 
 use super::{
-    ChildProcess, EndFuture, Exit, Launch, LaunchError, LaunchFuture, LaunchSpec, Launched, PidNamespace,
-    ProcessEnd,
+    ChildProcess, EndFuture, Exit, Launch, LaunchError, LaunchFuture, LaunchSpec, Launched, ProcessEnd, piped,
 };
 
 /// Starts every process in a Job Object of its own.
@@ -34,46 +30,18 @@ impl Launch for JobLaunch {
 }
 
 fn start(spec: &LaunchSpec) -> Result<Launched, LaunchError> {
-    spec.check()?;
-    if spec.pid_namespace == PidNamespace::Required {
-        return Err(LaunchError::Namespace {
-            source: io::ErrorKind::Unsupported.into(),
-        });
-    }
-    if let Some(cwd) = spec.cwd.as_ref().filter(|cwd| !cwd.is_dir()) {
-        return Err(LaunchError::Cwd {
-            path: cwd.clone(),
-            source: io::ErrorKind::NotADirectory.into(),
-        });
-    }
-    let mut command = Command::new(&spec.program);
-    command
-        .args(&spec.args)
-        .env_clear()
-        .envs(spec.env.iter().map(|(name, value)| (name, value)));
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    if let Some(cwd) = &spec.cwd {
-        command.current_dir(cwd);
-    }
-    let spawned = CommandWrap::from(command)
+    let spawned = CommandWrap::from(piped::command(spec)?)
         .wrap(KillOnDrop)
         .wrap(JobObject)
         .spawn();
     let mut child = spawned.map_err(|error| LaunchError::of_program(&spec.program, error))?;
-    let (stdin, stdout, stderr) = (child.stdin().take(), child.stdout().take(), child.stderr().take());
-    Ok(Launched {
-        stdin: Box::new(stdin.expect("it was piped")),
-        stdout: Box::new(stdout.expect("it was piped")),
-        stderr: Box::new(stderr.expect("it was piped")),
-        process: Box::new(JobChild {
-            pid: child.id().unwrap_or_default(),
-            child,
-            end: None,
-        }),
-    })
+    let pipes = (child.stdin().take(), child.stdout().take(), child.stderr().take());
+    let process = JobChild {
+        pid: child.id().unwrap_or_default(),
+        child,
+        end: None,
+    };
+    Ok(piped::launched(pipes, process))
 }
 
 struct JobChild {

@@ -32,8 +32,7 @@ impl Supervisor {
     }
 
     fn await_launch(&mut self, then: Then) {
-        let (Then::Recover(cause) | Then::Stay(cause) | Then::Start(cause) | Then::Close(cause)) = &then;
-        let cause = cause.clone();
+        let cause = then.cause();
         self.change_then(then);
         self.drain(cause);
     }
@@ -60,8 +59,7 @@ impl Supervisor {
             return;
         };
         let is_order = !matches!(then, Then::Recover(_));
-        let (Then::Recover(cause) | Then::Stay(cause) | Then::Start(cause) | Then::Close(cause)) = &then;
-        let cause = cause.clone();
+        let cause = then.cause();
         if is_order {
             generation
                 .connection
@@ -132,6 +130,13 @@ impl Supervisor {
         }
     }
 
+    /// Its last words have been read, which a failure is explained with.
+    pub(super) fn errors_ended(&mut self) {
+        let generation = self.current.as_mut().expect("the event came from it");
+        generation.errors_ended = true;
+        self.finish_if_over();
+    }
+
     /// Ends the generation once its process has ended and its output has been read, or nothing more will come.
     pub(super) fn finish_if_over(&mut self) {
         let Some(generation) = self.current.as_mut() else {
@@ -140,7 +145,7 @@ impl Supervisor {
         let Stage::Exited { read_until } = generation.stage else {
             return;
         };
-        if generation.output_ended.is_none() && Instant::now() < read_until {
+        if !generation.is_read() && Instant::now() < read_until {
             return;
         }
         let generation = self.current.take().expect("it was there a moment ago");
@@ -183,6 +188,7 @@ impl Supervisor {
         }
     }
 
+    /// A stop of what is stopped: those who wait must see it, but nothing has changed.
     fn note_stop(&self, cause: &str) {
         info!(cause, "it is stopped already");
         self.published.send_replace(self.state.clone());

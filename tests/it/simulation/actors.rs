@@ -130,7 +130,7 @@ impl Client {
                 congests: self.dice.percent(30),
             };
             let applicant = Applicant {
-                principal: "anonymous",
+                principal: self.dice.pick(&["alice", "bob", "carol"]),
                 facts: None,
             };
             let lease = self.pool.lease(&applicant, || Arc::new(ear));
@@ -149,7 +149,8 @@ impl Client {
             0 => sleep(self.dice.time(Duration::from_secs(90))).await,
             1 => sleep(self.dice.time(Duration::from_secs(2))).await,
             2 => {
-                let _ = self.connection(upstream).await;
+                let deadline = Instant::now() + self.dice.time(Duration::from_secs(40));
+                let _ = self.connection(upstream, deadline).await;
             }
             3 => {
                 if let Some(connection) = upstream.current() {
@@ -160,8 +161,11 @@ impl Client {
         }
     }
 
-    async fn connection(&mut self, upstream: &Upstream) -> Result<Arc<Connection>, UpstreamError> {
-        let deadline = Instant::now() + self.dice.time(Duration::from_secs(40));
+    async fn connection(
+        &self,
+        upstream: &Upstream,
+        deadline: Instant,
+    ) -> Result<Arc<Connection>, UpstreamError> {
         let result = upstream.connection(deadline).await;
         let late = Instant::now().saturating_duration_since(deadline);
         if late > Duration::from_millis(2) {
@@ -173,11 +177,17 @@ impl Client {
     }
 
     async fn request(&mut self, upstream: &Upstream) {
+        let timeout = self.dice.time(Duration::from_secs(40)) + Duration::from_millis(1);
+        let patience = Patience {
+            since: Instant::now(),
+            timeout,
+            timeout_max: timeout + self.dice.time(Duration::from_secs(20)),
+        };
         for _ in 0..3 {
-            let Ok(connection) = self.connection(upstream).await else {
+            let Ok(connection) = self.connection(upstream, patience.deadline()).await else {
                 return;
             };
-            match self.send(&connection) {
+            match self.send(&connection, patience) {
                 Ok((id, done, due)) => return self.await_answer(&connection, id, done, due).await,
                 Err(RequestRefused::Overloaded(_)) => return,
                 Err(RequestRefused::Closed(_)) => {}
@@ -188,14 +198,10 @@ impl Client {
     fn send(
         &mut self,
         connection: &Connection,
+        patience: Patience,
     ) -> Result<(i64, oneshot::Receiver<()>, Instant), RequestRefused> {
         self.first_number += 1;
         let number = self.first_number;
-        let timeout = self.dice.time(Duration::from_secs(20)) + Duration::from_millis(1);
-        let patience = Patience {
-            timeout,
-            timeout_max: timeout + self.dice.time(Duration::from_secs(20)),
-        };
         let text = format!(
             r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"n":{number},"_meta":{{"progressToken":1}}}}}}"#
         );
@@ -205,7 +211,7 @@ impl Client {
         };
         let message = Message::parse(Bytes::from(text), options).expect("it is a request");
         let (tx, done) = oneshot::channel();
-        let due = Instant::now() + patience.timeout_max;
+        let due = patience.since + patience.timeout_max;
         let ticket = Ticket {
             number,
             due,

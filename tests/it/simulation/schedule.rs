@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use portcullis::config::{PidNamespace, ServerDefaults, ServerSpec, Sharing};
+use portcullis::upstream::PoolContext;
 use portcullis::upstream::ServerPool;
-use portcullis::upstream::lease::PoolContext;
 use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;

@@ -96,8 +96,7 @@ impl World {
             began: Instant::now(),
             grace: spec.stop_grace,
             starting_max,
-            // Beyond instances-max sessions share, for which the shared instances are made.
-            live_max: spec.instances_max + spec.instances,
+            live_max: spec.instances_max,
         }
     }
 

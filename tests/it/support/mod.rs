@@ -6,6 +6,7 @@ mod client;
 mod eventually;
 mod gateway;
 mod http;
+mod number;
 mod process;
 mod sse;
 
@@ -13,5 +14,6 @@ pub(crate) use client::{Client, text_of};
 pub(crate) use eventually::{LIMIT, eventually, within};
 pub(crate) use gateway::Gateway;
 pub(crate) use http::{Answer, Connection};
+pub(crate) use number::number;
 pub(crate) use process::{Footprint, Process, raise_descriptor_limit};
 pub(crate) use sse::{Event, EventStream};

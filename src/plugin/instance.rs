@@ -1,0 +1,180 @@
+//! One instance of a plugin: a store and what runs in it. It serves one call at a time.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use wasmtime::Store;
+use wasmtime::component::InstancePre;
+
+use super::bindings::guest::{access, lifecycle, on_message, routing};
+use super::call::{CallContext, Candidate, CatalogItem, Denial, Route, Verdict};
+use super::engine::PluginEngine;
+use super::error::{ErrorKind, Stopped, classify};
+use super::exports::Exports;
+use super::shared::Shared;
+use super::state::{State, Subject};
+
+/// What instances of one generation are made from.
+pub(super) struct Template {
+    pub(super) engine: PluginEngine,
+    pub(super) pre: InstancePre<State>,
+    pub(super) exports: Exports,
+    pub(super) shared: Arc<Shared>,
+    /// Given to `init`, as JSON text.
+    pub(super) config: String,
+}
+
+/// One instance.
+pub(super) struct Instance {
+    store: Store<State>,
+    lifecycle: lifecycle::Guest,
+    on_message: Option<on_message::Guest>,
+    access: Option<access::Guest>,
+    routing: Option<routing::Guest>,
+    /// Calls so far.
+    calls: u64,
+    /// When it was last used.
+    pub(super) used: Instant,
+}
+
+/// One call of a hook: what is asked, and what it is about.
+pub(super) enum Question<'a> {
+    OnMessage(&'a CallContext),
+    Authorize(&'a CallContext, Option<&'a CatalogItem>),
+    Filter(&'a CallContext, &'a [CatalogItem]),
+    Choose(&'a CallContext, &'a [Candidate]),
+}
+
+/// What a hook said.
+#[derive(Debug)]
+pub(super) enum Word {
+    Verdict(Verdict),
+    Authorized(Result<(), Denial>),
+    Kept(Vec<u32>),
+    Route(Route),
+}
+
+impl Template {
+    /// Returns an instance on which `init` has been called.
+    pub(super) async fn instantiate(&self) -> Result<Instance, Stopped> {
+        let mut store = State::store(&self.engine, self.shared.clone());
+        let deadline = Instant::now() + self.shared.limits.init_timeout;
+        store.data_mut().begin(None, deadline);
+        store.set_epoch_deadline(1);
+        let _running = self.engine.ticker().run();
+        let init = |error: wasmtime::Error| {
+            let stopped = classify(&error);
+            Stopped::new(
+                ErrorKind::Init,
+                format!("it cannot be started: {}", stopped.detail),
+            )
+        };
+        let instance = self.pre.instantiate_async(&mut store).await.map_err(init)?;
+        let load = |store: &mut Store<State>| -> wasmtime::Result<_> {
+            let exports = &self.exports;
+            Ok((
+                exports.lifecycle.load(&mut *store, &instance)?,
+                exports
+                    .on_message
+                    .as_ref()
+                    .map(|hook| hook.load(&mut *store, &instance))
+                    .transpose()?,
+                exports
+                    .access
+                    .as_ref()
+                    .map(|hook| hook.load(&mut *store, &instance))
+                    .transpose()?,
+                exports
+                    .routing
+                    .as_ref()
+                    .map(|hook| hook.load(&mut *store, &instance))
+                    .transpose()?,
+            ))
+        };
+        let (lifecycle, on_message, access, routing) = load(&mut store).map_err(init)?;
+        let answer = lifecycle.call_init(&mut store, &self.config).await;
+        match answer {
+            Ok(Ok(())) => {}
+            Ok(Err(text)) => return Err(Stopped::new(ErrorKind::Init, format!("init refused: {text}"))),
+            Err(error) => {
+                let stopped = classify(&error);
+                let text = format!("init failed ({}): {}", stopped.kind.as_str(), stopped.detail);
+                return Err(Stopped::new(ErrorKind::Init, text));
+            }
+        }
+        store.data_mut().end();
+        Ok(Instance {
+            store,
+            lifecycle,
+            on_message,
+            access,
+            routing,
+            calls: 0,
+            used: Instant::now(),
+        })
+    }
+}
+
+impl Instance {
+    /// Returns the name and version that the component gives itself.
+    pub(super) async fn describe(
+        &mut self,
+        engine: &PluginEngine,
+        time: Duration,
+    ) -> Result<lifecycle::Info, Stopped> {
+        self.store.data_mut().begin(None, Instant::now() + time);
+        self.store.set_epoch_deadline(1);
+        let _running = engine.ticker().run();
+        let info = self.lifecycle.call_describe(&mut self.store).await;
+        info.map_err(|error| classify(&error))
+    }
+
+    /// Asks. After an error the instance must not be used again.
+    pub(super) async fn ask(
+        &mut self,
+        engine: &PluginEngine,
+        question: Question<'_>,
+        subject: Subject,
+        deadline: Instant,
+    ) -> Result<Word, Stopped> {
+        self.calls += 1;
+        self.store.data_mut().begin(Some(subject), deadline);
+        self.store.set_epoch_deadline(1);
+        let _running = engine.ticker().run();
+        let store = &mut self.store;
+        let word = match (question, &self.on_message, &self.access, &self.routing) {
+            (Question::OnMessage(ctx), Some(hook), _, _) => {
+                hook.call_on_message(store, ctx).await.map(Word::Verdict)
+            }
+            (Question::Authorize(ctx, item), _, Some(hook), _) => {
+                hook.call_authorize(store, ctx, item).await.map(Word::Authorized)
+            }
+            (Question::Filter(ctx, items), _, Some(hook), _) => {
+                hook.call_filter(store, ctx, items).await.map(Word::Kept)
+            }
+            (Question::Choose(ctx, candidates), _, _, Some(hook)) => {
+                hook.call_choose(store, ctx, candidates).await.map(Word::Route)
+            }
+            _ => {
+                return Err(Stopped::new(
+                    ErrorKind::BadDecision,
+                    "it does not export this hook",
+                ));
+            }
+        };
+        let word = word.map_err(|error| classify(&error))?;
+        self.store.data_mut().end();
+        Ok(word)
+    }
+
+    /// Returns whether it may serve another call.
+    pub(super) fn is_fresh_enough(&self) -> bool {
+        let limits = &self.store.data().shared.limits;
+        self.calls < limits.calls_max && self.memory() <= limits.memory_keep
+    }
+
+    /// Returns the size of its linear memory, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        self.store.data().memory()
+    }
+}

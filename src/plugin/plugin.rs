@@ -1,0 +1,467 @@
+//! One generation of a plugin: a component with its manifest, its configuration and its instances.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tracing::warn;
+
+use super::breaker::{Breaker, BreakerState};
+use super::call::{CallContext, Candidate, CatalogItem, Decision, Denial, Route, Verdict, body_of};
+use super::error::{ErrorKind, PluginError, Stopped};
+use super::exports::Hook;
+use super::instance::{Question, Word};
+use super::manifest::{Manifest, Subscription};
+use super::metrics::{Decided, HookFigures, Metrics};
+use super::pool::Pool;
+use super::state::Subject;
+use crate::config::PluginSpec;
+use crate::protocol::document::Document;
+use crate::protocol::edit;
+
+/// One generation. It never changes; another configuration or component is another generation.
+pub struct Plugin {
+    pub(super) generation: u64,
+    pub(super) sha256: String,
+    pub(super) version: String,
+    pub(super) manifest: Arc<Manifest>,
+    pub(super) spec: Arc<PluginSpec>,
+    pub(super) imports: Vec<String>,
+    pub(super) pool: Pool,
+    pub(super) breaker: Breaker,
+    pub(super) metrics: Metrics,
+}
+
+/// A message under judgement, and what host functions need of its circumstances.
+#[derive(Debug, Clone)]
+pub struct Matter {
+    /// The message.
+    pub message: Arc<Document>,
+    /// The input schema of the tool that is called, if it is known.
+    pub input_schema: Option<Arc<str>>,
+}
+
+/// What message validation came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judged {
+    /// The message as it goes on, if it was changed; or why it does not.
+    pub outcome: Result<Option<Bytes>, Denial>,
+    /// For later plugins.
+    pub notes: Vec<(String, String)>,
+}
+
+impl std::fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Plugin")
+            .field("name", &self.spec.name)
+            .field("generation", &self.generation)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Plugin {
+    /// Returns its name.
+    pub fn name(&self) -> &str {
+        &self.spec.name
+    }
+
+    /// Returns its number: unique in a run of the gateway.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Returns the SHA-256 of its component, in hexadecimal.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    /// Returns the version that its manifest says.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Returns its manifest.
+    pub fn manifest(&self) -> &Arc<Manifest> {
+        &self.manifest
+    }
+
+    /// Returns what the operator wants of it.
+    pub fn spec(&self) -> &Arc<PluginSpec> {
+        &self.spec
+    }
+
+    /// Returns the hooks that its component exports.
+    pub fn exports(&self) -> Vec<Hook> {
+        self.pool.template().exports.hooks()
+    }
+
+    /// Returns the interfaces that its component imports.
+    pub fn imports(&self) -> &[String] {
+        &self.imports
+    }
+
+    /// Returns the figures of a hook.
+    pub fn figures(&self, hook: Hook) -> HookFigures {
+        self.metrics.figures(hook)
+    }
+
+    /// Returns how many calls failed, by kind.
+    pub fn errors(&self) -> Vec<(ErrorKind, u64)> {
+        self.metrics.errors()
+    }
+
+    /// Returns how many instances wait, how many serve a call, how many there ever were, and the largest memory seen,
+    /// in bytes.
+    pub fn instances(&self) -> (usize, usize, u64, usize) {
+        let pool = &self.pool;
+        (pool.idle_count(), pool.busy_count(), pool.made(), pool.memory())
+    }
+
+    /// Returns what its breaker does.
+    pub fn breaker(&self) -> BreakerState {
+        self.breaker.state(Instant::now())
+    }
+
+    /// Lets instances go that were not used for long.
+    pub fn shrink(&self) {
+        self.pool.shrink(Instant::now());
+    }
+
+    /// Returns whether a hook is to be asked about a message: a look at the manifest and the mode, no more.
+    pub fn wants(&self, hook: Hook, ctx: &CallContext) -> bool {
+        let Some(subscription) = self.subscription(hook) else {
+            return false;
+        };
+        let in_mode = match (&self.spec.modes, &ctx.mode) {
+            (None, _) => true,
+            (Some(modes), Some(mode)) => modes.contains(mode),
+            (Some(_), None) => false,
+        };
+        in_mode && subscription.wants(&ctx.method, ctx.direction.into(), ctx.kind.into())
+    }
+
+    /// Returns which messages a hook subscribes to; `None` for a hook that it does not have.
+    pub fn subscription(&self, hook: Hook) -> Option<&Subscription> {
+        let hooks = &self.manifest.hooks;
+        match hook {
+            Hook::OnMessage => hooks.on_message.as_ref(),
+            Hook::Access => hooks.access.as_ref(),
+            Hook::Routing => hooks.routing.as_ref(),
+        }
+    }
+
+    /// Asks whether a message may go on.
+    ///
+    /// # Errors
+    /// The plugin could not judge.
+    pub async fn on_message(&self, ctx: &CallContext, matter: &Matter) -> Result<Judged, PluginError> {
+        let mut call = self.begin(Hook::OnMessage)?;
+        let word = call.ask(Question::OnMessage(ctx), matter).await?;
+        let Word::Verdict(verdict) = word else {
+            unreachable!("on-message answers with a verdict")
+        };
+        match self.judged(ctx, matter, verdict) {
+            Ok(judged) => {
+                let decided = match &judged.outcome {
+                    Ok(None) => Decided::Pass,
+                    Ok(Some(_)) => Decided::Change,
+                    Err(_) => Decided::Deny,
+                };
+                call.decided(decided);
+                Ok(judged)
+            }
+            Err(stopped) => Err(call.failed(stopped)),
+        }
+    }
+
+    /// Asks whether the caller may do this now.
+    ///
+    /// # Errors
+    /// The plugin could not judge.
+    pub async fn authorize(
+        &self,
+        ctx: &CallContext,
+        matter: &Matter,
+        item: Option<&CatalogItem>,
+    ) -> Result<Result<(), Denial>, PluginError> {
+        let mut call = self.begin(Hook::Access)?;
+        let word = call.ask(Question::Authorize(ctx, item), matter).await?;
+        let Word::Authorized(authorized) = word else {
+            unreachable!("authorize answers with a result")
+        };
+        if let Err(denial) = &authorized
+            && let Err(stopped) = check_denial(denial)
+        {
+            return Err(call.failed(stopped));
+        }
+        call.decided(if authorized.is_ok() {
+            Decided::Pass
+        } else {
+            Decided::Deny
+        });
+        Ok(authorized)
+    }
+
+    /// Asks which of several items the caller may see: one answer for each.
+    ///
+    /// # Errors
+    /// The plugin could not judge.
+    pub async fn filter(
+        &self,
+        ctx: &CallContext,
+        matter: &Matter,
+        items: &[CatalogItem],
+    ) -> Result<Vec<bool>, PluginError> {
+        let mut call = self.begin(Hook::Access)?;
+        let word = call.ask(Question::Filter(ctx, items), matter).await?;
+        let Word::Kept(indexes) = word else {
+            unreachable!("filter answers with indexes")
+        };
+        let mut kept = vec![false; items.len()];
+        for index in indexes {
+            match kept.get_mut(index as usize) {
+                Some(place) => *place = true,
+                None => {
+                    let text = format!("it kept item {index} of {}", items.len());
+                    return Err(call.failed(Stopped::new(ErrorKind::BadDecision, text)));
+                }
+            }
+        }
+        call.decided(if kept.contains(&false) {
+            Decided::Change
+        } else {
+            Decided::Pass
+        });
+        Ok(kept)
+    }
+
+    /// Asks where a request should go: places in `candidates`, best first.
+    ///
+    /// # Errors
+    /// The plugin could not judge.
+    pub async fn choose(
+        &self,
+        ctx: &CallContext,
+        matter: &Matter,
+        candidates: &[Candidate],
+    ) -> Result<Result<Vec<usize>, Denial>, PluginError> {
+        let mut call = self.begin(Hook::Routing)?;
+        let word = call.ask(Question::Choose(ctx, candidates), matter).await?;
+        let Word::Route(route) = word else {
+            unreachable!("choose answers with a route")
+        };
+        match route {
+            Route::Default => {
+                call.decided(Decided::Pass);
+                Ok(Ok((0..candidates.len()).collect()))
+            }
+            Route::Deny(denial) => match check_denial(&denial) {
+                Ok(()) => {
+                    call.decided(Decided::Deny);
+                    Ok(Err(denial))
+                }
+                Err(stopped) => Err(call.failed(stopped)),
+            },
+            Route::To(indexes) => match check_route(&indexes, candidates.len()) {
+                Ok(places) => {
+                    call.decided(Decided::Change);
+                    Ok(Ok(places))
+                }
+                Err(stopped) => Err(call.failed(stopped)),
+            },
+        }
+    }
+
+    /// Says what a verdict comes to, or what is wrong with it.
+    pub(super) fn judged(&self, ctx: &CallContext, matter: &Matter, verdict: Verdict) -> Result<Judged, Stopped> {
+        let notes_max = self.spec.limits.notes_max;
+        if verdict.notes.len() > notes_max {
+            let text = format!(
+                "{} notes, and the most is {notes_max} (notes-max)",
+                verdict.notes.len()
+            );
+            return Err(Stopped::new(ErrorKind::BadDecision, text));
+        }
+        let outcome = match verdict.decision {
+            Decision::Pass => Ok(None),
+            Decision::Deny(denial) => {
+                check_denial(&denial)?;
+                Err(denial)
+            }
+            Decision::Edit(edits) => Ok(Some(self.edited(
+                ctx,
+                matter,
+                edits.into_iter().map(edit::Edit::from),
+            )?)),
+            Decision::Replace(value) => {
+                let whole = edit::Edit {
+                    pointer: body_of(ctx.kind).to_owned(),
+                    value: Some(value),
+                };
+                Ok(Some(self.edited(ctx, matter, std::iter::once(whole))?))
+            }
+        };
+        Ok(Judged {
+            outcome,
+            notes: verdict.notes,
+        })
+    }
+
+    fn edited(
+        &self,
+        ctx: &CallContext,
+        matter: &Matter,
+        edits: impl Iterator<Item = edit::Edit>,
+    ) -> Result<Bytes, Stopped> {
+        let body = body_of(ctx.kind);
+        let mut text = matter.message.bytes().clone();
+        for (count, edit) in edits.enumerate() {
+            let bad = |text: String| Stopped::new(ErrorKind::BadDecision, text);
+            if count == EDITS_MAX {
+                return Err(bad(format!("more than {EDITS_MAX} edits")));
+            }
+            let inside = edit.pointer.strip_prefix(body);
+            if !inside.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+                return Err(bad(format!(
+                    "an edit of {:?}: only what is inside {body} can be changed",
+                    edit.pointer
+                )));
+            }
+            text = edit::apply(&text, &[edit]).map_err(|error| bad(error.to_string()))?;
+        }
+        Ok(text)
+    }
+
+    /// Begins a call, unless the plugin is not to be asked.
+    fn begin(&self, hook: Hook) -> Result<Call<'_>, PluginError> {
+        let start = Instant::now();
+        if !self.breaker.admits(start) {
+            self.metrics.failed(hook, ErrorKind::Open, Duration::ZERO);
+            return Err(self.error(Stopped::new(
+                ErrorKind::Open,
+                "it failed too often and is left alone for a while",
+            )));
+        }
+        Ok(Call {
+            plugin: self,
+            hook,
+            start,
+            is_over: false,
+        })
+    }
+
+    fn error(&self, stopped: Stopped) -> PluginError {
+        PluginError {
+            plugin: self.spec.name.clone(),
+            kind: stopped.kind,
+            detail: stopped.detail,
+        }
+    }
+}
+
+/// Most edits of one verdict.
+const EDITS_MAX: usize = 1000;
+
+/// A denial has to be one that can be sent.
+pub(super) fn check_denial(denial: &Denial) -> Result<(), Stopped> {
+    let Some(data) = &denial.data else { return Ok(()) };
+    match serde_json::from_str::<serde::de::IgnoredAny>(data) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Stopped::new(
+            ErrorKind::BadDecision,
+            format!("the data of a denial is not JSON: {error}"),
+        )),
+    }
+}
+
+/// Returns the places that a route names, each once.
+pub(super) fn check_route(indexes: &[u32], candidates: usize) -> Result<Vec<usize>, Stopped> {
+    let bad = |text: String| Stopped::new(ErrorKind::BadDecision, text);
+    if indexes.is_empty() {
+        return Err(bad("it routed nowhere: to refuse, it has to deny".to_owned()));
+    }
+    let mut places = Vec::with_capacity(indexes.len());
+    for index in indexes {
+        let place = *index as usize;
+        if place >= candidates || places.contains(&place) {
+            return Err(bad(format!(
+                "it routed to candidate {index} of {candidates}, or twice to one"
+            )));
+        }
+        places.push(place);
+    }
+    Ok(places)
+}
+
+/// One call under way. Dropped before its end (its client went away), it says nothing of the plugin.
+struct Call<'a> {
+    plugin: &'a Plugin,
+    hook: Hook,
+    start: Instant,
+    is_over: bool,
+}
+
+impl Call<'_> {
+    async fn ask(&mut self, question: Question<'_>, matter: &Matter) -> Result<Word, PluginError> {
+        let plugin = self.plugin;
+        let deadline = self.start + plugin.spec.limits.timeout;
+        let subject = Subject {
+            message: matter.message.clone(),
+            input_schema: matter.input_schema.clone(),
+        };
+        let asked = async {
+            let mut checkout = plugin.pool.checkout(deadline).await?;
+            let engine = &plugin.pool.template().engine;
+            let word = checkout
+                .instance()
+                .ask(engine, question, subject, deadline)
+                .await?;
+            checkout.give_back();
+            Ok(word)
+        };
+        asked.await.map_err(|stopped| self.failed(stopped))
+    }
+
+    fn decided(&mut self, decided: Decided) {
+        self.is_over = true;
+        self.plugin
+            .metrics
+            .decided(self.hook, decided, self.start.elapsed());
+        self.plugin.breaker.succeeded();
+    }
+
+    fn failed(&mut self, stopped: Stopped) -> PluginError {
+        self.is_over = true;
+        let plugin = self.plugin;
+        let (kind, detail) = (stopped.kind.as_str(), &stopped.detail);
+        plugin
+            .metrics
+            .failed(self.hook, stopped.kind, self.start.elapsed());
+        warn!(
+            plugin = plugin.name(),
+            generation = plugin.generation,
+            hook = self.hook.as_str(),
+            kind,
+            detail,
+            "a plugin could not judge"
+        );
+        if !stopped.kind.is_fault() {
+            plugin.breaker.unknown();
+        } else if let Some(time) = plugin.breaker.failed(Instant::now()) {
+            warn!(
+                plugin = plugin.name(),
+                ?time,
+                "the plugin failed too often: it is left alone for a while"
+            );
+        }
+        plugin.error(stopped)
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.plugin.breaker.unknown();
+        }
+    }
+}

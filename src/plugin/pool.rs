@@ -1,0 +1,169 @@
+//! The instances of one generation: kept warm, handed out one call at a time, thrown away when in doubt.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::error::{ErrorKind, Stopped};
+use super::instance::{Instance, Template};
+use crate::config::Isolation;
+
+/// Instances for one call each, beyond `instances-max`, as a multiple of it: when all others are busy (waiting for an
+/// HTTP answer, mostly) a call should not wait for one of them.
+const ONE_SHOTS: usize = 3;
+/// An instance that was not used for this long goes, unless it is the only one.
+const IDLE_MAX: Duration = Duration::from_secs(60);
+
+/// The instances of one generation.
+pub(super) struct Pool {
+    template: Arc<Template>,
+    isolation: Isolation,
+    /// The one used last is on top: it is warm. A std mutex: held to push and pop.
+    idle: Mutex<Vec<Instance>>,
+    permits: Semaphore,
+    made: AtomicU64,
+    alive: Arc<AtomicUsize>,
+    /// The largest linear memory that an instance came back with, in bytes.
+    memory: AtomicUsize,
+}
+
+/// An instance for one call. Dropped without [`Checkout::give_back`] it is gone, as it must be after a trap and after a
+/// call that nobody waited for to the end.
+pub(super) struct Checkout<'a> {
+    pool: &'a Pool,
+    _permit: SemaphorePermit<'a>,
+    instance: Instance,
+    _alive: Alive,
+}
+
+/// Counts an instance as long as it is there.
+struct Alive(Arc<AtomicUsize>);
+
+impl Alive {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Pool {
+    pub(super) fn new(template: Template, isolation: Isolation) -> Self {
+        let instances_max = template.shared.limits.instances_max;
+        Self {
+            template: Arc::new(template),
+            isolation,
+            idle: Mutex::default(),
+            permits: Semaphore::new(instances_max * (1 + ONE_SHOTS)),
+            made: AtomicU64::new(0),
+            alive: Arc::default(),
+            memory: AtomicUsize::new(0),
+        }
+    }
+
+    pub(super) fn template(&self) -> &Template {
+        &self.template
+    }
+
+    /// Returns an instance, warm if there is one.
+    pub(super) async fn checkout(&self, deadline: Instant) -> Result<Checkout<'_>, Stopped> {
+        let permit = match self.permits.try_acquire() {
+            Ok(permit) => permit,
+            Err(_) => {
+                let wait = tokio::time::timeout_at(deadline.into(), self.permits.acquire());
+                let busy = || Stopped::new(ErrorKind::Overload, "all its instances are busy (instances-max)");
+                wait.await.map_err(|_| busy())?.map_err(|_| busy())?
+            }
+        };
+        let warm = self.idle().pop();
+        let instance = match warm {
+            Some(instance) => instance,
+            None => self.instantiate().await?,
+        };
+        Ok(Checkout {
+            pool: self,
+            _permit: permit,
+            instance,
+            _alive: Alive::new(&self.alive),
+        })
+    }
+
+    /// Puts in the first instance, so that the first call does not wait for one.
+    pub(super) fn put(&self, instance: Instance) {
+        self.made.fetch_add(1, Ordering::Relaxed);
+        self.keep(instance);
+    }
+
+    /// Lets instances go that were not used for long.
+    pub(super) fn shrink(&self, now: Instant) {
+        let mut idle = self.idle();
+        // The oldest are at the bottom.
+        let fresh = idle
+            .iter()
+            .position(|instance| now.duration_since(instance.used) < IDLE_MAX);
+        let old = fresh.unwrap_or(idle.len()).min(idle.len().saturating_sub(1));
+        let gone: Vec<_> = idle.drain(..old).collect();
+        drop(idle);
+        drop(gone);
+    }
+
+    /// Returns how many instances wait for a call.
+    pub(super) fn idle_count(&self) -> usize {
+        self.idle().len()
+    }
+
+    /// Returns how many instances serve a call.
+    pub(super) fn busy_count(&self) -> usize {
+        self.alive.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many instances were ever made.
+    pub(super) fn made(&self) -> u64 {
+        self.made.load(Ordering::Relaxed)
+    }
+
+    /// Returns the largest linear memory seen, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        self.memory.load(Ordering::Relaxed)
+    }
+
+    async fn instantiate(&self) -> Result<Instance, Stopped> {
+        self.made.fetch_add(1, Ordering::Relaxed);
+        self.template.instantiate().await
+    }
+
+    fn keep(&self, mut instance: Instance) {
+        self.memory.fetch_max(instance.memory(), Ordering::Relaxed);
+        if self.isolation == Isolation::Fresh || !instance.is_fresh_enough() {
+            return;
+        }
+        instance.used = Instant::now();
+        let mut idle = self.idle();
+        if idle.len() < self.template.shared.limits.instances_max {
+            idle.push(instance);
+        }
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Instance>> {
+        self.idle.lock().expect("no holder panics")
+    }
+}
+
+impl Checkout<'_> {
+    pub(super) fn instance(&mut self) -> &mut Instance {
+        &mut self.instance
+    }
+
+    /// Puts the instance back after a call that went well.
+    pub(super) fn give_back(self) {
+        let Self { pool, instance, .. } = self;
+        pool.keep(instance);
+    }
+}

@@ -1,0 +1,359 @@
+//! A JSON text that is read here and there, by RFC 6901 pointers, without a tree.
+//!
+//! Each object or array that a pointer passes through is walked once: its members' places are kept, what is inside
+//! them is skipped. Reading one value of a long text costs the walk on the first time and a look-up from then on.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use thiserror::Error;
+
+use super::scan::Span;
+use super::swar::string_stop;
+
+/// A JSON text and what has been read of it. The text must have been scanned ([`scan`](super::scan::scan)): it is not
+/// checked again.
+#[derive(Debug)]
+pub struct Document {
+    bytes: Bytes,
+    /// By the offset of their bracket. A std mutex: held for look-ups and single walks.
+    levels: Mutex<HashMap<usize, Arc<Level>>>,
+}
+
+/// An object holds a key twice: what stands at a pointer through it is anybody's guess.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("an object of the message holds a key twice, at byte {at}")]
+pub struct Ambiguous {
+    /// Offset of the object.
+    pub at: usize,
+}
+
+/// The members of one object or the elements of one array.
+#[derive(Debug)]
+pub struct Level {
+    entries: Vec<Entry>,
+    /// Places in `entries` by key, where an object has many.
+    by_key: HashMap<Box<str>, usize>,
+    is_object: bool,
+}
+
+/// One member or element.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The key with its quotes, of a member; empty for an element.
+    pub key: Span,
+    /// The value.
+    pub value: Span,
+}
+
+/// From this many members on, an object's keys are looked up in a map.
+const KEYS_COMPARED: usize = 12;
+
+impl Document {
+    /// Returns a document of a text that has been scanned.
+    pub fn new(bytes: Bytes) -> Self {
+        Self {
+            bytes,
+            levels: Mutex::default(),
+        }
+    }
+
+    /// Returns the whole text.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// Returns the text of a value.
+    pub fn text(&self, span: Span) -> &str {
+        std::str::from_utf8(&self.bytes[span])
+            .expect("a scanned text is UTF-8, and values begin and end at its tokens")
+    }
+
+    /// Returns where the value at a pointer stands; `None` where there is none, and for what is no pointer.
+    ///
+    /// # Errors
+    /// An object on the way holds a key twice.
+    pub fn at(&self, pointer: &str) -> Result<Option<Span>, Ambiguous> {
+        let mut span = trimmed(&self.bytes);
+        let Some(rest) = pointer.strip_prefix('/') else {
+            return Ok(pointer.is_empty().then_some(span));
+        };
+        for token in rest.split('/') {
+            let Some(token) = unescaped(token) else {
+                return Ok(None);
+            };
+            let Some(level) = self.level(&span)? else {
+                return Ok(None);
+            };
+            let Some(entry) = level.find(&self.bytes, &token) else {
+                return Ok(None);
+            };
+            span = entry.value.clone();
+        }
+        Ok(Some(span))
+    }
+
+    /// Returns what is inside the object or array that stands at a place; `None` for any other value.
+    ///
+    /// # Errors
+    /// It holds a key twice.
+    pub fn level(&self, span: &Span) -> Result<Option<Arc<Level>>, Ambiguous> {
+        if !matches!(self.bytes.get(span.start), Some(b'{' | b'[')) {
+            return Ok(None);
+        }
+        let mut levels = self.levels.lock().expect("no holder panics");
+        if let Some(known) = levels.get(&span.start) {
+            return Ok(Some(known.clone()));
+        }
+        let level = Arc::new(Level::walk(&self.bytes, span.start)?);
+        levels.insert(span.start, level.clone());
+        Ok(Some(level))
+    }
+}
+
+impl Level {
+    /// Returns the members or elements, in their order.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Returns whether it is an object's.
+    pub fn is_object(&self) -> bool {
+        self.is_object
+    }
+
+    /// Returns the keys, in their order; none for an array.
+    pub fn keys<'a>(&'a self, bytes: &'a [u8]) -> impl Iterator<Item = Cow<'a, str>> {
+        self.entries
+            .iter()
+            .filter(|_| self.is_object)
+            .map(|entry| key_text(bytes, &entry.key))
+    }
+
+    fn find(&self, bytes: &[u8], token: &str) -> Option<&Entry> {
+        if !self.is_object {
+            return self.entries.get(index(token)?);
+        }
+        if !self.by_key.is_empty() {
+            return self.by_key.get(token).map(|place| &self.entries[*place]);
+        }
+        self.entries
+            .iter()
+            .find(|entry| key_text(bytes, &entry.key) == token)
+    }
+
+    /// Notes the members of the object or the elements of the array that begins at `start`.
+    fn walk(bytes: &[u8], start: usize) -> Result<Self, Ambiguous> {
+        let is_object = bytes[start] == b'{';
+        let mut entries = Vec::new();
+        let mut at = space_end(bytes, start + 1);
+        while !matches!(bytes[at], b'}' | b']') {
+            let key = if is_object {
+                let key = at..string_end(bytes, at);
+                at = space_end(bytes, key.end);
+                at = space_end(bytes, at + 1);
+                key
+            } else {
+                0..0
+            };
+            let value = at..value_end(bytes, at);
+            at = space_end(bytes, value.end);
+            if bytes[at] == b',' {
+                at = space_end(bytes, at + 1);
+            }
+            entries.push(Entry { key, value });
+        }
+        let mut level = Self {
+            entries,
+            by_key: HashMap::new(),
+            is_object,
+        };
+        if is_object && !level.has_unique_keys(bytes) {
+            return Err(Ambiguous { at: start });
+        }
+        Ok(level)
+    }
+
+    fn has_unique_keys(&mut self, bytes: &[u8]) -> bool {
+        let keys = self.entries.iter().map(|entry| key_text(bytes, &entry.key));
+        if self.entries.len() < KEYS_COMPARED {
+            let keys: Vec<_> = keys.collect();
+            return keys
+                .iter()
+                .enumerate()
+                .all(|(place, key)| !keys[..place].contains(key));
+        }
+        self.by_key = keys.enumerate().map(|(place, key)| (key.into(), place)).collect();
+        self.by_key.len() == self.entries.len()
+    }
+}
+
+/// Returns the index that a token of a pointer names (RFC 6901 §4): no sign, no leading zero.
+pub(super) fn index(token: &str) -> Option<usize> {
+    let plain = token.bytes().all(|byte| byte.is_ascii_digit()) && (token == "0" || !token.starts_with('0'));
+    if plain { token.parse().ok() } else { None }
+}
+
+/// Returns a token of a pointer without its escapes; `None` if it has others than `~0` and `~1`.
+pub(super) fn unescaped(token: &str) -> Option<Cow<'_, str>> {
+    if !token.contains('~') {
+        return Some(Cow::Borrowed(token));
+    }
+    let mut parts = token.split('~');
+    let mut text = parts.next()?.to_owned();
+    for part in parts {
+        let (plain, rest) = match part.as_bytes().first()? {
+            b'0' => ('~', &part[1..]),
+            b'1' => ('/', &part[1..]),
+            _ => return None,
+        };
+        text.push(plain);
+        text.push_str(rest);
+    }
+    Some(Cow::Owned(text))
+}
+
+/// Returns the text of a key that stands with its quotes at `span`.
+pub(super) fn key_text<'a>(bytes: &'a [u8], span: &Span) -> Cow<'a, str> {
+    let quoted = &bytes[span.clone()];
+    let raw = &quoted[1..quoted.len() - 1];
+    if !raw.contains(&b'\\') {
+        return String::from_utf8_lossy(raw);
+    }
+    // A lone surrogate has no text; such keys are compared as written.
+    serde_json::from_slice(quoted).map_or_else(|_| String::from_utf8_lossy(raw), Cow::Owned)
+}
+
+fn trimmed(bytes: &[u8]) -> Span {
+    let start = space_end(bytes, 0);
+    start..bytes.trim_ascii_end().len().max(start)
+}
+
+fn space_end(bytes: &[u8], from: usize) -> usize {
+    let space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+    from + bytes[from..].iter().take_while(|byte| space(byte)).count()
+}
+
+/// Returns where the string that begins at `start` ends, after its quote.
+fn string_end(bytes: &[u8], start: usize) -> usize {
+    let mut at = start + 1;
+    loop {
+        at = string_stop(bytes, at);
+        match bytes[at] {
+            b'"' => return at + 1,
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+}
+
+fn value_end(bytes: &[u8], start: usize) -> usize {
+    match bytes[start] {
+        b'"' => string_end(bytes, start),
+        b'{' | b'[' => container_end(bytes, start),
+        _ => {
+            let ends = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r');
+            start + bytes[start..].iter().take_while(|byte| !ends(byte)).count()
+        }
+    }
+}
+
+fn container_end(bytes: &[u8], start: usize) -> usize {
+    let mut depth = 0_usize;
+    let mut at = start;
+    loop {
+        match bytes[at] {
+            b'"' => {
+                at = string_end(bytes, at);
+                continue;
+            }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => {
+                depth -= 1;
+                if depth == 0 {
+                    return at + 1;
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn check_against_a_tree(text: &str, pointers: &[&str]) {
+        let tree: Value = serde_json::from_str(text).expect("JSON");
+        let document = Document::new(Bytes::copy_from_slice(text.as_bytes()));
+        for pointer in pointers {
+            let span = document.at(pointer).expect("unique keys");
+            let found = span.map(|span| serde_json::from_str::<Value>(document.text(span)).expect("a value"));
+            assert_eq!(found.as_ref(), tree.pointer(pointer), "{pointer} in {text}");
+        }
+    }
+
+    #[test]
+    fn finds_what_a_tree_finds() {
+        let text = r#" { "a" : [ 1 , "x,]}\"\\" , { "b" : null , "~/" : [ ] } , -0.5e3 ] , "é\u0041" : {"":true} , "n":12} "#;
+        let pointers = [
+            "",
+            "/a",
+            "/a/0",
+            "/a/1",
+            "/a/2",
+            "/a/2/b",
+            "/a/2/~0~1",
+            "/a/3",
+            "/a/4",
+            "/a/00",
+            "/a/-",
+            "/éA",
+            "/éA/",
+            "/n",
+            "/n/x",
+            "/missing",
+            "a",
+            "/~2",
+            "/a/2/b/c",
+            "/a/+1",
+        ];
+        check_against_a_tree(text, &pointers);
+        check_against_a_tree("[]", &["", "/0", "/"]);
+        check_against_a_tree("7", &["", "/0"]);
+    }
+
+    #[test]
+    fn finds_members_of_long_objects_and_arrays() {
+        let members: Vec<_> = (0..200)
+            .map(|n| format!(r#""k{n}":{{"v":[{n},"{n}"]}}"#))
+            .collect();
+        let text = format!("{{{}}}", members.join(","));
+        check_against_a_tree(&text, &["/k0/v/0", "/k199/v/1", "/k200", "/k17/v"]);
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_no_guess() {
+        let many: Vec<_> = (0..20).map(|n| format!(r#""k{n}":1"#)).collect();
+        for text in [
+            r#"{"a":1,"a":2}"#.to_owned(),
+            r#"{"x":1,"\u0061":1,"a":2}"#.to_owned(),
+            format!(r#"{{{},"k7":2}}"#, many.join(",")),
+        ] {
+            let document = Document::new(text.into());
+            assert_eq!(document.at("/a"), Err(Ambiguous { at: 0 }));
+        }
+        let document = Document::new(r#"{"a":{"b":1,"b":2},"c":3}"#.into());
+        assert_eq!(
+            document.at("/c").map(|span| span.is_some()),
+            Ok(true),
+            "read past, not through"
+        );
+        assert_eq!(document.at("/a/b"), Err(Ambiguous { at: 5 }));
+    }
+}
