@@ -8,10 +8,9 @@ use figment::{Error, Figment, Metadata, Profile, Provider};
 use serde_json::{Map, Value};
 
 use super::document::Format;
-use super::keys::{PRINCIPAL, PRINCIPALS, SECTIONS, SERVERS, TOP, find};
+use super::keys::{Key, SECTIONS, SERVERS, TOP, find, named};
 use super::kind::Kind;
 use super::normalise::{Role, kebab, normalise};
-use super::server_keys::SERVER;
 use super::tree::{Leaf, Node, Table};
 use super::violation::{Findings, Place};
 
@@ -45,14 +44,9 @@ impl Layer {
     }
 
     /// The layer of one flag. `key` is a path such as `http.body-max`; names in it have no dots.
-    pub(super) fn flag(key: &str, value: Value, findings: &Findings) -> Self {
-        let place = Place::Flag(key.into());
+    pub(super) fn flag(key: &str, text: &str, findings: &Findings) -> Self {
         let path: Vec<String> = key.split('.').map(str::to_owned).collect();
-        let value = match value {
-            Value::String(text) => read(&path, &text),
-            value => value,
-        };
-        Self::nested(&path, value, place, findings)
+        Self::nested(&path, read(&path, text), Place::Flag, findings)
     }
 
     /// The layers of the environment: `PORTCULLIS__SECTION__KEY`. Names of servers and principals are
@@ -94,6 +88,17 @@ impl Layer {
             .into_iter()
             .flat_map(|map| map.keys().map(String::as_str))
     }
+}
+
+/// Returns the names of a table of named things in the order in which they are first written. A merge forgets it.
+pub(super) fn names_in_order(layers: &[Layer], section: &str) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for name in layers.iter().flat_map(|layer| layer.names(section)) {
+        if !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
+        }
+    }
+    names
 }
 
 /// Merges the layers, later ones over earlier ones.
@@ -165,7 +170,7 @@ fn path_of(rest: &str, below: &[Layer]) -> Result<Vec<String>, String> {
         .iter()
         .map(|part| part.to_lowercase().replace('_', "-"))
         .collect();
-    if path.len() > 1 && (path[0] == SERVERS || path[0] == PRINCIPALS) {
+    if path.len() > 1 && named(&path[0]).is_some() {
         let names = below.iter().flat_map(|layer| layer.names(&path[0]));
         let meant: BTreeSet<&str> = names.filter(|name| fold(name) == fold(parts[1])).collect();
         match meant.into_iter().collect::<Vec<_>>().as_slice() {
@@ -205,22 +210,27 @@ fn read(path: &[String], text: &str) -> Value {
 
 fn kind_of(path: &[String]) -> Option<Kind> {
     let parts: Vec<&str> = path.iter().map(String::as_str).collect();
-    let key = match *parts.as_slice() {
-        [SERVERS, _, "env", _] => return Some(Kind::Template),
-        [SERVERS, _, "disabled"] => return Some(Kind::Flag),
-        [SERVERS, _, key] => find(&SERVER, &kebab(key)),
-        [PRINCIPALS, _, key] => find(&[PRINCIPAL], &kebab(key)),
-        [section, key] => {
-            let keys = SECTIONS
-                .iter()
-                .find(|(name, _)| *name == kebab(section))
-                .map(|(_, keys)| *keys);
-            keys.and_then(|keys| find(&[keys], &kebab(key)))
+    match *parts.as_slice() {
+        [SERVERS, _, "env", _] => Some(Kind::Template),
+        [SERVERS, _, "disabled"] => Some(Kind::Flag),
+        [section, _, ref inside @ ..] if let Some(groups) = named(&kebab(section)) => {
+            kind_inside(groups, inside)
         }
-        [key] => find(&[TOP], &kebab(key)),
+        [section, ref inside @ ..] => match SECTIONS.iter().find(|(name, _)| *name == kebab(section)) {
+            Some((_, keys)) => kind_inside(&[keys], inside),
+            None => kind_inside(&[TOP], &parts),
+        },
+        [] => None,
+    }
+}
+
+fn kind_inside(groups: &[&'static [Key]], path: &[&str]) -> Option<Kind> {
+    let (first, rest) = path.split_first()?;
+    match (find(groups, &kebab(first))?.kind, rest) {
+        (kind, []) => Some(kind),
+        (Kind::Table(keys), rest) => kind_inside(&[keys], rest),
         _ => None,
-    };
-    key.map(|key| key.kind)
+    }
 }
 
 #[cfg(test)]
@@ -234,7 +244,7 @@ mod tests {
             unreachable!("tests give tables")
         };
         Layer {
-            place: Place::Flag(place.into()),
+            place: Place::Variable(place.into()),
             values,
         }
     }
@@ -253,9 +263,9 @@ mod tests {
             json!({"t": {"x": 1, "y": [3]}, "s": {"now": "a table"}, "n": 18446744073709551615_u64, "c": "z"})
         );
         let table = merged.table("t").expect("a table");
-        assert_eq!(table.entries["x"].place(), &Place::Flag("a".into()));
-        assert_eq!(table.entries["y"].place(), &Place::Flag("b".into()));
-        assert_eq!(merged.entries["s"].place(), &Place::Flag("b".into()));
+        assert_eq!(table.entries["x"].place(), &Place::Variable("a".into()));
+        assert_eq!(table.entries["y"].place(), &Place::Variable("b".into()));
+        assert_eq!(merged.entries["s"].place(), &Place::Variable("b".into()));
     }
 
     #[track_caller]
@@ -392,13 +402,10 @@ mod tests {
     #[test]
     fn flags() {
         let findings = Findings::default();
-        let layer = Layer::flag("http.connectionsMax", json!("7"), &findings);
+        let layer = Layer::flag("http.connectionsMax", "7", &findings);
         assert_eq!(
             (layer.place, Value::Object(layer.values)),
-            (
-                Place::Flag("http.connectionsMax".into()),
-                json!({"http": {"connections-max": 7}})
-            )
+            (Place::Flag, json!({"http": {"connections-max": 7}}))
         );
     }
 }

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
+use serde_json::Value;
 use subtle::ConstantTimeEq;
+
+use super::expand::only_variable;
 
 /// A text that no log, error or answer shows.
 #[derive(Clone)]
@@ -20,6 +23,14 @@ impl Secret {
     }
 }
 
+/// What stands for a text that is not shown.
+pub(super) const HIDDEN: &str = "***";
+
+/// Returns how a secret's template is shown: which variable it is, if it is nothing else.
+pub(super) fn shown_secret(template: &str) -> &str {
+    only_variable(template).map_or(HIDDEN, |_| template)
+}
+
 /// Compares in constant time for texts of one length.
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
@@ -31,13 +42,13 @@ impl Eq for Secret {}
 
 impl fmt::Debug for Secret {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("***")
+        formatter.write_str(HIDDEN)
     }
 }
 
 impl fmt::Display for Secret {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("***")
+        formatter.write_str(HIDDEN)
     }
 }
 
@@ -95,6 +106,44 @@ impl serde::Serialize for Expanded {
     }
 }
 
+/// A JSON value in whose texts `${VAR}` was filled in. Everything that prints it prints the template.
+#[derive(Clone, PartialEq)]
+pub struct ExpandedJson {
+    template: Value,
+    value: Value,
+}
+
+impl ExpandedJson {
+    /// A value that contains no variables: template and value are the same.
+    pub fn literal(value: Value) -> Self {
+        Self {
+            template: value.clone(),
+            value,
+        }
+    }
+
+    /// A template and what it became.
+    pub(super) fn new(template: Value, value: Value) -> Self {
+        Self { template, value }
+    }
+
+    /// Returns the value as it may be shown: variables by name.
+    pub fn template(&self) -> &Value {
+        &self.template
+    }
+
+    /// Returns the value with its variables filled in. It may hold secrets.
+    pub fn value(&self) -> &Value {
+        &self.value
+    }
+}
+
+impl fmt::Debug for ExpandedJson {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.template, formatter)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,5 +165,10 @@ mod tests {
         assert_eq!(format!("{text} {text:?}"), "Bearer ${KEY} \"Bearer ${KEY}\"");
         assert_eq!(serde_json::json!(text), serde_json::json!("Bearer ${KEY}"));
         assert_eq!(text.value(), "Bearer hunter2");
+        let json = ExpandedJson::new(
+            serde_json::json!({"key": "${KEY}"}),
+            serde_json::json!({"key": "hunter2"}),
+        );
+        assert_eq!(format!("{json:?}"), r#"{"key":"${KEY}"}"#);
     }
 }

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use bytes::Bytes;
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
@@ -20,7 +21,7 @@ use crate::protocol::{Kind, Message};
 use crate::registry::{Registry, Server};
 use crate::schema::SchemaCache;
 use crate::session::outbox::OutboxLimits;
-use crate::session::{SessionOptions, SessionStore, StoreLimits, Transport};
+use crate::session::{Caller, SessionOptions, SessionStore, StoreLimits, Transport};
 use crate::upstream::PoolContext;
 
 /// What a gateway is made of.
@@ -47,6 +48,7 @@ pub struct Gateway {
     /// Every exchange there is, also those of sessions that are not in the store.
     pub(super) exchanges: TaskTracker,
     draining: AtomicBool,
+    started: Instant,
 }
 
 impl std::fmt::Debug for Gateway {
@@ -82,6 +84,7 @@ impl Gateway {
             tasks,
             exchanges: TaskTracker::new(),
             draining: AtomicBool::new(false),
+            started: Instant::now(),
         })
     }
 
@@ -101,6 +104,11 @@ impl Gateway {
         self.draining.load(Ordering::Relaxed)
     }
 
+    /// Returns how long it has been there.
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
     /// Returns what is registered.
     pub fn registry(&self) -> &Arc<Registry> {
         &self.registry
@@ -117,19 +125,14 @@ impl Gateway {
     }
 
     /// Returns a session that is not in the store yet.
-    pub fn new_session(
-        &self,
-        server: Arc<Server>,
-        principal: Arc<str>,
-        transport: Transport,
-    ) -> Arc<Session> {
+    pub fn new_session(&self, server: Arc<Server>, caller: Caller, transport: Transport) -> Arc<Session> {
         let limits = &self.config.sessions;
         let outbox = OutboxLimits {
             events_max: limits.outbox_events_max,
             bytes_max: limits.outbox_bytes_max,
         };
         let options = SessionOptions {
-            principal,
+            caller,
             transport,
             outbox,
             streams_max: limits.streams_max,
@@ -255,9 +258,7 @@ impl Gateway {
     fn start(self: &Arc<Self>, session: &Arc<Session>, exchange: &Arc<Exchange>, message: Message) {
         let started = self.admit(session, exchange).and_then(|()| {
             if message.method() == method::PING {
-                let mut out = Vec::new();
-                write_result(exchange.client_id(), b"{}", &mut out);
-                exchange.finish(End::Answer(out.into()));
+                exchange.answer(b"{}");
                 return Ok(());
             }
             self.dispatch(session, exchange, message)
@@ -322,8 +323,10 @@ fn ping(message: &Message) -> Answer {
 
 fn collect_batch(answers: Vec<Answer>) -> Answer {
     let mut out = vec![b'['];
+    let mut is_refused = false;
     for answer in answers {
-        if let Answer::Json(json) = answer {
+        is_refused |= matches!(answer, Answer::Refused(_));
+        if let Answer::Json(json) | Answer::Refused(json) = answer {
             if out.len() > 1 {
                 out.push(b',');
             }
@@ -331,9 +334,9 @@ fn collect_batch(answers: Vec<Answer>) -> Answer {
         }
     }
     out.push(b']');
-    if out.len() == 2 {
-        Answer::Accepted
-    } else {
-        Answer::Json(Bytes::from(out))
+    match (out.len(), is_refused) {
+        (2, _) => Answer::Accepted,
+        (_, true) => Answer::Refused(out.into()),
+        (_, false) => Answer::Json(out.into()),
     }
 }

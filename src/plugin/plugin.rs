@@ -284,7 +284,13 @@ impl Plugin {
         }
     }
 
-    fn judged(&self, ctx: &CallContext, matter: &Matter, verdict: Verdict) -> Result<Judged, Stopped> {
+    /// Says what a verdict comes to, or what is wrong with it.
+    pub(super) fn judged(
+        &self,
+        ctx: &CallContext,
+        matter: &Matter,
+        verdict: Verdict,
+    ) -> Result<Judged, Stopped> {
         let notes_max = self.spec.limits.notes_max;
         if verdict.notes.len() > notes_max {
             let text = format!(
@@ -293,7 +299,11 @@ impl Plugin {
             );
             return Err(Stopped::new(ErrorKind::BadDecision, text));
         }
-        let notes_bytes: usize = verdict.notes.iter().map(|(key, value)| key.len() + value.len()).sum();
+        let notes_bytes: usize = verdict
+            .notes
+            .iter()
+            .map(|(key, value)| key.len() + value.len())
+            .sum();
         if notes_bytes > NOTES_BYTES_MAX {
             let text = format!("notes of {notes_bytes} bytes, and the most is {NOTES_BYTES_MAX}");
             return Err(Stopped::new(ErrorKind::BadDecision, text));
@@ -338,7 +348,9 @@ impl Plugin {
         };
         if let Some(outside) = edits.iter().find(|edit| !is_inside(edit)) {
             let pointer = &outside.pointer;
-            return Err(bad(format!("an edit of {pointer:?}: only what is inside {body} can be changed")));
+            return Err(bad(format!(
+                "an edit of {pointer:?}: only what is inside {body} can be changed"
+            )));
         }
         edit::apply(matter.message.bytes(), &edits).map_err(|error| bad(error.to_string()))
     }
@@ -374,7 +386,8 @@ impl Plugin {
 /// Most bytes of the notes of one verdict. Every later plugin of the chain is given them.
 const NOTES_BYTES_MAX: usize = 8 << 10;
 
-fn check_denial(denial: &Denial) -> Result<(), Stopped> {
+/// A denial has to be one that can be sent.
+pub(super) fn check_denial(denial: &Denial) -> Result<(), Stopped> {
     let Some(data) = &denial.data else { return Ok(()) };
     match serde_json::from_str::<serde::de::IgnoredAny>(data) {
         Ok(_) => Ok(()),
@@ -385,7 +398,8 @@ fn check_denial(denial: &Denial) -> Result<(), Stopped> {
     }
 }
 
-fn check_route(indexes: &[u32], candidates: usize) -> Result<Vec<usize>, Stopped> {
+/// Returns the places that a route names, each once.
+pub(super) fn check_route(indexes: &[u32], candidates: usize) -> Result<Vec<usize>, Stopped> {
     let bad = |text: String| Stopped::new(ErrorKind::BadDecision, text);
     if indexes.is_empty() {
         return Err(bad("it routed nowhere: to refuse, it has to deny".to_owned()));
