@@ -23,6 +23,8 @@ mod shared;
 pub mod signature;
 pub mod smoke;
 mod state;
+#[cfg(test)]
+mod tests;
 mod ticker;
 
 pub use breaker::BreakerState;
