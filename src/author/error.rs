@@ -23,6 +23,9 @@ pub enum AuthorError {
     /// The manifest, or a file of cases.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+    /// A plugin cannot be called so.
+    #[error("\"{0}\" is no name for a plugin: use a to z, 0 to 9 and \"-\", beginning with a letter")]
+    NoName(String),
     /// The manifest does not say how the plugin is built.
     #[error("{path}: nothing says how to build it: add `[build]` with lang = \"rust\", \"js\", \"python\" or \"c\"", path = .0.display())]
     NoLanguage(PathBuf),

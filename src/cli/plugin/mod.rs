@@ -3,6 +3,9 @@
 //! Results go to standard output, progress to standard error. The commands exit with 0 if it was done and 1 if not.
 
 mod build;
+mod doctor;
+mod inspect;
+mod new;
 mod output;
 mod verbs;
 

@@ -5,17 +5,27 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use super::build;
+use super::{build, doctor, inspect, new};
 
 /// What is done for an author of plugins.
 #[derive(Debug, Subcommand)]
 pub enum PluginVerb {
+    /// Makes the folder of a new plugin, which builds and passes its cases
+    New(new::NewArgs),
     /// Builds the plugin in a folder: writes plugin.wasm and shows what it is made of
     Build {
         /// The folder with plugin.toml
         #[arg(default_value = ".")]
         folder: PathBuf,
     },
+    /// Shows what a component is made of: exports, imports, digest
+    Inspect {
+        /// A component, or the folder of a plugin
+        #[arg(default_value = ".")]
+        path: PathBuf,
+    },
+    /// Shows which languages plugins can be built in here, and the command for what is missing
+    Doctor,
 }
 
 /// Runs a command.
@@ -24,6 +34,9 @@ pub enum PluginVerb {
 /// Why it was not done.
 pub fn run(verb: PluginVerb) -> anyhow::Result<ExitCode> {
     match verb {
+        PluginVerb::New(args) => new::run(&args),
         PluginVerb::Build { folder } => build::run(&folder),
+        PluginVerb::Inspect { path } => inspect::run(&path),
+        PluginVerb::Doctor => Ok(doctor::run()),
     }
 }
