@@ -21,7 +21,7 @@ use crate::protocol::{Kind, Message};
 use crate::registry::{Registry, Server};
 use crate::schema::SchemaCache;
 use crate::session::outbox::OutboxLimits;
-use crate::session::{SessionOptions, SessionStore, StoreLimits, Transport};
+use crate::session::{Caller, SessionOptions, SessionStore, StoreLimits, Transport};
 use crate::upstream::PoolContext;
 
 /// What a gateway is made of.
@@ -125,19 +125,14 @@ impl Gateway {
     }
 
     /// Returns a session that is not in the store yet.
-    pub fn new_session(
-        &self,
-        server: Arc<Server>,
-        principal: Arc<str>,
-        transport: Transport,
-    ) -> Arc<Session> {
+    pub fn new_session(&self, server: Arc<Server>, caller: Caller, transport: Transport) -> Arc<Session> {
         let limits = &self.config.sessions;
         let outbox = OutboxLimits {
             events_max: limits.outbox_events_max,
             bytes_max: limits.outbox_bytes_max,
         };
         let options = SessionOptions {
-            principal,
+            caller,
             transport,
             outbox,
             streams_max: limits.streams_max,

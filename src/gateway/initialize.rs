@@ -64,6 +64,7 @@ impl Gateway {
             session = ?session.id(),
             server = %session.attachment().server().name(),
             principal = session.principal(),
+            mode = session.mode().map(|mode| &**mode),
             lease = lease.kind().as_str(),
             reason = lease.reason(),
             %version,

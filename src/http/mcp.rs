@@ -14,13 +14,13 @@ use crate::gateway::Session;
 use crate::protocol::ProtocolVersion;
 use crate::protocol::names::header;
 use crate::registry::Server;
-use crate::session::SessionId;
+use crate::session::{Caller, SessionId};
 
 /// A request whose sender is known.
 pub(super) struct McpRequest<'a> {
     pub(super) context: &'a HttpContext,
     pub(super) server: Arc<Server>,
-    pub(super) principal: Arc<str>,
+    pub(super) caller: Caller,
     pub(super) headers: &'a HeaderMap,
     /// The raw query string, possibly empty.
     pub(super) query: &'a str,
@@ -62,7 +62,10 @@ pub(super) async fn handle<B: Buf, E>(
     let request = McpRequest {
         context: &context,
         server,
-        principal,
+        caller: Caller {
+            principal,
+            mode: None,
+        },
         headers: &headers,
         query: &query,
     };
@@ -101,13 +104,13 @@ impl McpRequest<'_> {
     /// Returns the session that the request names, if it names one.
     ///
     /// # Errors
-    /// The answer: the session is unknown, or belongs to another principal or server.
+    /// The answer: the session is unknown, or belongs to another principal, mode or server.
     pub(super) fn session(&self) -> Result<Option<(Arc<Session>, SessionNaming)>, Box<Response>> {
         let Some((text, naming)) = self.named_session() else {
             return Ok(None);
         };
         let sessions = self.context.gateway.sessions();
-        let session = SessionId::parse(&text).and_then(|id| sessions.get(id, &self.principal));
+        let session = SessionId::parse(&text).and_then(|id| sessions.get(id, &self.caller));
         match session.filter(|session| Arc::ptr_eq(session.attachment().server(), &self.server)) {
             Some(session) => Ok(Some((session, naming))),
             None => Err(Box::new(reply::session_not_found())),

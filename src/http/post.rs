@@ -162,7 +162,7 @@ struct Provisional<'a> {
 impl<'a> Provisional<'a> {
     fn open(request: &'a McpRequest<'_>, transport: Transport, cause: &'static str) -> Self {
         let gateway = &*request.context.gateway;
-        let session = gateway.new_session(request.server.clone(), request.principal.clone(), transport);
+        let session = gateway.new_session(request.server.clone(), request.caller.clone(), transport);
         Self {
             gateway,
             session,

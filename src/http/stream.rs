@@ -72,11 +72,7 @@ fn open(request: &McpRequest<'_>) -> Response {
         );
     }
     let gateway = &request.context.gateway;
-    let session = gateway.new_session(
-        request.server.clone(),
-        request.principal.clone(),
-        Transport::HttpSse,
-    );
+    let session = gateway.new_session(request.server.clone(), request.caller.clone(), Transport::HttpSse);
     gateway.keep_session(&session);
     let prelude = endpoint(&post_uri(request, &session));
     let keep_alive = request.context.config.http.keep_alive;

@@ -73,11 +73,20 @@ impl Transport {
     }
 }
 
+/// Who makes a request, and in which mode. A session belongs to both.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The principal's name, or `anonymous`.
+    pub principal: Arc<str>,
+    /// The mode that was chosen for it; `None` where the configuration has no modes.
+    pub mode: Option<Arc<str>>,
+}
+
 /// What a session is made of.
 #[derive(Debug, Clone)]
 pub struct SessionOptions {
-    /// Whose it is: the principal's name, or `anonymous`.
-    pub principal: Arc<str>,
+    /// Whose it is.
+    pub caller: Caller,
     /// How its client takes its messages.
     pub transport: Transport,
     /// How much each stream may hold.
@@ -140,7 +149,17 @@ impl<A> Session<A> {
 
     /// Returns whose it is.
     pub fn principal(&self) -> &str {
-        &self.options.principal
+        &self.options.caller.principal
+    }
+
+    /// Returns the mode in which it was opened, which it keeps; `None` where the configuration has no modes.
+    pub fn mode(&self) -> Option<&Arc<str>> {
+        self.options.caller.mode.as_ref()
+    }
+
+    /// Returns whose it is, in which mode.
+    pub fn caller(&self) -> &Caller {
+        &self.options.caller
     }
 
     /// Returns how its client takes its messages.

@@ -60,6 +60,7 @@ fn record(session: &Session) -> Value {
         "handle": handle(session.id()),
         "server": conversation.server().name(),
         "principal": session.principal(),
+        "mode": session.mode(),
         "transport": session.transport().as_str(),
         "protocolVersion": facts.map(|_| session.version().as_str()),
         "client": facts.map(|facts| &facts.client_info),
