@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::{bench, build, dev, doctor, inspect, new, signing, test};
+use crate::author::bench::Fuel;
 use crate::plugin::signature::PublicKey;
 
 /// What is done for an author of plugins.
@@ -25,6 +26,12 @@ pub enum PluginVerb {
         #[arg(default_value = ".")]
         path: PathBuf,
     },
+    /// Says of the plugin in a folder what a gateway would that grants what it asks for
+    Check {
+        /// The folder with plugin.toml and plugin.wasm
+        #[arg(default_value = ".")]
+        folder: PathBuf,
+    },
     /// Runs the cases of the plugin in a folder: those of plugin.toml, and cases/*.toml
     Test {
         /// The folder with plugin.toml and plugin.wasm
@@ -36,6 +43,9 @@ pub enum PluginVerb {
         /// The folder with plugin.toml and plugin.wasm
         #[arg(default_value = ".")]
         folder: PathBuf,
+        /// Count instructions as well
+        #[arg(long)]
+        fuel: bool,
     },
     /// Builds and tests the plugin in a folder again whenever its source changes, and puts it into a running gateway
     Dev {
@@ -83,7 +93,10 @@ pub fn run(verb: PluginVerb) -> anyhow::Result<ExitCode> {
         PluginVerb::Build { folder } => build::run(&folder),
         PluginVerb::Inspect { path } => inspect::run(&path),
         PluginVerb::Test { folder } => test::run(&folder),
-        PluginVerb::Bench { folder } => bench::run(&folder),
+        PluginVerb::Bench { folder, fuel } => {
+            bench::run(&folder, if fuel { Fuel::Counted } else { Fuel::Ignored })
+        }
+        PluginVerb::Check { folder } => test::check(&folder),
         PluginVerb::Dev { folder, into } => dev::run(&folder, into.as_deref()),
         PluginVerb::Keygen { file } => signing::keygen(&file),
         PluginVerb::Sign { folder, key } => signing::sign(&folder, &key),
