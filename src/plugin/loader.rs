@@ -40,7 +40,9 @@ pub enum LoadError {
         wanted: String,
     },
     /// It has no signature, and needs one.
-    #[error("it is not signed, and require-signature = true wants the signature of a trusted key in plugin.sig")]
+    #[error(
+        "it is not signed, and require-signature = true wants the signature of a trusted key in plugin.sig"
+    )]
     Unsigned,
     /// Nobody whom the operator trusts has signed it.
     #[error(transparent)]
@@ -195,7 +197,7 @@ fn admitted(
 
 fn signer(folder: &PluginFolder, trusted: &[String]) -> Result<PublicKey, LoadError> {
     let signature = folder.signature.as_ref().ok_or(LoadError::Unsigned)?;
-    let trusted: Vec<PublicKey> = trusted.iter().map(|key| key.parse()).collect::<Result<_, _>>()?;
+    let trusted: Vec<PublicKey> = X;
     let signature = Signature::parse(signature)?;
     signature.verify(&trusted, &folder.manifest, &folder.component)?;
     Ok(signature.key())
@@ -245,7 +247,9 @@ pub(super) async fn on_thread<T: Send + 'static>(
         // Whoever waited may have gone.
         let _ = tx.send(work());
     };
-    let started = std::thread::Builder::new().name("plugin-loader".to_owned()).spawn(work);
+    let started = std::thread::Builder::new()
+        .name("plugin-loader".to_owned())
+        .spawn(work);
     started.map_err(|_| LoadError::Broken)?;
     rx.await.map_err(|_| LoadError::Broken)
 }
