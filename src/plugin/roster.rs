@@ -440,3 +440,6 @@ fn announce(loaded: &LoadedPlugin, before: Option<&LoadedPlugin>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
