@@ -210,7 +210,10 @@ mod tests {
         fs::write(&file, &whole[..whole.len() - 1]).expect("it can be written");
         component(&cache, b"no component").expect_err("the file is not believed");
         component(&cache, EMPTY).expect("a component");
-        assert_eq!(fs::read(only_file(&place)).expect("it is there").len(), whole.len());
+        assert_eq!(
+            fs::read(only_file(&place)).expect("it is there").len(),
+            whole.len()
+        );
         fs::remove_dir_all(base).expect("ours");
     }
 

@@ -30,6 +30,8 @@ pub mod smoke;
 mod state;
 pub mod status;
 mod ticker;
+#[cfg(test)]
+mod trial;
 pub mod watch;
 pub mod wishes;
 

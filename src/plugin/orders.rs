@@ -45,8 +45,8 @@ impl PluginOrders {
             "{spec:?}{:?}{:?}",
             self.host.require_signature, self.host.trusted_keys
         ));
-        // Not by its debug form, which need not show everything.
-        hash.update(spec.config.to_string());
+        // Its debug form shows variables by name.
+        hash.update(spec.config.value().to_string());
         hash.update(serde_json::to_vec(&self.parts).expect("JSON becomes text"));
         hash.finalize().into()
     }
@@ -57,7 +57,7 @@ impl PluginOrders {
     /// What is wrong with it, each with its place.
     pub(super) fn configuration(&self, manifest: &Manifest, spec: &PluginSpec) -> Result<Value, Vec<String>> {
         let own = format!("plugins.{}.config", spec.name);
-        let Value::Object(mut whole) = spec.config.clone() else {
+        let Value::Object(mut whole) = spec.config.value().clone() else {
             return Err(vec![format!("{own}: a table is expected")]);
         };
         let mut problems = Vec::new();
@@ -124,7 +124,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::config::Activate;
+    use crate::config::{Activate, ExpandedJson};
 
     const MANIFEST: &str = r#"
         plugin = { name = "guard", version = "1.0.0" }
@@ -158,7 +158,7 @@ mod tests {
     fn configured(parts: Value, config: Value) -> Result<Value, Vec<String>> {
         let manifest = Manifest::parse(Path::new("plugin.toml"), MANIFEST).expect("a manifest");
         let mut spec = PluginSpec::unnamed("guard");
-        spec.config = config;
+        spec.config = ExpandedJson::literal(config);
         orders(parts).configuration(&manifest, &spec)
     }
 
@@ -198,7 +198,11 @@ mod tests {
             json!({ "modes": {} }),
             &["plugins.guard.config.modes: this stands in [modes], and only there"],
         );
-        check(json!({}), json!([]), &["plugins.guard.config: a table is expected"]);
+        check(
+            json!({}),
+            json!([]),
+            &["plugins.guard.config: a table is expected"],
+        );
     }
 
     #[test]
@@ -210,7 +214,7 @@ mod tests {
         assert_ne!(none.digest(&spec, [1; 32]), digest);
         assert_ne!(orders(json!({ "modes": {} })).digest(&spec, [0; 32]), digest);
         let mut other = spec;
-        other.config = json!({ "a": 1 });
+        other.config = ExpandedJson::literal(json!({ "a": 1 }));
         assert_ne!(none.digest(&other, [0; 32]), digest);
     }
 }

@@ -294,10 +294,7 @@ impl Roster {
             return old;
         }
         let sha256 = folder.sha256();
-        let same = old
-            .live
-            .as_ref()
-            .filter(|live| live.plugin.sha256() == sha256);
+        let same = old.live.as_ref().filter(|live| live.plugin.sha256() == sha256);
         let known = same.map(|live| live.component.clone());
         match self.loader.load(folder, orders, spec, known).await {
             Ok(loaded) => {
@@ -325,13 +322,19 @@ impl Roster {
         let old = std::mem::replace(&mut book.entries, entries);
         for live in old.values().filter_map(|entry| entry.live.as_ref()) {
             let goes_on = book.entries.values().filter_map(|entry| entry.live.as_ref());
-            if !goes_on.clone().any(|other| Arc::ptr_eq(&other.plugin, &live.plugin)) {
+            if !goes_on
+                .clone()
+                .any(|other| Arc::ptr_eq(&other.plugin, &live.plugin))
+            {
                 book.retired.push(Arc::downgrade(&live.plugin));
             }
         }
         if !is_same {
             let plugins: Vec<_> = judges.iter().map(|plugin| plugin.name()).collect();
-            info!(plugins = plugins.join(", "), "these plugins judge from now on, in this order");
+            info!(
+                plugins = plugins.join(", "),
+                "these plugins judge from now on, in this order"
+            );
             self.plugins.replace(PluginSet::new(judges));
         }
         drop(book);
@@ -350,13 +353,7 @@ impl Roster {
 }
 
 impl Entry {
-    fn failed(
-        self,
-        name: &str,
-        error: String,
-        sha256: Option<String>,
-        tried: Option<[u8; 32]>,
-    ) -> Self {
+    fn failed(self, name: &str, error: String, sha256: Option<String>, tried: Option<[u8; 32]>) -> Self {
         let failure = Failure { error, sha256 };
         if self.failure.as_ref() != Some(&failure) {
             let goes_on = self.live.as_ref().map(|live| live.plugin.generation());
@@ -400,11 +397,7 @@ fn judges(orders: &PluginOrders, entries: &BTreeMap<String, Entry>) -> Vec<Arc<P
 }
 
 /// Returns why a set cannot be put in place.
-fn problems(
-    orders: &PluginOrders,
-    entries: &BTreeMap<String, Entry>,
-    judges: &[Arc<Plugin>],
-) -> Vec<String> {
+fn problems(orders: &PluginOrders, entries: &BTreeMap<String, Entry>, judges: &[Arc<Plugin>]) -> Vec<String> {
     let mut problems = Vec::new();
     for spec in &orders.plugins {
         let entry = &entries[&spec.name];
@@ -434,10 +427,19 @@ fn announce(loaded: &LoadedPlugin, before: Option<&LoadedPlugin>) {
     }
     if let Some(before) = before {
         let requested = |loaded: &LoadedPlugin| wishes::requested(&loaded.plugin.manifest().requests);
-        let more: Vec<String> = requested(loaded).difference(&requested(before)).cloned().collect();
+        let more: Vec<String> = requested(loaded)
+            .difference(&requested(before))
+            .cloned()
+            .collect();
         if !more.is_empty() {
             let more = more.join(", ");
-            warn!(plugin = plugin.name(), more, "this version asks for more than the one before");
+            warn!(
+                plugin = plugin.name(),
+                more, "this version asks for more than the one before"
+            );
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

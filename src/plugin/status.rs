@@ -110,7 +110,9 @@ fn generation(plugin: &Plugin, state: State) -> Value {
 }
 
 fn hook_record(plugin: &Plugin, hook: Hook) -> Value {
-    let methods = plugin.subscription(hook).map(|subscription| &subscription.methods);
+    let methods = plugin
+        .subscription(hook)
+        .map(|subscription| &subscription.methods);
     let HookFigures {
         passes,
         denials,

@@ -89,7 +89,9 @@ async fn settled(watched: &Watched, mut seen: Look) -> Look {
 impl Watched {
     async fn look(&self) -> Look {
         let watched = self.clone();
-        tokio::task::spawn_blocking(move || watched.look_now()).await.unwrap_or_default()
+        tokio::task::spawn_blocking(move || watched.look_now())
+            .await
+            .unwrap_or_default()
     }
 
     fn look_now(&self) -> Look {
@@ -132,7 +134,9 @@ impl Notices {
         let watcher = notify::recommended_watcher(move |_| wake.notify_one());
         Self {
             watcher: watcher
-                .map_err(|error| debug!(%error, "no notices of changes: the plugins are looked at now and then"))
+                .map_err(
+                    |error| debug!(%error, "no notices of changes: the plugins are looked at now and then"),
+                )
                 .ok(),
             folders: Vec::new(),
         }
@@ -142,7 +146,11 @@ impl Notices {
     fn listen(&mut self, dir: &Path, look: &Look) {
         let Some(watcher) = &mut self.watcher else { return };
         let mut folders = vec![dir.to_owned()];
-        folders.extend(look.iter().filter_map(|(path, ..)| path.parent()).map(Path::to_owned));
+        folders.extend(
+            look.iter()
+                .filter_map(|(path, ..)| path.parent())
+                .map(Path::to_owned),
+        );
         folders.retain(|folder| folder.starts_with(dir));
         folders.dedup();
         for gone in self.folders.iter().filter(|folder| !folders.contains(folder)) {

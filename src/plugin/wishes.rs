@@ -25,7 +25,11 @@ pub fn granted(grants: &Grants) -> BTreeSet<String> {
     let mut words = BTreeSet::new();
     words.extend(grants.kv.map(|bytes| format!("kv {} KiB", bytes / 1024)));
     let http = grants.http.as_ref();
-    words.extend(http.iter().flat_map(|http| &http.hosts).map(|host| format!("http {host}")));
+    words.extend(
+        http.iter()
+            .flat_map(|http| &http.hosts)
+            .map(|host| format!("http {host}")),
+    );
     let is_private = http.is_some_and(|http| http.private_addresses);
     words.extend(is_private.then(|| "http to private addresses".to_owned()));
     words.extend(grants.random.then(|| "random".to_owned()));
@@ -77,16 +81,25 @@ const INTERFACES: [&str; 4] = ["kv", "http", "random", "schema"];
 
 fn unused(manifest: &Manifest, grants: &Grants, imports: &[String]) -> Vec<String> {
     let mut warnings = Vec::new();
-    let granted = [grants.kv.is_some(), grants.http.is_some(), grants.random, grants.schema];
+    let granted = [
+        grants.kv.is_some(),
+        grants.http.is_some(),
+        grants.random,
+        grants.schema,
+    ];
     for (interface, is_granted) in INTERFACES.into_iter().zip(granted) {
         if imports.iter().any(|import| import == interface) {
             continue;
         }
         if is_granted {
-            warnings.push(format!("grant.{interface}: it does not import {interface}: the grant is of no use"));
+            warnings.push(format!(
+                "grant.{interface}: it does not import {interface}: the grant is of no use"
+            ));
         }
         if manifest.requests.asks_for(interface) {
-            warnings.push(format!("requests.{interface}: it asks for {interface} and does not import it"));
+            warnings.push(format!(
+                "requests.{interface}: it asks for {interface} and does not import it"
+            ));
         }
     }
     warnings
@@ -137,7 +150,10 @@ mod tests {
             schema: true,
             ..Grants::default()
         };
-        assert_eq!(words(&refused(&requests, &grants)), ["header x-tenant", "http b:443", "random"]);
+        assert_eq!(
+            words(&refused(&requests, &grants)),
+            ["header x-tenant", "http b:443", "random"]
+        );
         let given = ["http a:443", "http to private addresses", "kv 128 KiB", "schema"];
         assert_eq!(words(&granted(&grants)), given);
         grants.kv = Some(63 << 10);

@@ -116,6 +116,7 @@ fn gateway() -> Arc<Gateway> {
         config: Arc::new(loader.load().expect("the defaults are valid").config),
         registry: Registry::new(Arc::new(EventLog::new(1))),
         tasks: TaskTracker::new(),
+        plugins: Arc::default(),
     };
     Gateway::new(options, |gateway| {
         let hub = move |instance| -> Arc<dyn ServerMessages> {
