@@ -32,6 +32,8 @@ pub mod signature;
 pub mod smoke;
 mod state;
 pub mod status;
+#[cfg(test)]
+mod tests;
 mod ticker;
 #[cfg(test)]
 mod trial;
