@@ -221,7 +221,8 @@ fn admitted(
 
 fn signer(folder: &PluginFolder, trusted: &[String]) -> Result<PublicKey, LoadError> {
     let signature = folder.signature.as_ref().ok_or(LoadError::Unsigned)?;
-    let trusted: Vec<PublicKey> = X;
+    let trusted = trusted.iter().map(|key| format!("ed25519:{key}").parse());
+    let trusted = trusted.collect::<Result<Vec<PublicKey>, SignatureError>>()?;
     let signature = Signature::parse(signature)?;
     signature.verify(&trusted, &folder.manifest, &folder.component)?;
     Ok(signature.key())
