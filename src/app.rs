@@ -19,8 +19,8 @@ use self::state_dir::{Addresses, Claim, StateError};
 use crate::config::{Config, Secret, SupervisionConfig, process_environment};
 use crate::gateway::{Gateway, GatewayOptions};
 use crate::http::{
-    AdminContext, AdminOptions, HttpContext, Listener, OriginPolicy, Principals, ServeOptions, admin_routes,
-    routes,
+    AdminContext, AdminOptions, HttpContext, Listener, ModePolicy, OriginPolicy, Principals, ServeOptions,
+    admin_routes, routes,
 };
 use crate::registry::{Actor, EventLog, Registry, Source};
 use crate::upstream::PoolContext;
@@ -103,6 +103,7 @@ impl App {
                 &config.http.allowed_origins,
             )),
             principals: Arc::new(Principals::new(&config)),
+            modes: Arc::new(ModePolicy::new(&config)),
         };
         // Who connects meanwhile waits: nobody is told that a configured server is not there.
         register_all(&gateway, &config).await;
@@ -280,7 +281,10 @@ async fn bind(address: SocketAddr, config: &Config) -> Result<Listener, AppError
 }
 
 fn build_gateway(config: &Arc<Config>, launch: Arc<dyn Launch>, tasks: &TaskTracker) -> Arc<Gateway> {
-    let registry = Registry::new(Arc::new(EventLog::new(config.events.history_max)));
+    let registry = Registry::new(
+        Arc::new(EventLog::new(config.events.history_max)),
+        config.routes.clone(),
+    );
     let options = GatewayOptions {
         config: config.clone(),
         registry: registry.clone(),

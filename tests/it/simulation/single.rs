@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use portcullis::config::{Loader, PidNamespace, ServerDefaults, ServerSpec};
+use portcullis::config::{Loader, PidNamespace, Routes, ServerDefaults, ServerSpec};
 use portcullis::gateway::{Answer, Delivery, Gateway, GatewayOptions, RequestContext};
 use portcullis::protocol::Message;
 use portcullis::protocol::scan::{ScanOptions, UniqueKeys};
 use portcullis::registry::{Actor, EventLog, Registry, Source};
-use portcullis::session::Transport;
+use portcullis::session::{Caller, Transport};
 use portcullis::upstream::launch::{
     ChildProcess, EndFuture, Exit, Launch, LaunchFuture, LaunchSpec, Launched, ProcessEnd,
 };
@@ -114,7 +114,7 @@ fn gateway() -> Arc<Gateway> {
     };
     let options = GatewayOptions {
         config: Arc::new(loader.load().expect("the defaults are valid").config),
-        registry: Registry::new(Arc::new(EventLog::new(1))),
+        registry: Registry::new(Arc::new(EventLog::new(1)), Routes::new()),
         tasks: TaskTracker::new(),
     };
     Gateway::new(options, |gateway| {
@@ -132,8 +132,12 @@ async fn the_wait_for_the_process_is_part_of_a_requests_time() {
     let spec = spec(&json!({ "name": "slow", "command": "slow", "requestTimeout": "30s" }));
     let registered = gateway.register(Arc::new(spec), Source::Config, Actor::Config);
     let server = registered.await.expect("the name is free");
+    let caller = Caller {
+        principal: "anonymous".into(),
+        mode: None,
+    };
     let ctx = RequestContext {
-        session: gateway.new_session(server, "anonymous".into(), Transport::OneShot),
+        session: gateway.new_session(server, caller, Transport::OneShot),
         delivery: Delivery::JsonOnly,
     };
     let text = Bytes::from_static(br#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#);
