@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tracing::warn;
 
-use super::breaker::{Breaker, BreakerState};
+use super::breaker::{Admission, Breaker, BreakerState};
 use super::call::{CallContext, Candidate, CatalogItem, Decision, Denial, Route, Verdict, body_of};
 use super::error::{ErrorKind, PluginError, Stopped};
 use super::exports::Hook;
@@ -115,6 +115,18 @@ impl Plugin {
     pub fn instances(&self) -> (usize, usize, u64, usize) {
         let pool = &self.pool;
         (pool.idle_count(), pool.busy_count(), pool.made(), pool.memory())
+    }
+
+    /// Counts a failure that shows only after the call: what the plugin decided cannot be done.
+    pub(super) fn misjudged(&self, hook: Hook, problem: &str) -> PluginError {
+        let mut call = Call {
+            plugin: self,
+            hook,
+            start: Instant::now(),
+            admission: Admission::default(),
+            is_over: false,
+        };
+        call.failed(Stopped::new(ErrorKind::BadDecision, problem))
     }
 
     /// Returns what its breaker does.
@@ -273,13 +285,27 @@ impl Plugin {
     }
 
     /// Says what a verdict comes to, or what is wrong with it.
-    pub(super) fn judged(&self, ctx: &CallContext, matter: &Matter, verdict: Verdict) -> Result<Judged, Stopped> {
+    pub(super) fn judged(
+        &self,
+        ctx: &CallContext,
+        matter: &Matter,
+        verdict: Verdict,
+    ) -> Result<Judged, Stopped> {
         let notes_max = self.spec.limits.notes_max;
         if verdict.notes.len() > notes_max {
             let text = format!(
                 "{} notes, and the most is {notes_max} (notes-max)",
                 verdict.notes.len()
             );
+            return Err(Stopped::new(ErrorKind::BadDecision, text));
+        }
+        let notes_bytes: usize = verdict
+            .notes
+            .iter()
+            .map(|(key, value)| key.len() + value.len())
+            .sum();
+        if notes_bytes > NOTES_BYTES_MAX {
+            let text = format!("notes of {notes_bytes} bytes, and the most is {NOTES_BYTES_MAX}");
             return Err(Stopped::new(ErrorKind::BadDecision, text));
         }
         let outcome = match verdict.decision {
@@ -314,38 +340,36 @@ impl Plugin {
         edits: impl Iterator<Item = edit::Edit>,
     ) -> Result<Bytes, Stopped> {
         let body = body_of(ctx.kind);
-        let mut text = matter.message.bytes().clone();
-        for (count, edit) in edits.enumerate() {
-            let bad = |text: String| Stopped::new(ErrorKind::BadDecision, text);
-            if count == EDITS_MAX {
-                return Err(bad(format!("more than {EDITS_MAX} edits")));
-            }
-            let inside = edit.pointer.strip_prefix(body);
-            if !inside.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
-                return Err(bad(format!(
-                    "an edit of {:?}: only what is inside {body} can be changed",
-                    edit.pointer
-                )));
-            }
-            text = edit::apply(&text, &[edit]).map_err(|error| bad(error.to_string()))?;
+        let bad = |text: String| Stopped::new(ErrorKind::BadDecision, text);
+        let edits: Vec<edit::Edit> = edits.collect();
+        let is_inside = |edit: &&edit::Edit| {
+            let rest = edit.pointer.strip_prefix(body);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        if let Some(outside) = edits.iter().find(|edit| !is_inside(edit)) {
+            let pointer = &outside.pointer;
+            return Err(bad(format!(
+                "an edit of {pointer:?}: only what is inside {body} can be changed"
+            )));
         }
-        Ok(text)
+        edit::apply(matter.message.bytes(), &edits).map_err(|error| bad(error.to_string()))
     }
 
     /// Begins a call, unless the plugin is not to be asked.
     fn begin(&self, hook: Hook) -> Result<Call<'_>, PluginError> {
         let start = Instant::now();
-        if !self.breaker.admits(start) {
+        let Some(admission) = self.breaker.admit(start) else {
             self.metrics.failed(hook, ErrorKind::Open, Duration::ZERO);
             return Err(self.error(Stopped::new(
                 ErrorKind::Open,
                 "it failed too often and is left alone for a while",
             )));
-        }
+        };
         Ok(Call {
             plugin: self,
             hook,
             start,
+            admission,
             is_over: false,
         })
     }
@@ -359,8 +383,8 @@ impl Plugin {
     }
 }
 
-/// Most edits of one verdict.
-const EDITS_MAX: usize = 1000;
+/// Most bytes of the notes of one verdict. Every later plugin of the chain is given them.
+const NOTES_BYTES_MAX: usize = 8 << 10;
 
 /// A denial has to be one that can be sent.
 pub(super) fn check_denial(denial: &Denial) -> Result<(), Stopped> {
@@ -398,6 +422,7 @@ struct Call<'a> {
     plugin: &'a Plugin,
     hook: Hook,
     start: Instant,
+    admission: Admission,
     is_over: bool,
 }
 
@@ -424,10 +449,10 @@ impl Call<'_> {
 
     fn decided(&mut self, decided: Decided) {
         self.is_over = true;
-        self.plugin
-            .metrics
-            .decided(self.hook, decided, self.start.elapsed());
-        self.plugin.breaker.succeeded();
+        let now = Instant::now();
+        let time = now.duration_since(self.start);
+        self.plugin.metrics.decided(self.hook, decided, time);
+        self.plugin.breaker.succeeded(self.admission, now);
     }
 
     fn failed(&mut self, stopped: Stopped) -> PluginError {
@@ -446,8 +471,10 @@ impl Call<'_> {
             "a plugin could not judge"
         );
         if !stopped.kind.is_fault() {
-            plugin.breaker.unknown();
-        } else if let Some(time) = plugin.breaker.failed(Instant::now()) {
+            plugin.breaker.unknown(self.admission);
+        } else if let Some(time) = plugin.breaker.failed(self.admission, Instant::now()) {
+            // What the others remember may be what is wrong.
+            plugin.pool.clear();
             warn!(
                 plugin = plugin.name(),
                 ?time,
@@ -461,7 +488,7 @@ impl Call<'_> {
 impl Drop for Call<'_> {
     fn drop(&mut self) {
         if !self.is_over {
-            self.plugin.breaker.unknown();
+            self.plugin.breaker.unknown(self.admission);
         }
     }
 }

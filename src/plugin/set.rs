@@ -238,9 +238,6 @@ fn failed(plugin: &Plugin, error: PluginError) -> Result<(), Refusal> {
 }
 
 fn bad_change(plugin: &Plugin, problem: &str) -> PluginError {
-    PluginError {
-        plugin: plugin.name().to_owned(),
-        kind: ErrorKind::BadDecision,
-        detail: format!("what it made of the message is none: {problem}"),
-    }
+    let problem = format!("what it made of the message is none: {problem}");
+    plugin.misjudged(Hook::OnMessage, &problem)
 }

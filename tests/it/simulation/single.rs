@@ -24,6 +24,7 @@ use tokio_util::task::TaskTracker;
 
 use super::actors::Ear;
 use super::dice::Dice;
+use crate::support::anonymous;
 
 /// A process that ends like this, or never.
 struct Life(Option<Exit>);
@@ -132,12 +133,8 @@ async fn the_wait_for_the_process_is_part_of_a_requests_time() {
     let spec = spec(&json!({ "name": "slow", "command": "slow", "requestTimeout": "30s" }));
     let registered = gateway.register(Arc::new(spec), Source::Config, Actor::Config);
     let server = registered.await.expect("the name is free");
-    let caller = Caller {
-        principal: "anonymous".into(),
-        mode: None,
-    };
     let ctx = RequestContext {
-        session: gateway.new_session(server, caller, Transport::OneShot),
+        session: gateway.new_session(server, anonymous(), Transport::OneShot),
         delivery: Delivery::JsonOnly,
     };
     let text = Bytes::from_static(br#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#);
