@@ -15,6 +15,7 @@ use super::error::GatewayError;
 use super::exchange::{End, Exchange, First};
 use super::shared_hub::SharedHub;
 use crate::config::Config;
+use crate::plugin::Plugins;
 use crate::protocol::names::method;
 use crate::protocol::reply::{write_error, write_result};
 use crate::protocol::{Kind, Message};
@@ -33,6 +34,8 @@ pub struct GatewayOptions {
     pub registry: Arc<Registry>,
     /// Who reaps the gateway's tasks.
     pub tasks: TaskTracker,
+    /// The policies.
+    pub plugins: Arc<Plugins>,
 }
 
 /// The gateway.
@@ -69,6 +72,7 @@ impl Gateway {
             config,
             registry,
             tasks,
+            plugins: _,
         } = options;
         let limits = StoreLimits {
             max: config.sessions.max,

@@ -15,6 +15,7 @@ use crate::gateway::{Answer, Delivery, Gateway, GatewayError, RequestContext, Se
 use crate::protocol::names::{code, header, method};
 use crate::protocol::scan::{ScanOptions, UniqueKeys, scan_array};
 use crate::protocol::{Kind, Message, MessageError};
+use crate::registry::Server;
 use crate::session::Transport;
 
 /// One body: a message, or in 2025-03-26 several.
@@ -137,11 +138,12 @@ async fn without_session(request: &McpRequest<'_>, body: Body) -> Response {
     if !is_one_shot {
         return session_required();
     }
-    if !request.server.is_enabled() {
-        return disabled(request, &message);
-    }
+    let server = match request.server() {
+        Ok(server) => server,
+        Err(error) => return unavailable(&message, &error),
+    };
     let gateway = &request.context.gateway;
-    let provisional = Provisional::open(request, Transport::OneShot, "one-shot");
+    let provisional = Provisional::open(request, server, Transport::OneShot, "one-shot");
     let ctx = RequestContext {
         session: provisional.session.clone(),
         delivery: Delivery::JsonOnly,
@@ -160,9 +162,14 @@ struct Provisional<'a> {
 }
 
 impl<'a> Provisional<'a> {
-    fn open(request: &'a McpRequest<'_>, transport: Transport, cause: &'static str) -> Self {
+    fn open(
+        request: &'a McpRequest<'_>,
+        server: Arc<Server>,
+        transport: Transport,
+        cause: &'static str,
+    ) -> Self {
         let gateway = &*request.context.gateway;
-        let session = gateway.new_session(request.server.clone(), request.caller.clone(), transport);
+        let session = gateway.new_session(server, request.caller.clone(), transport);
         Self {
             gateway,
             session,
@@ -190,11 +197,17 @@ async fn open(request: &McpRequest<'_>, message: Message) -> Response {
     if !takes_both(request) {
         return not_acceptable();
     }
-    if !request.server.is_enabled() {
-        return disabled(request, &message);
-    }
+    let server = match request.server() {
+        Ok(server) => server,
+        Err(error) => return unavailable(&message, &error),
+    };
     let gateway = &request.context.gateway;
-    let provisional = Provisional::open(request, Transport::StreamableHttp, "it was not initialized");
+    let provisional = Provisional::open(
+        request,
+        server,
+        Transport::StreamableHttp,
+        "it was not initialized",
+    );
     let ctx = RequestContext {
         session: provisional.session.clone(),
         delivery: Delivery::JsonOrStream,
@@ -246,8 +259,7 @@ fn session_required() -> Response {
     reply::refused(StatusCode::BAD_REQUEST, message)
 }
 
-fn disabled(request: &McpRequest<'_>, message: &Message) -> Response {
-    let error = GatewayError::Disabled(request.server.name().clone());
+fn unavailable(message: &Message, error: &GatewayError) -> Response {
     reply::error_for(
         StatusCode::SERVICE_UNAVAILABLE,
         message.id(),

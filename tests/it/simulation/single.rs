@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use portcullis::config::{Loader, PidNamespace, ServerDefaults, ServerSpec};
+use portcullis::config::{Loader, PidNamespace, Routes, ServerDefaults, ServerSpec};
 use portcullis::gateway::{Answer, Delivery, Gateway, GatewayOptions, RequestContext};
 use portcullis::protocol::Message;
 use portcullis::protocol::scan::{ScanOptions, UniqueKeys};
 use portcullis::registry::{Actor, EventLog, Registry, Source};
-use portcullis::session::Transport;
+use portcullis::session::{Caller, Transport};
 use portcullis::upstream::launch::{
     ChildProcess, EndFuture, Exit, Launch, LaunchFuture, LaunchSpec, Launched, ProcessEnd,
 };
@@ -115,8 +115,9 @@ fn gateway() -> Arc<Gateway> {
     };
     let options = GatewayOptions {
         config: Arc::new(loader.load().expect("the defaults are valid").config),
-        registry: Registry::new(Arc::new(EventLog::new(1))),
+        registry: Registry::new(Arc::new(EventLog::new(1)), Routes::new()),
         tasks: TaskTracker::new(),
+        plugins: Arc::default(),
     };
     Gateway::new(options, |gateway| {
         let hub = move |instance| -> Arc<dyn ServerMessages> {
