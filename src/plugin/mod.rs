@@ -29,4 +29,4 @@ pub use engine::PluginEngine;
 pub use error::{ErrorKind, PluginError};
 pub use exports::{ABI, Hook};
 pub use plugin::{Judged, Matter, Plugin};
-pub use set::{Passed, PluginSet, Plugins, Refusal, Why};
+pub use set::{Aim, Passed, PluginSet, Plugins, Refusal, Why};

@@ -7,7 +7,9 @@ use bytes::Bytes;
 use tracing::warn;
 
 use super::breaker::{Breaker, BreakerState};
-use super::call::{CallContext, Candidate, CatalogItem, Decision, Denial, Route, Verdict, body_of};
+use super::call::{
+    CallContext, Candidate, CatalogItem, Decision, Denial, Route, Topic, Verdict, body_of,
+};
 use super::error::{ErrorKind, PluginError, Stopped};
 use super::exports::Hook;
 use super::instance::{Question, Word};
@@ -128,16 +130,16 @@ impl Plugin {
     }
 
     /// Returns whether a hook is to be asked about a message: a look at the manifest and the mode, no more.
-    pub fn wants(&self, hook: Hook, ctx: &CallContext) -> bool {
+    pub fn wants(&self, hook: Hook, topic: &Topic<'_>) -> bool {
         let Some(subscription) = self.subscription(hook) else {
             return false;
         };
-        let in_mode = match (&self.spec.modes, &ctx.mode) {
+        let in_mode = match (&self.spec.modes, topic.mode) {
             (None, _) => true,
-            (Some(modes), Some(mode)) => modes.contains(mode),
+            (Some(modes), Some(mode)) => modes.iter().any(|its| its == mode),
             (Some(_), None) => false,
         };
-        in_mode && subscription.wants(&ctx.method, ctx.direction.into(), ctx.kind.into())
+        in_mode && subscription.wants(topic.method, topic.direction.into(), topic.kind.into())
     }
 
     /// Returns which messages a hook subscribes to; `None` for a hook that it does not have.

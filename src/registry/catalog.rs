@@ -27,8 +27,19 @@ const PAGE_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone, Default)]
 struct List {
     items: Vec<Arc<RawValue>>,
-    by_name: HashMap<String, usize>,
+    facts: HashMap<String, ItemFacts>,
     digest: [u8; 32],
+}
+
+/// What a list says of one item, as the server wrote it.
+#[derive(Debug, Clone, Default)]
+pub struct ItemFacts {
+    /// For people and models.
+    pub description: Option<Arc<str>>,
+    /// Hints, as JSON.
+    pub annotations: Option<Arc<str>>,
+    /// JSON Schema of the arguments of a tool.
+    pub input_schema: Option<Arc<str>>,
 }
 
 /// The lists of one server. A std mutex: held to swap or to read an `Arc`.
@@ -83,11 +94,11 @@ impl Catalog {
             .clone()
     }
 
-    /// Returns the input schema of a tool, if the server listed the tool.
-    pub fn input_schema(&self, tool: &str) -> Option<Box<RawValue>> {
-        let tools = self.lists.lock().expect("no holder panics").lists[0].clone();
-        let item = &tools.items[*tools.by_name.get(tool)?];
-        member(item.get().as_bytes(), "inputSchema").map(ToOwned::to_owned)
+    /// Returns what the server has listed of an item: `kind` and `name` as in [`Listing`].
+    pub fn facts(&self, kind: &str, name: &str) -> Option<ItemFacts> {
+        let index = LISTINGS.iter().position(|listing| listing.kind == kind)?;
+        let list = self.lists.lock().expect("no holder panics").lists[index].clone();
+        list.facts.get(name).cloned()
     }
 
     /// Reads the lists that `wanted` names from a server that is ready; returns the names of those that are different
@@ -162,20 +173,19 @@ async fn read_list(connection: &Connection, listing: &Listing) -> Option<List> {
         }
     }
     items.truncate(ITEMS_MAX);
-    Some(List::new(items))
+    Some(List::new(items, listing.key))
 }
 
 impl List {
-    fn new(items: Vec<Arc<RawValue>>) -> Self {
+    /// Of two items with one name the first counts.
+    fn new(items: Vec<Arc<RawValue>>, key: &str) -> Self {
         let mut hash = Sha256::new();
-        let mut by_name = HashMap::new();
-        for (index, item) in items.iter().enumerate() {
+        let mut facts = HashMap::new();
+        for item in &items {
             hash.update(item.get());
             hash.update([0]);
-            let name = members(item.get().as_bytes())
-                .and_then(|members| serde_json::from_str::<String>(members.get("name")?.get()).ok());
-            if let Some(name) = name {
-                by_name.entry(name).or_insert(index);
+            if let Some((name, its)) = facts_of(item, key) {
+                facts.entry(name).or_insert(its);
             }
         }
         let digest = if items.is_empty() {
@@ -185,8 +195,20 @@ impl List {
         };
         Self {
             items,
-            by_name,
+            facts,
             digest,
         }
     }
+}
+
+fn facts_of(item: &RawValue, key: &str) -> Option<(String, ItemFacts)> {
+    let members = members(item.get().as_bytes())?;
+    let string = |key| serde_json::from_str::<String>(members.get(key)?.get()).ok();
+    let json = |key| members.get(key).map(|value| Arc::from(value.get()));
+    let facts = ItemFacts {
+        description: string("description").map(Arc::from),
+        annotations: json("annotations"),
+        input_schema: json("inputSchema"),
+    };
+    Some((string(key)?, facts))
 }

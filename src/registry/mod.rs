@@ -7,7 +7,7 @@ pub mod record;
 mod registry;
 mod server;
 
-pub use catalog::Catalog;
+pub use catalog::{Catalog, ItemFacts};
 pub use error::RegistryError;
 pub use events::{Actor, Event, EventKind, EventLog, Order};
 pub use record::ServerRecord;
