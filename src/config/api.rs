@@ -1,12 +1,14 @@
 //! Servers that come and go through the running API: the same checks as for a file, but every text is
 //! literal, for whoever may register a command must not read the gateway's environment with it.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use super::choice::name_of;
 use super::name::ServerName;
 use super::normalise::{Null, normalise_server};
-use super::secret::Expanded;
+use super::secret::{Expanded, HIDDEN, shown_secret};
 use super::server::{INVOCATION, ServerDefaults, ServerSpec};
 use super::texts::Texts;
 use super::tree::Table;
@@ -25,7 +27,7 @@ impl ServerSpec {
         let findings = Findings::default();
         let body = body(json, Null::Absent, &findings);
         let name = registered_name(body.get("name"), &findings);
-        finish(name, body, defaults, findings)
+        finish(name, body, defaults, findings)?.without_hidden()
     }
 
     /// Returns the server with a JSON merge patch (RFC 7396) applied: `null` restores a default. The name
@@ -50,10 +52,10 @@ impl ServerSpec {
         merge_patch(&mut document, patch);
         let mut patched = finish(Some(self.name.clone()), document, defaults, findings)?;
         self.restore(&mut patched);
-        Ok(patched)
+        patched.without_hidden()
     }
 
-    /// Returns the server as the API shows it: camelCase, and variables by name.
+    /// Returns the server as the API shows it: camelCase, variables by name, and no other value of the environment.
     pub fn shown(&self) -> Value {
         let never =
             |duration: Option<std::time::Duration>| duration.map_or("never".to_owned(), format_duration);
@@ -65,7 +67,7 @@ impl ServerSpec {
             "version": self.version,
             "command": self.command,
             "args": self.args,
-            "env": self.env,
+            "env": self.shown_env(),
             "cwd": self.cwd,
             "inheritEnv": self.inherit_env,
             "enabled": self.enabled,
@@ -95,6 +97,13 @@ impl ServerSpec {
             "stderrRate": self.stderr_rate,
             "stderrTail": self.stderr_tail,
         })
+    }
+
+    fn shown_env(&self) -> BTreeMap<&str, &str> {
+        self.env
+            .iter()
+            .map(|(name, text)| (name.as_str(), shown_secret(text.template())))
+            .collect()
     }
 
     /// Returns the server enabled or disabled, as if it had been registered so.
@@ -163,6 +172,17 @@ impl ServerSpec {
         document
     }
 
+    /// Refuses what the API shows in the place of a value: whoever copied it does not mean it.
+    fn without_hidden(self) -> Result<Self, Vec<Violation>> {
+        let findings = Findings::default();
+        let hidden = self.env.iter().filter(|(_, text)| text.template() == HIDDEN);
+        for (name, _) in hidden {
+            let message = "is hidden here: send the value itself";
+            findings.refuse(&Place::Request, format!("env.{name}"), message);
+        }
+        findings.conclude(self).map(|(server, _)| server)
+    }
+
     /// Gives the texts of a patched server that are this server's the values they have here.
     fn restore(&self, patched: &mut Self) {
         let same = |texts: &[Expanded], text: &Expanded| {
@@ -178,11 +198,10 @@ impl ServerSpec {
             *arg = same(&self.args, arg).unwrap_or_else(|| arg.clone());
         }
         for (name, text) in &mut patched.env {
-            if let Some(known) = self
-                .env
-                .get(name)
-                .filter(|known| known.template() == text.template())
-            {
+            let is_repeated = |known: &&Expanded| {
+                [known.template(), shown_secret(known.template())].contains(&text.template())
+            };
+            if let Some(known) = self.env.get(name).filter(is_repeated) {
                 *text = known.clone();
             }
         }

@@ -31,7 +31,7 @@ fn nothing_expands() {
 #[test]
 fn what_is_shown_can_be_registered_again() {
     let spec = from_api(json!({
-        "name": "a", "command": "x", "args": ["1"], "env": {"A": "b"}, "displayName": "A", "ping_interval": 5,
+        "name": "a", "command": "x", "args": ["1"], "env": {"A": "${B}"}, "displayName": "A", "ping_interval": 5,
         "idle-timeout": "never", "lineMax": 1_000_000, "requestTimeout": "90s", "autostart": true, "cwd": "/",
     }));
     let spec = spec.expect("valid");
@@ -203,4 +203,21 @@ fn a_patch_keeps_variables_it_does_not_touch_and_expands_none() {
         .expect("valid");
     assert_eq!(unchanged.env, spec.env);
     assert_eq!(unchanged.command.value(), "/bin/x");
+}
+
+#[test]
+fn values_of_the_environment_are_hidden_and_what_is_hidden_cannot_be_sent_back_as_a_value() {
+    let mut body = json!({"name": "a", "command": "x", "env": {"A": "hunter2", "B": "${B}", "C": "x ${C}"}});
+    let spec = from_api(body.clone()).expect("valid");
+    assert_eq!(spec.shown()["env"], json!({"A": "***", "B": "${B}", "C": "***"}));
+    let same = patched(&spec, spec.shown()).expect("it keeps what it shows");
+    assert_eq!(same.env, spec.env);
+    let refused = |name: &str| {
+        Err(vec![format!(
+            "request: env.{name}: is hidden here: send the value itself"
+        )])
+    };
+    assert_eq!(patched(&spec, json!({"env": {"NEW": "***"}})), refused("NEW"));
+    body["env"]["A"] = json!("***");
+    assert_eq!(from_api(body), refused("A"));
 }

@@ -188,14 +188,14 @@ fn the_seeds_examples_load_unchanged() {
         "api-server",
         json!({
             "path": "api", "command": "npx", "args": ["api-mcp-server"],
-            "env": {"API_KEY": "${API_KEY}", "BASE_URL": "https://api.example.com"},
+            "env": {"API_KEY": "${API_KEY}", "BASE_URL": "***"},
         }),
     );
     let python = shown(
         "python-server",
         json!({
             "path": "python", "command": "python3", "args": ["-m", "mcp_server"],
-            "env": {"PYTHONPATH": "${HOME}/mcp-servers"},
+            "env": {"PYTHONPATH": "***"},
         }),
     );
     let check = |text: &str, expect: &[&Value]| {
@@ -315,9 +315,10 @@ fn layers_win_over_those_before_and_say_where_values_come_from() {
         place("admin.listen"),
         "(the main listener, while that is loopback) <- default"
     );
-    assert_eq!(place("servers.a.env.B"), "\"${B}\" <- DIR/portcullis.toml");
-    let shown = "${PORTCULLIS__SERVERS__A__ENV__C} <- variable PORTCULLIS__SERVERS__A__ENV__C";
-    assert_eq!(place("servers.a.env.C"), shown);
+    assert_eq!(place("servers.a.env.A"), "*** <- DIR/portcullis.toml");
+    assert_eq!(place("servers.a.env.B"), "${B} <- DIR/portcullis.toml");
+    let hidden = "*** <- variable PORTCULLIS__SERVERS__A__ENV__C";
+    assert_eq!(place("servers.a.env.C"), hidden);
     assert_eq!(
         place("principals.me.token"),
         "*** <- variable PORTCULLIS__PRINCIPALS__ME__TOKEN"

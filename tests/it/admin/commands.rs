@@ -132,6 +132,22 @@ async fn a_server_is_registered_from_a_file_or_from_standard_input() {
 }
 
 #[tokio::test]
+async fn the_status_is_shown() {
+    let gateway = gateway("");
+    let (code, text, _) = run(&gateway, &["status"]).await;
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!((code, lines.len()), (0, 9), "{text}");
+    assert_eq!(
+        lines[4],
+        "servers    0 connected, 0 disabled, 1 disconnected, 0 error"
+    );
+    assert_eq!(lines[7], "in flight  0");
+    let (_, json, _) = run(&gateway, &["status", "--json"]).await;
+    let status: Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(lines[1], format!("pid        {}", status["pid"]));
+}
+
+#[tokio::test]
 async fn sessions_are_listed_and_ended() {
     let gateway = gateway("");
     let client = Client::open(&gateway, "mock").await;
