@@ -285,6 +285,7 @@ fn build_gateway(config: &Arc<Config>, launch: Arc<dyn Launch>, tasks: &TaskTrac
         config: config.clone(),
         registry: registry.clone(),
         tasks: tasks.clone(),
+        plugins: Arc::default(),
     };
     let SupervisionConfig {
         starting_max,

@@ -104,7 +104,7 @@ async fn in_session(
         SessionNaming::XHeader => Delivery::JsonOnly,
         SessionNaming::Query => Delivery::SessionStream,
     };
-    let ctx = RequestContext { session, delivery };
+    let ctx = context(request, session, delivery);
     let gateway = &request.context.gateway;
     let answer = match body {
         Body::One(message) => gateway.handle(&ctx, message).await,
@@ -122,6 +122,15 @@ async fn in_session(
         }
     };
     respond(request, &ctx, answer)
+}
+
+fn context(request: &McpRequest<'_>, session: Arc<Session>, delivery: Delivery) -> RequestContext {
+    let header = |name: &str| request.headers.get(name)?.to_str().ok().map(str::to_owned);
+    RequestContext {
+        session,
+        delivery,
+        pinned: request.context.gateway.pin(header),
+    }
 }
 
 async fn without_session(request: &McpRequest<'_>, body: Body) -> Response {
@@ -142,10 +151,7 @@ async fn without_session(request: &McpRequest<'_>, body: Body) -> Response {
     }
     let gateway = &request.context.gateway;
     let provisional = Provisional::open(request, Transport::OneShot, "one-shot");
-    let ctx = RequestContext {
-        session: provisional.session.clone(),
-        delivery: Delivery::JsonOnly,
-    };
+    let ctx = context(request, provisional.session.clone(), Delivery::JsonOnly);
     let answer = gateway.handle(&ctx, message).await;
     respond(request, &ctx, answer)
 }
@@ -195,10 +201,7 @@ async fn open(request: &McpRequest<'_>, message: Message) -> Response {
     }
     let gateway = &request.context.gateway;
     let provisional = Provisional::open(request, Transport::StreamableHttp, "it was not initialized");
-    let ctx = RequestContext {
-        session: provisional.session.clone(),
-        delivery: Delivery::JsonOrStream,
-    };
+    let ctx = context(request, provisional.session.clone(), Delivery::JsonOrStream);
     let answer = gateway.handle(&ctx, message).await;
     let mut response = respond(request, &ctx, answer);
     if ctx.session.facts().is_some() {

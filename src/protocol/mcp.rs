@@ -90,6 +90,12 @@ impl InitializeResult {
         &self.fields["capabilities"]
     }
 
+    /// Returns the names of all capabilities.
+    pub fn capability_names(&self) -> Vec<&str> {
+        let capabilities = self.capabilities().as_object().into_iter();
+        capabilities.flat_map(Map::keys).map(String::as_str).collect()
+    }
+
     /// Returns what the server says of itself: `serverInfo`.
     pub fn server_info(&self) -> Option<&Value> {
         self.fields.get("serverInfo")

@@ -218,7 +218,8 @@ fn input_schema(judge: &Judge, session: &Session, method: &str, tool: &str) -> O
     facts??.input_schema
 }
 
-fn target_of(method: &str, message: &Document) -> Option<String> {
+/// Returns what a request or notification is about, if it says so clearly.
+pub(super) fn target_of(method: &str, message: &Document) -> Option<String> {
     let named = named(method, message).ok().flatten();
     named.map(|named| named.name)
 }

@@ -5,11 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use uuid::Uuid;
 
-use super::hearing::Hearing;
+use super::hearing::{Hearing, target_of};
 use super::shown::can_show;
 use crate::gateway::{GatewayError, Session};
 use crate::plugin::call::{Direction, MessageKind, Topic};
 use crate::plugin::{Hook, PluginSet, Plugins};
+use crate::protocol::document::Document;
+use crate::protocol::names::method;
 use crate::protocol::scan::ScanOptions;
 use crate::protocol::{Kind, Message};
 use crate::upstream;
@@ -48,6 +50,24 @@ pub(in super::super) struct Asked {
     pub(in super::super) method: String,
     /// The tool, prompt, resource or task that it is about.
     pub(in super::super) target: Option<String>,
+}
+
+impl Asked {
+    /// Returns what a request of a server asks.
+    pub(in super::super) fn of(request: &Message) -> Self {
+        let method = request.method().into_owned();
+        Self {
+            target: target_of(&method, &Document::new(request.bytes().clone())),
+            method,
+        }
+    }
+
+    pub(super) fn initialize() -> Self {
+        Self {
+            method: method::INITIALIZE.to_owned(),
+            target: None,
+        }
+    }
 }
 
 impl Policy {
@@ -110,6 +130,19 @@ impl Judge {
         self.set().wants(Hook::OnMessage, &topic) || may_hide && self.set().wants(Hook::Access, &topic)
     }
 
+    /// Returns what a request asks that nobody is to be asked about, for whoever judges its answer.
+    pub(in super::super) fn asked_of(&self, session: &Session, request: &Message) -> Asked {
+        let method = request.method().into_owned();
+        let is_judged = [MessageKind::Response, MessageKind::ErrorResponse].map(|kind| {
+            let topic = topic(session, Direction::ServerToClient, kind, &method);
+            self.set().wants(Hook::OnMessage, &topic) || self.set().wants(Hook::Access, &topic)
+        });
+        if is_judged.contains(&true) {
+            return Asked::of(request);
+        }
+        Asked { method, target: None }
+    }
+
     /// Judges a request or a notification; returns it as it goes on.
     ///
     /// # Errors
@@ -161,11 +194,7 @@ impl Judge {
         message: &Message,
         capabilities: &[&str],
     ) -> Vec<bool> {
-        let asked = Asked {
-            method: crate::protocol::names::method::INITIALIZE.to_owned(),
-            target: None,
-        };
-        let hearing = Hearing::of_answer(self, session, direction, asked, message.clone());
+        let hearing = Hearing::of_answer(self, session, direction, Asked::initialize(), message.clone());
         hearing.may_announce(capabilities).await
     }
 

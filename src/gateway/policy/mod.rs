@@ -10,9 +10,23 @@ mod item;
 mod judge;
 mod lane;
 mod once;
+mod requests;
 mod shown;
+mod turns;
 
+pub(super) use circumstances::Standing;
 pub use judge::Pinned;
 pub(super) use judge::{Asked, Judge, Policy};
 pub(super) use lane::Lane;
-pub(super) use once::run_now_or_spawn;
+pub(super) use turns::in_turn;
+
+/// What a session needs to have its messages judged.
+#[derive(Debug)]
+pub(super) struct Judging {
+    /// Where judges come from.
+    pub(super) policy: std::sync::Arc<Policy>,
+    /// What its server sends, in its order.
+    pub(super) lane: std::sync::Arc<Lane>,
+    /// What policies are told of it.
+    pub(super) standing: Standing,
+}
