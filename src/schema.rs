@@ -6,7 +6,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use jsonschema::Validator;
+use jsonschema::error::ValidationErrorKind;
+use jsonschema::{ValidationError, Validator};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -79,12 +80,50 @@ fn compile(schema: &str) -> Result<Arc<Validator>, String> {
         return Err(format!("it has {} bytes", schema.len()));
     }
     let schema: Value = serde_json::from_str(schema).map_err(|error| error.to_string())?;
+    build(&schema).map(Arc::new)
+}
+
+fn build(schema: &Value) -> Result<Validator, String> {
     let linear = jsonschema::PatternOptions::regex();
     let options = jsonschema::options().with_pattern_options(linear);
-    options
-        .build(&schema)
-        .map(Arc::new)
-        .map_err(|error| error.to_string())
+    options.build(schema).map_err(|error| error.to_string())
+}
+
+/// One thing that is wrong with a value. It never repeats the value, which may be a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Where: an RFC 6901 pointer.
+    pub pointer: String,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// Checks a value against a schema; returns at most so many faults, those of unknown keys at the keys themselves.
+///
+/// # Errors
+/// Why the schema cannot be used.
+pub fn faults(schema: &Value, value: &Value, max: usize) -> Result<Vec<Fault>, String> {
+    let validator = build(schema)?;
+    let faults = validator.iter_errors(value).flat_map(|error| faults_of(&error));
+    Ok(faults.take(max).collect())
+}
+
+fn faults_of(error: &ValidationError<'_>) -> Vec<Fault> {
+    let pointer = error.instance_path().as_str().to_owned();
+    match error.kind() {
+        ValidationErrorKind::AdditionalProperties { unexpected }
+        | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
+            let fault = |key: &String| Fault {
+                pointer: format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1")),
+                message: "is not known here".to_owned(),
+            };
+            unexpected.iter().map(fault).collect()
+        }
+        _ => vec![Fault {
+            pointer,
+            message: error.masked().to_string(),
+        }],
+    }
 }
 
 #[cfg(test)]
@@ -100,6 +139,27 @@ mod tests {
         assert!(problem.starts_with("arguments/n: "), "{problem}");
         let problem = cache.check(schema, "{}").expect("a problem");
         assert!(problem.contains("required"), "{problem}");
+    }
+
+    #[test]
+    fn faults_stand_where_they_are_and_keep_the_value_to_themselves() {
+        let schema = serde_json::json!({
+            "properties": { "n": { "type": "integer" } }, "required": ["m"], "additionalProperties": false,
+        });
+        let value = serde_json::json!({ "n": "hunter2", "a/b": 1 });
+        let faults = faults(&schema, &value, 9).expect("a schema");
+        let mut faults: Vec<String> = faults
+            .into_iter()
+            .map(|fault| format!("{}: {}", fault.pointer, fault.message))
+            .collect();
+        faults.sort_unstable();
+        let expect = [
+            "/a~1b: is not known here",
+            "/n: value is not of type \"integer\"",
+            ": \"m\" is a required property",
+        ];
+        assert_eq!(faults, expect);
+        assert!(super::faults(&serde_json::json!({ "type": 1 }), &value, 9).is_err());
     }
 
     #[test]

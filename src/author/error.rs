@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::plugin::manifest::ManifestError;
+use crate::plugin::signature::SignatureError;
 
 /// Why an author does not get what was asked for.
 #[derive(Debug, Error)]
@@ -23,6 +24,9 @@ pub enum AuthorError {
     /// The manifest, or a file of cases.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+    /// A plugin cannot be called so.
+    #[error("\"{0}\" is no name for a plugin: use a to z, 0 to 9 and \"-\", beginning with a letter")]
+    NoName(String),
     /// The manifest does not say how the plugin is built.
     #[error("{path}: nothing says how to build it: add `[build]` with lang = \"rust\", \"js\", \"python\" or \"c\"", path = .0.display())]
     NoLanguage(PathBuf),
@@ -59,6 +63,12 @@ pub enum AuthorError {
     /// The core module makes no component.
     #[error("this makes no component: {0}")]
     NoComponent(String),
+    /// A signature or a key.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
+    /// The gateway would not take it, or it failed.
+    #[error("{0}")]
+    Refused(String),
     /// Component and manifest do not fit.
     #[error("{}", .0.join("\n"))]
     Unfit(Vec<String>),

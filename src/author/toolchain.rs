@@ -16,6 +16,8 @@ const RUST_CHOICE: &str = "PORTCULLIS_WASM_TOOLCHAIN";
 #[derive(Debug)]
 pub(super) struct RustToolchain {
     pub(super) environment: Vec<(String, OsString)>,
+    /// Whose it is, for people.
+    pub(super) origin: &'static str,
 }
 
 impl RustToolchain {
@@ -25,12 +27,14 @@ impl RustToolchain {
         if !wants_private && own_rust_has_target(plugin) {
             return Ok(Self {
                 environment: Vec::new(),
+                origin: "which has the target wasm32-unknown-unknown",
             });
         }
         let file = paths::cache("rust-wasm")?.join("env");
         if let Ok(text) = std::fs::read_to_string(&file) {
             return Ok(Self {
                 environment: variables(&text),
+                origin: "with the private compiler that plugins/toolchain.sh has set up",
             });
         }
         Err(AuthorError::Missing {

@@ -20,6 +20,8 @@ mod plugin;
 mod pool;
 pub mod set;
 mod shared;
+pub mod signature;
+pub mod smoke;
 mod state;
 mod ticker;
 

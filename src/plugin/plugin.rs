@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tracing::warn;
 
-use super::breaker::{Breaker, BreakerState};
+use super::breaker::{Admission, Breaker, BreakerState};
 use super::call::{
     CallContext, Candidate, CatalogItem, Decision, Denial, Route, Topic, Verdict, body_of,
 };
@@ -117,6 +117,18 @@ impl Plugin {
     pub fn instances(&self) -> (usize, usize, u64, usize) {
         let pool = &self.pool;
         (pool.idle_count(), pool.busy_count(), pool.made(), pool.memory())
+    }
+
+    /// Counts a failure that shows only after the call: what the plugin decided cannot be done.
+    pub(super) fn misjudged(&self, hook: Hook, problem: &str) -> PluginError {
+        let mut call = Call {
+            plugin: self,
+            hook,
+            start: Instant::now(),
+            admission: Admission::default(),
+            is_over: false,
+        };
+        call.failed(Stopped::new(ErrorKind::BadDecision, problem))
     }
 
     /// Returns what its breaker does.
@@ -274,13 +286,19 @@ impl Plugin {
         }
     }
 
-    fn judged(&self, ctx: &CallContext, matter: &Matter, verdict: Verdict) -> Result<Judged, Stopped> {
+    /// Says what a verdict comes to, or what is wrong with it.
+    pub(super) fn judged(&self, ctx: &CallContext, matter: &Matter, verdict: Verdict) -> Result<Judged, Stopped> {
         let notes_max = self.spec.limits.notes_max;
         if verdict.notes.len() > notes_max {
             let text = format!(
                 "{} notes, and the most is {notes_max} (notes-max)",
                 verdict.notes.len()
             );
+            return Err(Stopped::new(ErrorKind::BadDecision, text));
+        }
+        let notes_bytes: usize = verdict.notes.iter().map(|(key, value)| key.len() + value.len()).sum();
+        if notes_bytes > NOTES_BYTES_MAX {
+            let text = format!("notes of {notes_bytes} bytes, and the most is {NOTES_BYTES_MAX}");
             return Err(Stopped::new(ErrorKind::BadDecision, text));
         }
         let outcome = match verdict.decision {
@@ -315,38 +333,34 @@ impl Plugin {
         edits: impl Iterator<Item = edit::Edit>,
     ) -> Result<Bytes, Stopped> {
         let body = body_of(ctx.kind);
-        let mut text = matter.message.bytes().clone();
-        for (count, edit) in edits.enumerate() {
-            let bad = |text: String| Stopped::new(ErrorKind::BadDecision, text);
-            if count == EDITS_MAX {
-                return Err(bad(format!("more than {EDITS_MAX} edits")));
-            }
-            let inside = edit.pointer.strip_prefix(body);
-            if !inside.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
-                return Err(bad(format!(
-                    "an edit of {:?}: only what is inside {body} can be changed",
-                    edit.pointer
-                )));
-            }
-            text = edit::apply(&text, &[edit]).map_err(|error| bad(error.to_string()))?;
+        let bad = |text: String| Stopped::new(ErrorKind::BadDecision, text);
+        let edits: Vec<edit::Edit> = edits.collect();
+        let is_inside = |edit: &&edit::Edit| {
+            let rest = edit.pointer.strip_prefix(body);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        if let Some(outside) = edits.iter().find(|edit| !is_inside(edit)) {
+            let pointer = &outside.pointer;
+            return Err(bad(format!("an edit of {pointer:?}: only what is inside {body} can be changed")));
         }
-        Ok(text)
+        edit::apply(matter.message.bytes(), &edits).map_err(|error| bad(error.to_string()))
     }
 
     /// Begins a call, unless the plugin is not to be asked.
     fn begin(&self, hook: Hook) -> Result<Call<'_>, PluginError> {
         let start = Instant::now();
-        if !self.breaker.admits(start) {
+        let Some(admission) = self.breaker.admit(start) else {
             self.metrics.failed(hook, ErrorKind::Open, Duration::ZERO);
             return Err(self.error(Stopped::new(
                 ErrorKind::Open,
                 "it failed too often and is left alone for a while",
             )));
-        }
+        };
         Ok(Call {
             plugin: self,
             hook,
             start,
+            admission,
             is_over: false,
         })
     }
@@ -360,10 +374,11 @@ impl Plugin {
     }
 }
 
-/// Most edits of one verdict.
-const EDITS_MAX: usize = 1000;
+/// Most bytes of the notes of one verdict. Every later plugin of the chain is given them.
+const NOTES_BYTES_MAX: usize = 8 << 10;
 
-fn check_denial(denial: &Denial) -> Result<(), Stopped> {
+/// A denial has to be one that can be sent.
+pub(super) fn check_denial(denial: &Denial) -> Result<(), Stopped> {
     let Some(data) = &denial.data else { return Ok(()) };
     match serde_json::from_str::<serde::de::IgnoredAny>(data) {
         Ok(_) => Ok(()),
@@ -374,7 +389,8 @@ fn check_denial(denial: &Denial) -> Result<(), Stopped> {
     }
 }
 
-fn check_route(indexes: &[u32], candidates: usize) -> Result<Vec<usize>, Stopped> {
+/// Returns the places that a route names, each once.
+pub(super) fn check_route(indexes: &[u32], candidates: usize) -> Result<Vec<usize>, Stopped> {
     let bad = |text: String| Stopped::new(ErrorKind::BadDecision, text);
     if indexes.is_empty() {
         return Err(bad("it routed nowhere: to refuse, it has to deny".to_owned()));
@@ -397,6 +413,7 @@ struct Call<'a> {
     plugin: &'a Plugin,
     hook: Hook,
     start: Instant,
+    admission: Admission,
     is_over: bool,
 }
 
@@ -423,10 +440,10 @@ impl Call<'_> {
 
     fn decided(&mut self, decided: Decided) {
         self.is_over = true;
-        self.plugin
-            .metrics
-            .decided(self.hook, decided, self.start.elapsed());
-        self.plugin.breaker.succeeded();
+        let now = Instant::now();
+        let time = now.duration_since(self.start);
+        self.plugin.metrics.decided(self.hook, decided, time);
+        self.plugin.breaker.succeeded(self.admission, now);
     }
 
     fn failed(&mut self, stopped: Stopped) -> PluginError {
@@ -445,8 +462,10 @@ impl Call<'_> {
             "a plugin could not judge"
         );
         if !stopped.kind.is_fault() {
-            plugin.breaker.unknown();
-        } else if let Some(time) = plugin.breaker.failed(Instant::now()) {
+            plugin.breaker.unknown(self.admission);
+        } else if let Some(time) = plugin.breaker.failed(self.admission, Instant::now()) {
+            // What the others remember may be what is wrong.
+            plugin.pool.clear();
             warn!(
                 plugin = plugin.name(),
                 ?time,
@@ -460,7 +479,7 @@ impl Call<'_> {
 impl Drop for Call<'_> {
     fn drop(&mut self) {
         if !self.is_over {
-            self.plugin.breaker.unknown();
+            self.plugin.breaker.unknown(self.admission);
         }
     }
 }

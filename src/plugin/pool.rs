@@ -114,6 +114,12 @@ impl Pool {
         drop(gone);
     }
 
+    /// Lets all waiting instances go.
+    pub(super) fn clear(&self) {
+        let gone = std::mem::take(&mut *self.idle());
+        drop(gone);
+    }
+
     /// Returns how many instances wait for a call.
     pub(super) fn idle_count(&self) -> usize {
         self.idle().len()

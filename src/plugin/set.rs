@@ -311,9 +311,5 @@ fn failed(plugin: &Plugin, error: PluginError) -> Result<(), Refusal> {
 }
 
 fn bad_change(plugin: &Plugin, problem: &str) -> PluginError {
-    PluginError {
-        plugin: plugin.name().to_owned(),
-        kind: ErrorKind::BadDecision,
-        detail: problem.to_owned(),
-    }
+    plugin.misjudged(Hook::OnMessage, problem)
 }

@@ -87,10 +87,10 @@ impl Document {
             let Some(level) = self.level(&span)? else {
                 return Ok(None);
             };
-            let Some(entry) = level.find(&self.bytes, &token) else {
+            let Some(place) = level.place(&self.bytes, &token) else {
                 return Ok(None);
             };
-            span = entry.value.clone();
+            span = level.entries[place].value.clone();
         }
         Ok(Some(span))
     }
@@ -142,16 +142,15 @@ impl Level {
             .map(|entry| key_text(bytes, &entry.key))
     }
 
-    fn find(&self, bytes: &[u8], token: &str) -> Option<&Entry> {
+    /// Returns the place of the entry that a token of a pointer names.
+    pub(super) fn place(&self, bytes: &[u8], token: &str) -> Option<usize> {
         if !self.is_object {
-            return self.entries.get(index(token)?);
+            return index(token).filter(|place| *place < self.entries.len());
         }
         if !self.by_key.is_empty() {
-            return self.by_key.get(token).map(|place| &self.entries[*place]);
+            return self.by_key.get(token).copied();
         }
-        self.entries
-            .iter()
-            .find(|entry| key_text(bytes, &entry.key) == token)
+        self.entries.iter().position(|entry| is_key(bytes, &entry.key, token))
     }
 
     /// Notes the members of the object or the elements of the array that begins at `start`.
@@ -201,7 +200,7 @@ impl Level {
 }
 
 /// Returns the index that a token of a pointer names (RFC 6901 §4): no sign, no leading zero.
-pub(super) fn index(token: &str) -> Option<usize> {
+fn index(token: &str) -> Option<usize> {
     let plain = token.bytes().all(|byte| byte.is_ascii_digit()) && (token == "0" || !token.starts_with('0'));
     if plain { token.parse().ok() } else { None }
 }
@@ -225,8 +224,14 @@ pub(super) fn unescaped(token: &str) -> Option<Cow<'_, str>> {
     Some(Cow::Owned(text))
 }
 
+/// Returns whether the key that stands with its quotes at `span` is this one.
+fn is_key(bytes: &[u8], span: &Span, key: &str) -> bool {
+    let raw = &bytes[span.start + 1..span.end - 1];
+    raw == key.as_bytes() && !raw.contains(&b'\\') || raw.contains(&b'\\') && key_text(bytes, span) == key
+}
+
 /// Returns the text of a key that stands with its quotes at `span`.
-pub(super) fn key_text<'a>(bytes: &'a [u8], span: &Span) -> Cow<'a, str> {
+fn key_text<'a>(bytes: &'a [u8], span: &Span) -> Cow<'a, str> {
     let quoted = &bytes[span.clone()];
     let raw = &quoted[1..quoted.len() - 1];
     if !raw.contains(&b'\\') {

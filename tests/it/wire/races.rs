@@ -42,7 +42,7 @@ async fn start(launch: &Arc<NoLaunch>) -> App {
         ("servers.a.sharing", "shared".to_owned()),
     ];
     let loader = Loader {
-        flags: flags.map(|(key, value)| (key.to_owned(), value.into())).into(),
+        flags: flags.map(|(key, value)| (key.to_owned(), value)).into(),
         ..Loader::default()
     };
     let config = loader.load().expect("valid").config;

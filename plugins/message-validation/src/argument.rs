@@ -1,0 +1,186 @@
+//! Rules for the arguments of tools and prompts.
+
+use glob::Glob;
+use serde::Deserialize;
+use serde_json::Number;
+
+use crate::message::{Circumstances, Value};
+use crate::pattern::Pattern;
+
+/// Where arguments are in a message.
+const ARGUMENTS: &str = "/params/arguments";
+
+/// A rule for the values at a pointer.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ArgumentRule {
+    /// Whom it is for; absent: any.
+    tool: Option<Glob>,
+    prompt: Option<Glob>,
+    server: Option<Glob>,
+    mode: Option<Glob>,
+    /// Below the arguments. `*` stands for any member or element, `**` at the end for everything below.
+    pointer: String,
+    #[serde(default)]
+    required: bool,
+    pattern: Option<Pattern>,
+    deny_pattern: Option<Pattern>,
+    max_length: Option<usize>,
+    min: Option<Number>,
+    max: Option<Number>,
+    one_of: Option<Vec<Value>>,
+    #[serde(default)]
+    deny: Vec<Denied>,
+    /// What the client reads in the place of our own words.
+    message: Option<String>,
+}
+
+/// What a value must not be: a text with wildcards, or any other value.
+#[derive(Debug, Deserialize)]
+#[serde(from = "Value")]
+enum Denied {
+    Text(Glob),
+    Other(Value),
+}
+
+impl From<Value> for Denied {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Text(text) => Self::Text(Glob::new(text)),
+            other => Self::Other(other),
+        }
+    }
+}
+
+impl ArgumentRule {
+    /// Tells whether the rule is for a message. One for a server is for all that have not been given a server yet: a
+    /// route would otherwise be a way around it.
+    pub fn applies(&self, call: &Circumstances) -> bool {
+        let name = match call.method {
+            "tools/call" if self.prompt.is_none() => &self.tool,
+            "prompts/get" if self.tool.is_none() => &self.prompt,
+            _ => return false,
+        };
+        let fits = |glob: &Option<Glob>, text: Option<&str>, unknown: bool| match (glob, text) {
+            (Some(glob), Some(text)) => glob.matches(text),
+            (Some(_), None) => unknown,
+            (None, _) => true,
+        };
+        fits(name, call.target, true)
+            && fits(&self.server, call.server, true)
+            && fits(&self.mode, call.mode, false)
+    }
+
+    /// Tells whether the pointer has wildcards, so that it stands for any number of values.
+    pub fn is_wide(&self) -> bool {
+        self.pointer.split('/').any(is_wildcard)
+    }
+
+    /// Tells whether the pointer stands for everything below.
+    fn is_deep(&self) -> bool {
+        self.pointer.split('/').any(|token| token == "**")
+    }
+
+    /// Returns the pointer into the message; of a wide one, what comes before the first wildcard.
+    pub fn pointer(&self) -> String {
+        let tokens = self.pointer.split('/').skip(1);
+        let narrow = tokens.take_while(|token| !is_wildcard(token));
+        narrow.fold(ARGUMENTS.to_owned(), |pointer, token| pointer + "/" + token)
+    }
+
+    /// Tells whether a pointer into the message is one of those that a wide pointer stands for.
+    pub fn covers(&self, pointer: &str) -> bool {
+        let Some(below) = pointer.strip_prefix(ARGUMENTS) else {
+            return false;
+        };
+        let mut tokens = below.split('/');
+        for wanted in self.pointer.split('/') {
+            match (wanted, tokens.next()) {
+                ("**", token) => return token.is_some(),
+                ("*", Some(_)) => {}
+                (wanted, Some(token)) if wanted == token => {}
+                _ => return false,
+            }
+        }
+        tokens.next().is_none()
+    }
+
+    /// Tells whether there has to be a value.
+    pub fn is_required(&self) -> bool {
+        self.required
+    }
+
+    /// Returns what the client reads of a value that breaks the rule.
+    pub fn message(&self, pointer: &str, problem: &str) -> String {
+        let argument = pointer.strip_prefix(ARGUMENTS).unwrap_or(pointer);
+        let own_words = || format!("the argument {argument} {problem}");
+        self.message.clone().unwrap_or_else(own_words)
+    }
+
+    /// Returns what is wrong with a value. A rule that cannot judge a value, such as a pattern an array, refuses it; but of
+    /// all that is somewhere below, it judges only what it can.
+    pub fn problem(&self, value: &Value) -> Option<String> {
+        self.text_problem(value)
+            .or_else(|| self.number_problem(value))
+            .or_else(|| self.choice_problem(value))
+    }
+
+    fn text_problem(&self, value: &Value) -> Option<String> {
+        if self.pattern.is_none() && self.deny_pattern.is_none() && self.max_length.is_none() {
+            return None;
+        }
+        let Value::Text(text) = value else {
+            return (!self.is_deep()).then(|| "has to be a string".to_owned());
+        };
+        let is_denied = self
+            .deny_pattern
+            .as_ref()
+            .is_some_and(|pattern| pattern.matches(text));
+        let is_fitting = self.pattern.as_ref().is_none_or(|pattern| pattern.matches(text));
+        if is_denied || !is_fitting {
+            return Some("is not allowed".to_owned());
+        }
+        let max = self.max_length.filter(|max| text.chars().nth(*max).is_some())?;
+        Some(format!("is longer than {max} characters"))
+    }
+
+    fn number_problem(&self, value: &Value) -> Option<String> {
+        if self.min.is_none() && self.max.is_none() {
+            return None;
+        }
+        let Value::Number(number) = value else {
+            return (!self.is_deep()).then(|| "has to be a number".to_owned());
+        };
+        let breaks = |limit: &&Number, wrong: fn(&f64, &f64) -> bool| {
+            limit.as_f64().is_some_and(|limit| wrong(number, &limit))
+        };
+        if let Some(min) = self.min.as_ref().filter(|min| breaks(min, f64::lt)) {
+            return Some(format!("is less than {min}"));
+        }
+        let max = self.max.as_ref().filter(|max| breaks(max, f64::gt))?;
+        Some(format!("is more than {max}"))
+    }
+
+    fn choice_problem(&self, value: &Value) -> Option<String> {
+        if self.one_of.is_none() && self.deny.is_empty() {
+            return None;
+        }
+        if *value == Value::Composite {
+            return (!self.is_deep()).then(|| "has to be a plain value".to_owned());
+        }
+        let is_among = self.one_of.as_ref().is_none_or(|values| values.contains(value));
+        let is_denied = self.deny.iter().any(|denied| match (denied, value) {
+            (Denied::Text(glob), Value::Text(text)) => glob.matches(text),
+            (Denied::Text(_), _) => false,
+            (Denied::Other(denied), value) => denied == value,
+        });
+        (is_denied || !is_among).then(|| "is not allowed".to_owned())
+    }
+}
+
+fn is_wildcard(token: &str) -> bool {
+    matches!(token, "*" | "**")
+}
+
+#[cfg(test)]
+mod tests;

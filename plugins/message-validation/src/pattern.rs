@@ -1,0 +1,34 @@
+//! Regular expressions, as operators write them. Matching takes time in proportion to the text, whatever the expression.
+
+use regex_lite::Regex;
+use serde::Deserialize;
+
+/// A regular expression. It fits anywhere in a text unless it says `^` and `$`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Pattern(Regex);
+
+impl Pattern {
+    /// Tells whether it fits somewhere.
+    pub fn matches(&self, text: &str) -> bool {
+        self.0.is_match(text)
+    }
+
+    /// Replaces all that fits; none where nothing does. In `with`, `$1` is what the first group has found.
+    pub fn replace(&self, text: &str, with: &str) -> Option<String> {
+        match self.0.replace_all(text, with) {
+            std::borrow::Cow::Borrowed(_) => None,
+            std::borrow::Cow::Owned(replaced) => Some(replaced),
+        }
+    }
+}
+
+impl TryFrom<String> for Pattern {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Regex::new(&text)
+            .map(Self)
+            .map_err(|error| format!("{text:?} is no regular expression: {error}"))
+    }
+}

@@ -1,0 +1,246 @@
+//! What the operator wants of messages, and the decision about one.
+
+use glob::Globs;
+use serde::Deserialize;
+
+use crate::argument::ArgumentRule;
+use crate::envelope;
+use crate::message::{Circumstances, Kind, Message, Value};
+use crate::redaction::{Change, Redaction, changes};
+use crate::walk::{depth, walk};
+
+const INVALID_REQUEST: i32 = -32600;
+const METHOD_NOT_FOUND: i32 = -32601;
+const INVALID_PARAMS: i32 = -32602;
+
+/// The rules. What is absent is not checked, and costs nothing.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub struct Policy {
+    max_size: Option<u32>,
+    max_depth: Option<u32>,
+    max_result_size: Option<u32>,
+    allowed_methods: Option<Globs>,
+    denied_methods: Globs,
+    require_params: bool,
+    validate_arguments: bool,
+    arguments: Vec<ArgumentRule>,
+    redact: Vec<Redaction>,
+}
+
+/// What becomes of a message.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It goes on.
+    Pass,
+    /// It goes on with these changes.
+    Edit(Vec<Change>),
+}
+
+/// Why not.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Refusal {
+    /// JSON-RPC error code.
+    pub code: i32,
+    /// For the client.
+    pub message: String,
+    /// For the log.
+    pub reason: String,
+    /// Where in the message.
+    pub pointer: Option<String>,
+}
+
+impl Policy {
+    /// Reads the configuration.
+    ///
+    /// # Errors
+    /// What is wrong with it, and where.
+    pub fn new(config: &str) -> Result<Self, String> {
+        serde_json::from_str(config).map_err(|error| error.to_string())
+    }
+
+    /// Decides about a message.
+    ///
+    /// # Errors
+    /// It is refused.
+    pub fn judge(&self, call: &Circumstances, message: &impl Message) -> Result<Decision, Refusal> {
+        self.check_size(call)?;
+        if matches!(call.kind, Kind::FromClient | Kind::FromServer) {
+            self.check_method(call)?;
+            self.check_params(call, message)?;
+        }
+        if matches!(call.kind, Kind::FromClient | Kind::ClientAnswer) {
+            self.check_depth(message)?;
+            return Ok(Decision::Pass);
+        }
+        self.redact(call, message)
+    }
+
+    fn check_size(&self, call: &Circumstances) -> Result<(), Refusal> {
+        let max = match call.kind {
+            Kind::FromClient | Kind::ClientAnswer => self.max_size,
+            Kind::FromServer | Kind::Result | Kind::Error => self.max_result_size,
+        };
+        let Some(max) = max.filter(|max| call.size > *max) else {
+            return Ok(());
+        };
+        Err(Refusal {
+            code: INVALID_REQUEST,
+            message: format!("the message has more than {max} bytes"),
+            reason: format!("{} bytes, and {max} are allowed", call.size),
+            pointer: None,
+        })
+    }
+
+    fn check_method(&self, call: &Circumstances) -> Result<(), Refusal> {
+        let denied = self.denied_methods.find(call.method);
+        let is_allowed = self
+            .allowed_methods
+            .as_ref()
+            .is_none_or(|allowed| allowed.matches(call.method));
+        let reason = match denied {
+            Some(glob) => format!("denied-methods has {:?}", glob.as_str()),
+            None if !is_allowed => "not in allowed-methods".to_owned(),
+            None => return Ok(()),
+        };
+        Err(Refusal {
+            code: METHOD_NOT_FOUND,
+            message: format!("the method {:?} is not allowed", call.method),
+            reason,
+            pointer: None,
+        })
+    }
+
+    /// Reads in one go what the method requires and what the rules are about: going to the host costs more than looking.
+    fn check_params(&self, call: &Circumstances, message: &impl Message) -> Result<(), Refusal> {
+        let rules = || self.arguments.iter().filter(|rule| rule.applies(call));
+        let required = if self.require_params {
+            envelope::required(call.method)
+        } else {
+            Vec::new()
+        };
+        let narrow: Vec<_> = rules()
+            .filter(|rule| !rule.is_wide())
+            .map(|rule| (rule, rule.pointer()))
+            .collect();
+        if !required.is_empty() || !narrow.is_empty() {
+            let mut pointers = required.clone();
+            pointers.extend(narrow.iter().map(|(_, pointer)| pointer.as_str()));
+            let values = message.get_many(&pointers);
+            let (of_method, of_rules) = values.split_at(required.len().min(values.len()));
+            if self.require_params {
+                check_required(call, of_method)?;
+            }
+            for ((rule, pointer), value) in narrow.iter().zip(of_rules) {
+                check_argument(rule, pointer, value.as_ref())?;
+            }
+        }
+        for rule in rules().filter(|rule| rule.is_wide()) {
+            check_wide(rule, message)?;
+        }
+        if self.validate_arguments && call.method == "tools/call" {
+            message
+                .validate_arguments()
+                .map_err(|problems| params_refusal(&problems.join("; "), "/params/arguments"))?;
+        }
+        Ok(())
+    }
+
+    fn check_depth(&self, message: &impl Message) -> Result<(), Refusal> {
+        let Some(max) = self.max_depth else { return Ok(()) };
+        let refusal = |reason| Refusal {
+            code: INVALID_REQUEST,
+            message: format!("the message is nested deeper than {max} levels"),
+            reason,
+            pointer: None,
+        };
+        let depth = depth(&message.text().map_err(refusal)?);
+        if depth > max {
+            return Err(refusal(format!("{depth} levels, and {max} are allowed")));
+        }
+        Ok(())
+    }
+
+    fn redact(&self, call: &Circumstances, message: &impl Message) -> Result<Decision, Refusal> {
+        let redactions: Vec<_> = self
+            .redact
+            .iter()
+            .filter(|redaction| redaction.applies(call))
+            .collect();
+        let base = match call.kind {
+            Kind::Result => "/result",
+            Kind::Error => "/error",
+            _ => "/params",
+        };
+        let Some(json) = (!redactions.is_empty()).then(|| message.json(base)).flatten() else {
+            return Ok(Decision::Pass);
+        };
+        let changes = changes(&redactions, &json, base).map_err(|reason| Refusal {
+            code: INVALID_REQUEST,
+            message: "the answer cannot be checked".to_owned(),
+            reason,
+            pointer: Some(base.to_owned()),
+        })?;
+        Ok(if changes.is_empty() {
+            Decision::Pass
+        } else {
+            Decision::Edit(changes)
+        })
+    }
+}
+
+fn check_required(call: &Circumstances, values: &[Option<Value>]) -> Result<(), Refusal> {
+    match envelope::problem(call.method, values) {
+        None => Ok(()),
+        Some((pointer, shape)) => Err(params_refusal(
+            &format!("{} needs {shape} at {pointer}", call.method),
+            pointer,
+        )),
+    }
+}
+
+fn check_argument(rule: &ArgumentRule, pointer: &str, value: Option<&Value>) -> Result<(), Refusal> {
+    let problem = match value {
+        Some(value) => rule.problem(value),
+        None => rule.is_required().then(|| "is missing".to_owned()),
+    };
+    match problem {
+        None => Ok(()),
+        Some(problem) => Err(Refusal {
+            reason: format!("{pointer} {problem}"),
+            ..params_refusal(&rule.message(pointer, &problem), pointer)
+        }),
+    }
+}
+
+/// Checks all that a pointer with wildcards stands for.
+fn check_wide(rule: &ArgumentRule, message: &impl Message) -> Result<(), Refusal> {
+    let base = rule.pointer();
+    let mut found = Vec::new();
+    if let Some(json) = message.json(&base) {
+        let mut keep = |pointer: &str, value| {
+            if rule.covers(pointer) {
+                found.push((pointer.to_owned(), value));
+            }
+        };
+        walk(&json, &base, &mut keep).map_err(|reason| params_refusal(&reason, &base))?;
+    }
+    if found.is_empty() {
+        return check_argument(rule, &base, None);
+    }
+    found
+        .iter()
+        .try_for_each(|(pointer, value)| check_argument(rule, pointer, Some(value)))
+}
+
+fn params_refusal(problem: &str, pointer: &str) -> Refusal {
+    Refusal {
+        code: INVALID_PARAMS,
+        message: problem.to_owned(),
+        reason: problem.to_owned(),
+        pointer: Some(pointer.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,16 @@
+//! Which server or instance a request goes to.
+//!
+//! [`policy`] decides, on plain data and without the gateway, so that `cargo test` tries it natively. `component`, which
+//! exists only in WebAssembly, ties it to the interfaces of the gateway.
+
+pub mod chance;
+pub mod policy;
+pub mod rule;
+
+/// What `portcullis plugin build` generates from `wit/world.wit`; nothing generated stands in the source.
+#[cfg(target_arch = "wasm32")]
+mod bindings {
+    include!(env!("PORTCULLIS_BINDINGS"));
+}
+#[cfg(target_arch = "wasm32")]
+mod component;
