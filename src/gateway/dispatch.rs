@@ -77,7 +77,7 @@ impl Gateway {
         Ok(())
     }
 
-    fn patience(&self, spec: &ServerSpec) -> Patience {
+    pub(super) fn patience(&self, spec: &ServerSpec) -> Patience {
         let limits = &self.config.requests;
         let timeout = spec.request_timeout.unwrap_or(limits.timeout);
         Patience {

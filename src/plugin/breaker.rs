@@ -1,8 +1,8 @@
 //! Keeps a broken plugin from being asked again and again, and asks it again all the same after a while.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// So many failures ...

@@ -62,7 +62,11 @@ impl Exports {
         let mut problems: Vec<String> = ours.filter_map(|name| interface(name, "exports").err()).collect();
         let mut missing = |error: wasmtime::Error| problems.push(error.to_string());
         let lifecycle = lifecycle::GuestIndices::new(pre).map_err(&mut missing).ok();
-        let has = |hook: Hook| names.iter().any(|name| interface(name, "exports") == Ok(hook.as_str()));
+        let has = |hook: Hook| {
+            names
+                .iter()
+                .any(|name| interface(name, "exports") == Ok(hook.as_str()))
+        };
         let exports = (
             has(Hook::OnMessage).then(|| on_message::GuestIndices::new(pre).map_err(&mut missing).ok()),
             has(Hook::Access).then(|| access::GuestIndices::new(pre).map_err(&mut missing).ok()),
@@ -78,7 +82,8 @@ impl Exports {
             routing: exports.2.flatten(),
         };
         if exports.hooks().is_empty() {
-            let text = format!("it exports none of on-message, access and routing of portcullis:plugin@{ABI}");
+            let text =
+                format!("it exports none of on-message, access and routing of portcullis:plugin@{ABI}");
             return Err(vec![text]);
         }
         Ok(exports)
@@ -91,11 +96,20 @@ impl Exports {
     pub(super) fn load(&self, store: &mut Store<State>, instance: &Instance) -> Result<Loaded, String> {
         let other = |hook: &'static str| {
             move |error: wasmtime::Error| {
-                format!("its {hook} is not that of portcullis:plugin@{ABI}: {}", error.root_cause())
+                format!(
+                    "its {hook} is not that of portcullis:plugin@{ABI}: {}",
+                    error.root_cause()
+                )
             }
         };
-        let lifecycle = self.lifecycle.load(&mut *store, instance).map_err(other("lifecycle"))?;
-        let on_message = self.on_message.as_ref().map(|hook| hook.load(&mut *store, instance));
+        let lifecycle = self
+            .lifecycle
+            .load(&mut *store, instance)
+            .map_err(other("lifecycle"))?;
+        let on_message = self
+            .on_message
+            .as_ref()
+            .map(|hook| hook.load(&mut *store, instance));
         let access = self.access.as_ref().map(|hook| hook.load(&mut *store, instance));
         let routing = self.routing.as_ref().map(|hook| hook.load(&mut *store, instance));
         Ok((
@@ -160,7 +174,9 @@ fn interface<'a>(full: &'a str, verb: &str) -> Result<&'a str, String> {
     let (name, version) = rest.split_once('@').unwrap_or((rest, ""));
     let patch = version.strip_prefix(ABI);
     if !patch.is_some_and(|patch| patch.starts_with('.')) {
-        return Err(format!("it speaks {PACKAGE}{name}@{version}, and this gateway speaks {ABI}"));
+        return Err(format!(
+            "it speaks {PACKAGE}{name}@{version}, and this gateway speaks {ABI}"
+        ));
     }
     Ok(name)
 }

@@ -62,7 +62,11 @@ impl Template {
         store.data_mut().begin(None, time, Instant::now() + time);
         store.set_epoch_deadline(1);
         let _running = self.engine.ticker().run();
-        let instance = self.pre.instantiate_async(&mut store).await.map_err(|error| not_started(&error))?;
+        let instance = self
+            .pre
+            .instantiate_async(&mut store)
+            .await
+            .map_err(|error| not_started(&error))?;
         let (lifecycle, on_message, access, routing) = self
             .exports
             .load(&mut store, &instance)
@@ -93,7 +97,10 @@ fn not_started(error: &wasmtime::Error) -> Stopped {
         return stopped;
     }
     let (kind, detail) = (stopped.kind.as_str(), stopped.detail);
-    Stopped::new(ErrorKind::Init, format!("it cannot be started ({kind}): {detail}"))
+    Stopped::new(
+        ErrorKind::Init,
+        format!("it cannot be started ({kind}): {detail}"),
+    )
 }
 
 impl Instance {

@@ -287,7 +287,12 @@ impl Plugin {
     }
 
     /// Says what a verdict comes to, or what is wrong with it.
-    pub(super) fn judged(&self, ctx: &CallContext, matter: &Matter, verdict: Verdict) -> Result<Judged, Stopped> {
+    pub(super) fn judged(
+        &self,
+        ctx: &CallContext,
+        matter: &Matter,
+        verdict: Verdict,
+    ) -> Result<Judged, Stopped> {
         let notes_max = self.spec.limits.notes_max;
         if verdict.notes.len() > notes_max {
             let text = format!(
@@ -296,7 +301,11 @@ impl Plugin {
             );
             return Err(Stopped::new(ErrorKind::BadDecision, text));
         }
-        let notes_bytes: usize = verdict.notes.iter().map(|(key, value)| key.len() + value.len()).sum();
+        let notes_bytes: usize = verdict
+            .notes
+            .iter()
+            .map(|(key, value)| key.len() + value.len())
+            .sum();
         if notes_bytes > NOTES_BYTES_MAX {
             let text = format!("notes of {notes_bytes} bytes, and the most is {NOTES_BYTES_MAX}");
             return Err(Stopped::new(ErrorKind::BadDecision, text));
@@ -341,7 +350,9 @@ impl Plugin {
         };
         if let Some(outside) = edits.iter().find(|edit| !is_inside(edit)) {
             let pointer = &outside.pointer;
-            return Err(bad(format!("an edit of {pointer:?}: only what is inside {body} can be changed")));
+            return Err(bad(format!(
+                "an edit of {pointer:?}: only what is inside {body} can be changed"
+            )));
         }
         edit::apply(matter.message.bytes(), &edits).map_err(|error| bad(error.to_string()))
     }

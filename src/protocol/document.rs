@@ -150,7 +150,9 @@ impl Level {
         if !self.by_key.is_empty() {
             return self.by_key.get(token).copied();
         }
-        self.entries.iter().position(|entry| is_key(bytes, &entry.key, token))
+        self.entries
+            .iter()
+            .position(|entry| is_key(bytes, &entry.key, token))
     }
 
     /// Notes the members of the object or the elements of the array that begins at `start`.

@@ -84,7 +84,9 @@ impl<'a> Draft<'a> {
                 .map_err(|_| EditError::Value(edit.pointer.clone()))?;
         }
         let mut change = find(&self.document, edit);
-        let is_apart = change.as_ref().is_ok_and(|change| change.is_replacement && self.is_free(&change.span));
+        let is_apart = change
+            .as_ref()
+            .is_ok_and(|change| change.is_replacement && self.is_free(&change.span));
         if !is_apart && !self.changes.is_empty() {
             self.write()?;
             change = find(&self.document, edit);
@@ -130,7 +132,10 @@ fn find<'a>(document: &Document, edit: &'a Edit) -> Result<Change<'a>, EditError
     let level = document.level(&parent)?.ok_or_else(nowhere)?;
     let place = level.place(document.bytes(), &token);
     let (span, insert) = match (place, &edit.value) {
-        (Some(place), Some(value)) => (level.entries()[place].value.clone(), Cow::Borrowed(value.as_str())),
+        (Some(place), Some(value)) => (
+            level.entries()[place].value.clone(),
+            Cow::Borrowed(value.as_str()),
+        ),
         (Some(place), None) => (removal(&level, place), Cow::Borrowed("")),
         (None, Some(value)) => {
             let prefix = match level.is_object() {
@@ -256,17 +261,33 @@ mod tests {
         let text = r#"{"a": [1, {"b": "x"}, 3], "c": {"d": 4}, "e": 5}"#;
         for edits in [
             // Apart, in any order.
-            vec![("/e", Some("50")), ("/a/1/b", Some("\"yy\"")), ("/c/d", Some("[]"))],
+            vec![
+                ("/e", Some("50")),
+                ("/a/1/b", Some("\"yy\"")),
+                ("/c/d", Some("[]")),
+            ],
             // The same place again, one inside another, one around another.
             vec![("/e", Some("50")), ("/e", Some("{}")), ("/e/f", Some("1"))],
-            vec![("/a", Some(r#"{"1":{}}"#)), ("/a/1/b", Some("7")), ("/e", Some("6"))],
+            vec![
+                ("/a", Some(r#"{"1":{}}"#)),
+                ("/a/1/b", Some("7")),
+                ("/e", Some("6")),
+            ],
             vec![("/a/1/b", Some("7")), ("/a/1", Some("8")), ("/a/0", Some("9"))],
             // Places move.
-            vec![("/a/2", Some("30")), ("/a/0", None), ("/a/1", Some("31")), ("/a/-", Some("32"))],
+            vec![
+                ("/a/2", Some("30")),
+                ("/a/0", None),
+                ("/a/1", Some("31")),
+                ("/a/-", Some("32")),
+            ],
             vec![("/c/d", Some("40")), ("/c/d", None), ("/c", Some("1"))],
         ] {
             let mut one_by_one = Bytes::copy_from_slice(text.as_bytes());
-            let all: Vec<_> = edits.iter().map(|(pointer, value)| edit(pointer, *value)).collect();
+            let all: Vec<_> = edits
+                .iter()
+                .map(|(pointer, value)| edit(pointer, *value))
+                .collect();
             for edit in &all {
                 one_by_one = apply(&one_by_one, std::slice::from_ref(edit)).expect("it fits");
             }
@@ -279,7 +300,9 @@ mod tests {
     #[test]
     fn replaces_as_much_as_one_likes_but_does_not_move_a_long_text_for_ever() {
         let text: Bytes = format!("[{}1]", "1,".repeat(1 << 20)).into();
-        let replaced: Vec<_> = (0..10_000).map(|place| edit(&format!("/{place}"), Some("22"))).collect();
+        let replaced: Vec<_> = (0..10_000)
+            .map(|place| edit(&format!("/{place}"), Some("22")))
+            .collect();
         let longer = apply(&text, &replaced).expect("one pass");
         assert_eq!(longer.len(), text.len() + replaced.len());
         let removed = vec![edit("/0", None); 100];

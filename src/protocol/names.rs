@@ -56,6 +56,50 @@ pub mod method {
     pub const PROMPTS_CHANGED: &str = "notifications/prompts/list_changed";
     /// The client's roots changed.
     pub const ROOTS_CHANGED: &str = "notifications/roots/list_changed";
+
+    /// Every method of MCP, in any of its versions up to 2026-07-28 and its official extensions. Others are not
+    /// forbidden: servers and clients may have methods of their own.
+    pub const KNOWN: [&str; 39] = [
+        INITIALIZE,
+        INITIALIZED,
+        PING,
+        CANCELLED,
+        PROGRESS,
+        LOG_MESSAGE,
+        SET_LEVEL,
+        TOOLS_LIST,
+        TOOLS_CALL,
+        RESOURCES_LIST,
+        TEMPLATES_LIST,
+        "resources/read",
+        "resources/directory/read",
+        SUBSCRIBE,
+        UNSUBSCRIBE,
+        PROMPTS_LIST,
+        "prompts/get",
+        "completion/complete",
+        "sampling/createMessage",
+        "elicitation/create",
+        "notifications/elicitation/complete",
+        "roots/list",
+        RESOURCE_UPDATED,
+        TOOLS_CHANGED,
+        RESOURCES_CHANGED,
+        PROMPTS_CHANGED,
+        ROOTS_CHANGED,
+        "tasks/get",
+        "tasks/update",
+        "tasks/list",
+        "tasks/result",
+        "tasks/cancel",
+        "notifications/tasks",
+        "notifications/tasks/status",
+        "server/discover",
+        "subscriptions/listen",
+        "notifications/subscriptions/acknowledged",
+        "skills/list",
+        "skills/get",
+    ];
 }
 
 /// Header names in lower case, as HTTP/2 and the `http` crate want them.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use sha2::{Digest, Sha256};
+use tokio::sync::watch;
 use tracing::{debug, warn};
 
 use crate::protocol::mcp::{LISTINGS, Listing};
@@ -46,6 +47,8 @@ pub struct ItemFacts {
 #[derive(Debug, Default)]
 pub struct Catalog {
     lists: Mutex<Lists>,
+    /// Whether the server has ever been asked for them.
+    is_read: watch::Sender<bool>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -83,6 +86,17 @@ impl Catalog {
             prompts,
             announced: lists.announced,
         }
+    }
+
+    /// Returns whether the server has ever been asked for its lists.
+    pub fn is_read(&self) -> bool {
+        *self.is_read.borrow()
+    }
+
+    /// Waits until a server that is running has been asked for its lists.
+    pub async fn read(&self) {
+        let read = self.is_read.subscribe().wait_for(|is_read| *is_read).await.map(drop);
+        read.expect("the sender lives as long as the catalog");
     }
 
     /// Returns the version that the server says it has.
@@ -129,6 +143,8 @@ impl Catalog {
         lists.announced = Some(handshake.capabilities().clone());
         let version = handshake.server_info().and_then(|info| info.get("version"));
         lists.server_version = version.and_then(|version| version.as_str()).map(str::to_owned);
+        drop(lists);
+        self.is_read.send_replace(true);
         changed
     }
 }

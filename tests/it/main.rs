@@ -15,4 +15,6 @@ mod readme;
 mod simulation;
 mod stress;
 mod support;
+#[path = "../../src/plugin/trial.rs"]
+mod trial;
 mod wire;

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+use super::super::ConfigArgs;
+use super::super::admin::{FormArgs, plugins};
 use super::{bench, build, dev, doctor, inspect, new, signing, test};
 use crate::plugin::signature::PublicKey;
 
@@ -69,6 +71,13 @@ pub enum PluginVerb {
         #[arg(long, value_name = "ed25519:BASE64")]
         trusted: Vec<PublicKey>,
     },
+    /// Lists the plugins of the running gateway: every generation that is in use, and what was not let in
+    List(FormArgs),
+    /// Makes the running gateway look for changes now, or make another generation of one plugin
+    Reload {
+        /// The plugin; without it all that has changed
+        name: Option<String>,
+    },
     /// Shows which languages plugins can be built in here, and the command for what is missing
     Doctor,
 }
@@ -77,9 +86,9 @@ pub enum PluginVerb {
 ///
 /// # Errors
 /// Why it was not done.
-pub fn run(verb: PluginVerb) -> anyhow::Result<ExitCode> {
+pub fn run(args: &ConfigArgs, verb: PluginVerb) -> anyhow::Result<ExitCode> {
     match verb {
-        PluginVerb::New(args) => new::run(&args),
+        PluginVerb::New(new) => new::run(&new),
         PluginVerb::Build { folder } => build::run(&folder),
         PluginVerb::Inspect { path } => inspect::run(&path),
         PluginVerb::Test { folder } => test::run(&folder),
@@ -88,6 +97,8 @@ pub fn run(verb: PluginVerb) -> anyhow::Result<ExitCode> {
         PluginVerb::Keygen { file } => signing::keygen(&file),
         PluginVerb::Sign { folder, key } => signing::sign(&folder, &key),
         PluginVerb::Verify { folder, trusted } => signing::verify(&folder, &trusted),
+        PluginVerb::List(form) => plugins::list(args, &form),
+        PluginVerb::Reload { name } => plugins::reload(args, name.as_deref()),
         PluginVerb::Doctor => Ok(doctor::run()),
     }
 }

@@ -112,7 +112,12 @@ fn the_defaults_are_those_of_the_documentation() {
         modes: ModeAccess::default(),
     };
     assert_eq!(config.anonymous, anonymous);
-    let plugins = (config.plugins, config.modes, config.default_mode, config.routes.len());
+    let plugins = (
+        config.plugins,
+        config.modes,
+        config.default_mode,
+        config.routes.len(),
+    );
     assert_eq!(plugins, (vec![], Modes::new(), None, 0));
     assert_eq!(
         config.supervision,

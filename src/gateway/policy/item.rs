@@ -1,6 +1,7 @@
 //! What a message names: the tool, prompt, resource or task that it is about.
 
 use crate::plugin::call::CatalogItem;
+use crate::protocol::Message;
 use crate::protocol::document::{Ambiguous, Document};
 use crate::protocol::names::method;
 use crate::registry::Server;
@@ -78,6 +79,13 @@ pub(super) fn named(method: &str, message: &Document) -> Result<Option<Named>, U
         kind: place.kind,
         name,
     }))
+}
+
+/// Returns whether a request is about something that its server lists.
+pub(super) fn is_about_an_item(message: &Message) -> bool {
+    let method = message.method();
+    let in_places = |place: &Place| place.method == method && place.kind.is_some();
+    method == method::COMPLETE || PLACES.iter().any(in_places)
 }
 
 /// `completion/complete` names a prompt, or a resource by its template (2025-11-25, "Completion").

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use tokio::time::timeout_at;
 use tracing::debug;
 
+use super::item::is_about_an_item;
 use super::judge::{Asked, Judge};
 use super::once::run_now_or_spawn;
 use crate::gateway::conversation::ServerRequest;
@@ -15,6 +17,7 @@ use crate::protocol::mcp::{InitializeParams, InitializeResult};
 use crate::protocol::names::method;
 use crate::protocol::reply::write_result;
 use crate::protocol::{Message, ProtocolVersion, RequestId};
+use crate::session::Transport;
 use crate::upstream;
 
 impl Gateway {
@@ -33,6 +36,7 @@ impl Gateway {
         }
         let (gateway, session, exchange) = (self.clone(), session.clone(), exchange.clone());
         run_now_or_spawn(&self.tasks, async move {
+            gateway.know_listings(&session, &message).await;
             let started = match judge.question(&session, ClientToServer, message).await {
                 // Taken back meanwhile.
                 Ok(_) if exchange.is_over() => Ok(()),
@@ -45,6 +49,28 @@ impl Gateway {
             end_refused(started, &exchange, &session);
         });
         Ok(())
+    }
+
+    /// Waits, within the time of a request, until it is known what the server says of the thing that the request names:
+    /// a policy may judge it by that. A server that has not run yet is started.
+    async fn know_listings(self: &Arc<Self>, session: &Arc<Session>, message: &Message) {
+        let server = session.attachment().server();
+        let is_open = session.facts().is_some() || session.transport() == Transport::OneShot;
+        let is_wanted = is_open && server.is_enabled() && is_about_an_item(message);
+        if server.catalog().is_read() || !is_wanted {
+            return;
+        }
+        let deadline = self.patience(&server.spec()).deadline();
+        let read = async {
+            let lease = self.lease(session, session.facts()).ok()?;
+            lease.upstream().connection(deadline).await.ok()?;
+            server.catalog().read().await;
+            Some(())
+        };
+        // Without it the policies judge by what the request says, and the server's own error tells the rest.
+        if !matches!(timeout_at(deadline, read).await, Ok(Some(()))) {
+            debug!(session = ?session.id(), server = %server.name(), "judged without the server's lists");
+        }
     }
 
     /// Takes a notification of a client where it belongs if the policies agree.

@@ -115,7 +115,10 @@ impl Inner {
     fn forget_old(&mut self, now: Instant) {
         self.entries.retain(|_, entry| !entry.is_over(now));
         self.bytes = self.entries.iter().map(|(key, entry)| size(key, entry)).sum();
-        self.next_end = self.entries.values().fold(None, |end, entry| earlier(end, entry.until));
+        self.next_end = self
+            .entries
+            .values()
+            .fold(None, |end, entry| earlier(end, entry.until));
     }
 }
 
@@ -219,8 +222,15 @@ mod tests {
             Ok(()),
             "replacing needs no more"
         );
-        assert_eq!(store.set("b".into(), entry(b"too long", None), limit, now), Err(Error::Full));
-        assert_eq!(store.get("b", now).as_deref(), Some(b"2".as_slice()), "what was there stays");
+        assert_eq!(
+            store.set("b".into(), entry(b"too long", None), limit, now),
+            Err(Error::Full)
+        );
+        assert_eq!(
+            store.get("b", now).as_deref(),
+            Some(b"2".as_slice()),
+            "what was there stays"
+        );
         assert_eq!(store.set("c".into(), entry(b"1", None), limit, later), Ok(()));
     }
 

@@ -87,7 +87,10 @@ impl Host for State {
             ),
             Line::Written => {}
         }
-        let fields: Vec<_> = fields.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let fields: Vec<_> = fields
+            .iter()
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
         let fields = cut(fields.join(" "), LINE_MAX);
         let line = cut(message, LINE_MAX);
         // As fields, which are escaped: a plugin cannot write what looks like a line of another.

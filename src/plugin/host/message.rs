@@ -21,7 +21,12 @@ impl State {
 
     fn value(&mut self, pointer: &str) -> Result<Option<Value>, Stopped> {
         self.count()?;
-        let Some(span) = self.document().map(|document| document.at(pointer)).transpose()?.flatten() else {
+        let Some(span) = self
+            .document()
+            .map(|document| document.at(pointer))
+            .transpose()?
+            .flatten()
+        else {
             return Ok(None);
         };
         self.copy(span.len())?;
@@ -108,7 +113,11 @@ impl Host for State {
                 .then(|| level.keys(document.bytes()).map(String::from).collect())
         })?;
         let keys: Option<Vec<String>> = keys.flatten();
-        let bytes = keys.iter().flatten().map(|key| key.len() + size_of::<u64>()).sum();
+        let bytes = keys
+            .iter()
+            .flatten()
+            .map(|key| key.len() + size_of::<u64>())
+            .sum();
         self.copy(bytes)?;
         Ok(keys)
     }
@@ -129,6 +138,9 @@ impl Host for State {
                 "the message has {len} bytes, and the plugin may copy {limit} in one call (body-copy-max)"
             )));
         }
-        Ok(Ok(self.document().map_or("", |document| document.text(0..len)).to_owned()))
+        Ok(Ok(self
+            .document()
+            .map_or("", |document| document.text(0..len))
+            .to_owned()))
     }
 }

@@ -11,7 +11,7 @@ use portcullis::gateway::{Answer, Delivery, Gateway, GatewayOptions, RequestCont
 use portcullis::protocol::Message;
 use portcullis::protocol::scan::{ScanOptions, UniqueKeys};
 use portcullis::registry::{Actor, EventLog, Registry, Source};
-use portcullis::session::Transport;
+use portcullis::session::{Caller, Transport};
 use portcullis::upstream::launch::{
     ChildProcess, EndFuture, Exit, Launch, LaunchFuture, LaunchSpec, Launched, ProcessEnd,
 };
@@ -116,6 +116,7 @@ fn gateway() -> Arc<Gateway> {
         config: Arc::new(loader.load().expect("the defaults are valid").config),
         registry: Registry::new(Arc::new(EventLog::new(1))),
         tasks: TaskTracker::new(),
+        plugins: Arc::default(),
     };
     Gateway::new(options, |gateway| {
         let hub = move |instance| -> Arc<dyn ServerMessages> {
@@ -133,8 +134,9 @@ async fn the_wait_for_the_process_is_part_of_a_requests_time() {
     let registered = gateway.register(Arc::new(spec), Source::Config, Actor::Config);
     let server = registered.await.expect("the name is free");
     let ctx = RequestContext {
-        session: gateway.new_session(server, "anonymous".into(), Transport::OneShot),
+        session: gateway.new_session(server, Caller::anonymous(), Transport::OneShot),
         delivery: Delivery::JsonOnly,
+        pinned: None,
     };
     let text = Bytes::from_static(br#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#);
     let options = ScanOptions {

@@ -8,7 +8,7 @@ use portcullis::app::App;
 use portcullis::config::Loader;
 use portcullis::gateway::Gateway as Core;
 use portcullis::registry::Actor;
-use portcullis::session::Transport;
+use portcullis::session::{Caller, Transport};
 use portcullis::upstream::launch::{Launch, LaunchError, LaunchFuture, LaunchSpec};
 use portcullis::upstream::lease::Applicant;
 use portcullis::upstream::{ServerPool, UpstreamError};
@@ -65,7 +65,7 @@ async fn connect(pool: &ServerPool) -> UpstreamError {
 
 fn keep_new_session(core: &Arc<Core>) -> bool {
     let server = core.registry().server("a").expect("it is registered");
-    let session = core.new_session(server, "anonymous".into(), Transport::HttpSse);
+    let session = core.new_session(server, Caller::anonymous(), Transport::HttpSse);
     core.keep_session(&session);
     !session.has_ended()
 }
@@ -96,7 +96,7 @@ async fn what_finds_a_server_enabled_and_comes_when_it_is_not_starts_nothing_and
         .await
         .expect("it is registered");
     assert!(core.sessions().is_empty());
-    let late = core.new_session(server, "anonymous".into(), Transport::HttpSse);
+    let late = core.new_session(server, Caller::anonymous(), Transport::HttpSse);
     core.keep_session(&late);
     assert!(late.has_ended() && core.sessions().is_empty());
     let refusal = connect(&pool).await;
