@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 
 use bytes::Bytes;
 use tokio_util::task::TaskTracker;
@@ -33,6 +33,8 @@ pub struct Conversation {
     next_server_request: AtomicI64,
     settings: Mutex<Settings>,
     judging: Judging,
+    /// The shared instance that the routing policies have chosen for it.
+    chosen_instance: OnceLock<u64>,
 }
 
 /// A session's lease, and its seat among those who share the instance.
@@ -106,7 +108,18 @@ impl Conversation {
             next_server_request: AtomicI64::new(1),
             settings: Mutex::default(),
             judging,
+            chosen_instance: OnceLock::new(),
         }
+    }
+
+    /// Notes the shared instance that it is to get. Only the first choice counts.
+    pub(super) fn choose_instance(&self, instance: u64) {
+        self.chosen_instance.get_or_init(|| instance);
+    }
+
+    /// Returns the shared instance that the routing policies have chosen for it, if they were asked.
+    pub(super) fn chosen_instance(&self) -> Option<u64> {
+        self.chosen_instance.get().copied()
     }
 
     /// Returns who judges a message of its server that belongs to no request; `None` without plugins.

@@ -44,6 +44,9 @@ impl Gateway {
             }
         };
         let facts = Arc::new(facts);
+        if let Some(judge) = &judge {
+            self.choose_instance(judge, session, Some(&facts), message).await?;
+        }
         let lease = self.lease(session, Some(&facts))?;
         let deadline = Instant::now() + session.attachment().server().spec().handshake_timeout;
         let connection = match lease.upstream().connection(deadline).await {
@@ -112,6 +115,7 @@ impl Gateway {
         let applicant = Applicant {
             principal: session.principal(),
             facts,
+            preferred: conversation.chosen_instance(),
         };
         let lease = Arc::new(pool.lease(&applicant, || SessionInbox::new(self, session)));
         let before = held.replace(Held {

@@ -9,7 +9,7 @@ use super::item::{Unclear, listed_item, named};
 use super::judge::{Asked, Judge, kind_of};
 use super::shown::{can_show, shown, without};
 use crate::gateway::{GatewayError, Session};
-use crate::plugin::call::{CallContext, CatalogItem, Direction, MessageKind, Topic};
+use crate::plugin::call::{CallContext, Candidate, CatalogItem, Direction, MessageKind, Topic};
 use crate::plugin::{Aim, Hook, Matter, Passed};
 use crate::protocol::Message;
 use crate::protocol::document::Document;
@@ -150,6 +150,12 @@ impl<'a> Hearing<'a> {
                 tool.and_then(|tool| input_schema(judge, session, &self.ctx.method, tool));
         }
         Ok(passed)
+    }
+
+    /// Asks where the message should go: places in `candidates`, best first. With fewer than two nobody is asked.
+    pub(super) async fn choose(&self, candidates: &[Candidate]) -> Result<Vec<usize>, GatewayError> {
+        let set = self.judge.set();
+        Ok(set.choose(&self.ctx, &self.matter, candidates).await?)
     }
 
     /// Asks which capabilities may be announced.

@@ -11,6 +11,7 @@ mod judge;
 mod lane;
 mod once;
 mod requests;
+mod routing;
 mod shown;
 mod turns;
 

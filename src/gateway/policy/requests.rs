@@ -18,7 +18,7 @@ use crate::protocol::names::method;
 use crate::protocol::reply::write_result;
 use crate::protocol::{Message, ProtocolVersion, RequestId};
 use crate::session::Transport;
-use crate::upstream;
+use crate::upstream::{self, LeaseKind};
 
 impl Gateway {
     /// Brings a request to its server if the policies agree.
@@ -29,26 +29,38 @@ impl Gateway {
         exchange: &Arc<Exchange>,
         message: Message,
     ) -> Result<(), GatewayError> {
-        if !judge.asks(session, ClientToServer, &message) {
+        let is_routed = session.transport() == Transport::OneShot && judge.asks_where(session, &message);
+        if !is_routed && !judge.asks(session, ClientToServer, &message) {
             let asked = judge.asked_of(session, &message);
             exchange.judged_by(judge, asked);
             return self.dispatch(session, exchange, message);
         }
         let (gateway, session, exchange) = (self.clone(), session.clone(), exchange.clone());
         run_now_or_spawn(&self.tasks, async move {
-            gateway.know_listings(&session, &message).await;
-            let started = match judge.question(&session, ClientToServer, message).await {
-                // Taken back meanwhile.
-                Ok(_) if exchange.is_over() => Ok(()),
-                Ok((message, asked)) => {
-                    exchange.judged_by(judge, asked);
-                    gateway.dispatch(&session, &exchange, message)
-                }
-                Err(error) => Err(error),
-            };
+            let started = gateway.judge_and_dispatch(judge, &session, &exchange, message).await;
             end_refused(started, &exchange, &session);
         });
         Ok(())
+    }
+
+    async fn judge_and_dispatch(
+        self: &Arc<Self>,
+        judge: Judge,
+        session: &Arc<Session>,
+        exchange: &Arc<Exchange>,
+        message: Message,
+    ) -> Result<(), GatewayError> {
+        self.know_listings(session, &message).await;
+        let (message, asked) = judge.question(session, ClientToServer, message).await?;
+        if session.transport() == Transport::OneShot {
+            self.choose_instance(&judge, session, None, &message).await?;
+        }
+        // It may have been taken back meanwhile.
+        if exchange.is_over() {
+            return Ok(());
+        }
+        exchange.judged_by(judge, asked);
+        self.dispatch(session, exchange, message)
     }
 
     /// Waits, within the time of a request, until it is known what the server says of the thing that the request names:
@@ -65,6 +77,10 @@ impl Gateway {
             let lease = self.lease(session, session.facts()).ok()?;
             lease.upstream().connection(deadline).await.ok()?;
             server.catalog().read().await;
+            // Which instance it gets has yet to be chosen.
+            if session.transport() == Transport::OneShot && lease.kind() != LeaseKind::Own {
+                drop(session.attachment().release());
+            }
             Some(())
         };
         // Without it the policies judge by what the request says, and the server's own error tells the rest.
