@@ -22,8 +22,8 @@ use self::state_dir::{Addresses, Claim, StateError};
 use crate::config::{Config, Secret, SupervisionConfig, process_environment};
 use crate::gateway::{Gateway, GatewayOptions};
 use crate::http::{
-    AdminContext, AdminOptions, HttpContext, Listener, OriginPolicy, Principals, ServeOptions, admin_routes,
-    routes,
+    AdminContext, AdminOptions, HttpContext, Listener, ModePolicy, OriginPolicy, Principals, ServeOptions,
+    admin_routes, routes,
 };
 use crate::plugin::{Plugins, Roster, RosterError};
 use crate::registry::{Actor, EventLog, Registry, Source};
@@ -127,6 +127,7 @@ impl App {
                 &config.http.allowed_origins,
             )),
             principals: Arc::new(Principals::new(&config)),
+            modes: Arc::new(ModePolicy::new(&config)),
         };
         // Who connects meanwhile waits: nobody is told that a configured server is not there.
         register_all(&gateway, &config).await;
@@ -313,7 +314,10 @@ fn build_gateway(
     tasks: &TaskTracker,
     plugins: Arc<Plugins>,
 ) -> Arc<Gateway> {
-    let registry = Registry::new(Arc::new(EventLog::new(config.events.history_max)));
+    let registry = Registry::new(
+        Arc::new(EventLog::new(config.events.history_max)),
+        config.routes.clone(),
+    );
     let options = GatewayOptions {
         config: config.clone(),
         registry: registry.clone(),

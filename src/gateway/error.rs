@@ -54,6 +54,9 @@ pub enum GatewayError {
     /// The message is no message.
     #[error("{0}")]
     InvalidMessage(MessageError),
+    /// Behind the name of a route there is no server that the policies allow.
+    #[error("there is no server behind this name for this client")]
+    NoServer,
     /// A policy refused the message, or could not judge it.
     #[error("{}", words(.0))]
     Policy(Box<Refusal>),
@@ -94,6 +97,7 @@ impl GatewayError {
                 Why::Denied(denial) => denial.code,
                 Why::Failed(_) => code::POLICY_FAILED,
             },
+            Self::NoServer => code::REFUSED,
             Self::Unjudgeable { .. } => code::INTERNAL_ERROR,
             Self::TooManyInFlight(_)
             | Self::TooManySubscriptions(_)

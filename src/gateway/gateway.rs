@@ -301,7 +301,11 @@ impl Gateway {
 
     /// Returns who judges a message of a client, and its answer.
     fn judge(&self, ctx: &RequestContext) -> Option<Judge> {
-        ctx.pinned.as_ref().map(|pinned| self.policy.judge(pinned))
+        ctx.pinned.as_ref().map(|pinned| self.judge_of(pinned))
+    }
+
+    pub(super) fn judge_of(&self, pinned: &Pinned) -> Judge {
+        self.policy.judge(pinned)
     }
 
     /// Makes an exchange one of its session's, or refuses it.

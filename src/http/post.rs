@@ -15,6 +15,7 @@ use crate::gateway::{Answer, Delivery, Gateway, GatewayError, RequestContext, Se
 use crate::protocol::names::{code, header, method};
 use crate::protocol::scan::{ScanOptions, UniqueKeys, scan_array};
 use crate::protocol::{Kind, Message, MessageError};
+use crate::registry::Server;
 use crate::session::Transport;
 
 /// One body: a message, or in 2025-03-26 several.
@@ -104,7 +105,11 @@ async fn in_session(
         SessionNaming::XHeader => Delivery::JsonOnly,
         SessionNaming::Query => Delivery::SessionStream,
     };
-    let ctx = context(request, session, delivery);
+    let ctx = RequestContext {
+        session,
+        delivery,
+        pinned: request.pin(),
+    };
     let gateway = &request.context.gateway;
     let answer = match body {
         Body::One(message) => gateway.handle(&ctx, message).await,
@@ -124,15 +129,6 @@ async fn in_session(
     respond(request, &ctx, answer)
 }
 
-fn context(request: &McpRequest<'_>, session: Arc<Session>, delivery: Delivery) -> RequestContext {
-    let header = |name: &str| request.headers.get(name)?.to_str().ok().map(str::to_owned);
-    RequestContext {
-        session,
-        delivery,
-        pinned: request.context.gateway.pin(header),
-    }
-}
-
 async fn without_session(request: &McpRequest<'_>, body: Body) -> Response {
     let Body::One(message) = body else {
         return session_required();
@@ -146,12 +142,18 @@ async fn without_session(request: &McpRequest<'_>, body: Body) -> Response {
     if !is_one_shot {
         return session_required();
     }
-    if !request.server.is_enabled() {
-        return disabled(request, &message);
-    }
-    let gateway = &request.context.gateway;
-    let provisional = Provisional::open(request, Transport::OneShot, "one-shot");
-    let ctx = context(request, provisional.session.clone(), Delivery::JsonOnly);
+    let (gateway, pinned) = (&request.context.gateway, request.pin());
+    let chosen = gateway.choose_server(pinned.as_ref(), &request.caller, &request.target, &message);
+    let server = match chosen.await {
+        Ok(server) => server,
+        Err(error) => return not_served(&message, &error),
+    };
+    let provisional = Provisional::open(request, server, Transport::OneShot, "one-shot");
+    let ctx = RequestContext {
+        session: provisional.session.clone(),
+        delivery: Delivery::JsonOnly,
+        pinned,
+    };
     let answer = gateway.handle(&ctx, message).await;
     respond(request, &ctx, answer)
 }
@@ -166,9 +168,14 @@ struct Provisional<'a> {
 }
 
 impl<'a> Provisional<'a> {
-    fn open(request: &'a McpRequest<'_>, transport: Transport, cause: &'static str) -> Self {
+    fn open(
+        request: &'a McpRequest<'_>,
+        server: Arc<Server>,
+        transport: Transport,
+        cause: &'static str,
+    ) -> Self {
         let gateway = &*request.context.gateway;
-        let session = gateway.new_session(request.server.clone(), request.caller.clone(), transport);
+        let session = gateway.new_session(server, request.caller.clone(), transport);
         Self {
             gateway,
             session,
@@ -196,12 +203,23 @@ async fn open(request: &McpRequest<'_>, message: Message) -> Response {
     if !takes_both(request) {
         return not_acceptable();
     }
-    if !request.server.is_enabled() {
-        return disabled(request, &message);
-    }
-    let gateway = &request.context.gateway;
-    let provisional = Provisional::open(request, Transport::StreamableHttp, "it was not initialized");
-    let ctx = context(request, provisional.session.clone(), Delivery::JsonOrStream);
+    let (gateway, pinned) = (&request.context.gateway, request.pin());
+    let chosen = gateway.choose_server(pinned.as_ref(), &request.caller, &request.target, &message);
+    let server = match chosen.await {
+        Ok(server) => server,
+        Err(error) => return not_served(&message, &error),
+    };
+    let provisional = Provisional::open(
+        request,
+        server,
+        Transport::StreamableHttp,
+        "it was not initialized",
+    );
+    let ctx = RequestContext {
+        session: provisional.session.clone(),
+        delivery: Delivery::JsonOrStream,
+        pinned,
+    };
     let answer = gateway.handle(&ctx, message).await;
     let mut response = respond(request, &ctx, answer);
     if ctx.session.facts().is_some() {
@@ -249,12 +267,11 @@ fn session_required() -> Response {
     reply::refused(StatusCode::BAD_REQUEST, message)
 }
 
-fn disabled(request: &McpRequest<'_>, message: &Message) -> Response {
-    let error = GatewayError::Disabled(request.server.name().clone());
-    reply::error_for(
-        StatusCode::SERVICE_UNAVAILABLE,
-        message.id(),
-        error.to_error_object().code,
-        error,
-    )
+/// What the policies refuse is an answer like others; what is not there is not.
+fn not_served(message: &Message, error: &GatewayError) -> Response {
+    let status = match error {
+        GatewayError::Policy(_) => StatusCode::OK,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    reply::error_for(status, message.id(), error.to_error_object().code, error)
 }

@@ -2,6 +2,9 @@
 //!
 //! A [`PluginHost`] makes generations of plugins ([`Plugin`]) of components; a [`PluginSet`] is those that judge, in
 //! their order. The set is swapped whole; a request asks the set that it began with.
+//!
+//! A [`Roster`] looks after what lies in the folder: a [`PluginLoader`] makes a generation of each plugin that is new,
+//! and the roster puts the next set in place. On the way of a message there is only the set.
 
 mod bindings;
 mod breaker;
@@ -29,6 +32,8 @@ pub mod signature;
 pub mod smoke;
 mod state;
 pub mod status;
+#[cfg(test)]
+mod tests;
 mod ticker;
 #[cfg(test)]
 mod trial;

@@ -204,24 +204,22 @@ impl Roster {
 
     async fn round(&self, scope: Scope<'_>) -> Result<(), RosterError> {
         let _turn = self.turn.lock().await;
-        let done = self.look(scope).await;
-        let problems = done.as_ref().err().cloned().unwrap_or_default();
-        if !problems.is_empty() {
-            let problems = problems.join("; ");
-            error!(problems, "the plugins stay as they were");
+        let (problems, kept) = match self.look(scope).await {
+            Ok(kept) => (Vec::new(), kept),
+            Err(problems) => (problems, Vec::new()),
+        };
+        if !problems.is_empty() && !matches!(scope, Scope::Start) {
+            error!(problems = problems.join("; "), "the plugins stay as they were");
         }
-        let refused: Vec<String> = {
+        {
             let mut book = self.book();
             book.retired.retain(|plugin| plugin.strong_count() > 0);
             book.problems.clone_from(&problems);
-            problems
-        };
+        }
         self.rounds.send_modify(|rounds| *rounds += 1);
-        let failed = done.unwrap_or_default();
-        let all: Vec<String> = refused.into_iter().chain(failed).collect();
-        match all.is_empty() {
-            true => Ok(()),
-            false => Err(RosterError::Refused(all)),
+        match [problems, kept].concat() {
+            wrong if wrong.is_empty() => Ok(()),
+            wrong => Err(RosterError::Refused(wrong)),
         }
     }
 

@@ -100,9 +100,11 @@ impl Document {
     /// # Errors
     /// The object holds a key twice.
     pub fn member(&self, object: &Span, key: &str) -> Result<Option<Span>, Ambiguous> {
-        let level = self.level(object)?.filter(|level| level.is_object);
-        let entry = level.as_ref().and_then(|level| level.find(&self.bytes, key));
-        Ok(entry.map(|entry| entry.value.clone()))
+        let Some(level) = self.level(object)?.filter(|level| level.is_object) else {
+            return Ok(None);
+        };
+        let place = level.place(&self.bytes, key);
+        Ok(place.map(|place| level.entries[place].value.clone()))
     }
 
     /// Returns what is inside the object or array that stands at a place; `None` for any other value.

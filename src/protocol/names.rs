@@ -112,6 +112,8 @@ pub mod header {
     pub const LAST_EVENT_ID: &str = "last-event-id";
     /// A session named the way of Portcullis' first design; answers are plain JSON.
     pub const X_SESSION_ID: &str = "x-session-id";
+    /// The mode that a client chooses, where the operator lets the header choose.
+    pub const X_MODE: &str = "x-portcullis-mode";
 }
 
 /// JSON-RPC error codes. Those of the gateway lie in -32000 to -32019, to which the specification gives no meaning.

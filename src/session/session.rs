@@ -97,14 +97,6 @@ impl Caller {
     /// The principal of a client that has not said who it is.
     pub const ANONYMOUS: &'static str = "anonymous";
 
-    /// Returns a client that has not said who it is, without a mode.
-    pub fn anonymous() -> Self {
-        Self {
-            principal: Self::ANONYMOUS.into(),
-            mode: None,
-        }
-    }
-
     /// Returns whose it is, unless nobody knows.
     pub fn subject(&self) -> Option<&str> {
         (*self.principal != *Self::ANONYMOUS).then_some(&*self.principal)

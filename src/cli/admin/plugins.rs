@@ -6,7 +6,6 @@ use http::Method;
 use serde_json::Value;
 
 use super::super::ConfigArgs;
-use super::client::AdminClient;
 use super::failure::Failure;
 use super::output::{cell, print, print_json};
 use super::table::table;
@@ -17,7 +16,7 @@ use crate::plugin::manifest::is_name;
 ///
 /// # Errors
 /// The runtime cannot be started.
-pub fn list(args: &ConfigArgs, form: &FormArgs) -> anyhow::Result<ExitCode> {
+pub(in crate::cli) fn list(args: &ConfigArgs, form: &FormArgs) -> anyhow::Result<ExitCode> {
     let form = form.form();
     connected(args, async |client| {
         show(&client.request(Method::GET, "plugins", None).await?, form)
@@ -28,7 +27,7 @@ pub fn list(args: &ConfigArgs, form: &FormArgs) -> anyhow::Result<ExitCode> {
 ///
 /// # Errors
 /// The runtime cannot be started.
-pub fn reload(args: &ConfigArgs, name: Option<&str>) -> anyhow::Result<ExitCode> {
+pub(in crate::cli) fn reload(args: &ConfigArgs, name: Option<&str>) -> anyhow::Result<ExitCode> {
     connected(args, async |client| {
         let path = match name {
             Some(name) if !is_name(name) => {

@@ -8,6 +8,7 @@ use clap::Subcommand;
 use super::super::ConfigArgs;
 use super::super::admin::{FormArgs, plugins};
 use super::{bench, build, dev, doctor, inspect, new, signing, test};
+use crate::author::bench::Fuel;
 use crate::plugin::signature::PublicKey;
 
 /// What is done for an author of plugins.
@@ -27,6 +28,12 @@ pub enum PluginVerb {
         #[arg(default_value = ".")]
         path: PathBuf,
     },
+    /// Says of the plugin in a folder what a gateway would that grants what it asks for
+    Check {
+        /// The folder with plugin.toml and plugin.wasm
+        #[arg(default_value = ".")]
+        folder: PathBuf,
+    },
     /// Runs the cases of the plugin in a folder: those of plugin.toml, and cases/*.toml
     Test {
         /// The folder with plugin.toml and plugin.wasm
@@ -38,6 +45,9 @@ pub enum PluginVerb {
         /// The folder with plugin.toml and plugin.wasm
         #[arg(default_value = ".")]
         folder: PathBuf,
+        /// Count instructions as well
+        #[arg(long)]
+        fuel: bool,
     },
     /// Builds and tests the plugin in a folder again whenever its source changes, and puts it into a running gateway
     Dev {
@@ -91,14 +101,17 @@ pub fn run(args: &ConfigArgs, verb: PluginVerb) -> anyhow::Result<ExitCode> {
         PluginVerb::New(new) => new::run(&new),
         PluginVerb::Build { folder } => build::run(&folder),
         PluginVerb::Inspect { path } => inspect::run(&path),
+        PluginVerb::List(form) => plugins::list(args, &form),
+        PluginVerb::Reload { name } => plugins::reload(args, name.as_deref()),
         PluginVerb::Test { folder } => test::run(&folder),
-        PluginVerb::Bench { folder } => bench::run(&folder),
+        PluginVerb::Bench { folder, fuel } => {
+            bench::run(&folder, if fuel { Fuel::Counted } else { Fuel::Ignored })
+        }
+        PluginVerb::Check { folder } => test::check(&folder),
         PluginVerb::Dev { folder, into } => dev::run(&folder, into.as_deref()),
         PluginVerb::Keygen { file } => signing::keygen(&file),
         PluginVerb::Sign { folder, key } => signing::sign(&folder, &key),
         PluginVerb::Verify { folder, trusted } => signing::verify(&folder, &trusted),
-        PluginVerb::List(form) => plugins::list(args, &form),
-        PluginVerb::Reload { name } => plugins::reload(args, name.as_deref()),
         PluginVerb::Doctor => Ok(doctor::run()),
     }
 }

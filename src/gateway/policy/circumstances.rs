@@ -6,7 +6,7 @@ use super::judge::Judge;
 use crate::gateway::Session;
 use crate::plugin::call::{CallContext, Direction, MessageKind, Principal};
 use crate::protocol::member::string_member;
-use crate::session::Transport;
+use crate::session::{Caller, Transport};
 
 /// What is the same for all messages of a session, put together when the first of them is judged.
 #[derive(Debug, Default)]
@@ -35,29 +35,46 @@ pub(super) fn circumstances(
     let conversation = session.attachment();
     let standing = conversation.standing();
     let is_one_shot = session.transport() == Transport::OneShot;
-    let mut attributes = judge.headers().to_vec();
+    let mut ctx = circumstances_before_session(judge, session.caller(), occasion, body_size);
     if let Some(facts) = session.facts() {
         let client = standing.client.get_or_init(|| client_of(facts.client_info.get()));
-        attributes.extend_from_slice(client);
+        ctx.attributes.extend_from_slice(client);
+        ctx.protocol_version = Some(session.version().as_str().to_owned());
     }
+    ctx.session = (!is_one_shot).then(|| standing.handle.get_or_init(|| session.id().handle()).clone());
+    ctx.server = Some(conversation.server().name().to_string());
+    ctx
+}
+
+/// Returns the circumstances of a message for which there is no session yet.
+pub(super) fn circumstances_before_session(
+    judge: &Judge,
+    caller: &Caller,
+    occasion: Occasion,
+    body_size: usize,
+) -> CallContext {
     CallContext {
         request_id: judge.request().to_owned(),
-        session: (!is_one_shot).then(|| standing.handle.get_or_init(|| session.id().handle()).clone()),
+        session: None,
         direction: occasion.direction,
         kind: occasion.kind,
         method: occasion.method,
         target: occasion.target,
-        server: Some(conversation.server().name().to_string()),
-        mode: session.mode().map(|mode| mode.to_string()),
-        principal: session.caller().subject().map(|subject| Principal {
-            subject: subject.to_owned(),
-            issuer: None,
-            roles: Vec::new(),
-        }),
-        protocol_version: session.facts().map(|_| session.version().as_str().to_owned()),
+        server: None,
+        mode: caller.mode.as_deref().map(str::to_owned),
+        principal: principal_of(caller),
+        protocol_version: None,
         body_size: u32::try_from(body_size).unwrap_or(u32::MAX),
-        attributes,
+        attributes: judge.headers().to_vec(),
     }
+}
+
+fn principal_of(caller: &Caller) -> Option<Principal> {
+    caller.subject().map(|subject| Principal {
+        subject: subject.to_owned(),
+        issuer: None,
+        roles: Vec::new(),
+    })
 }
 
 fn client_of(info: &str) -> Vec<(String, String)> {

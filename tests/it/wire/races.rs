@@ -8,7 +8,7 @@ use portcullis::app::App;
 use portcullis::config::Loader;
 use portcullis::gateway::Gateway as Core;
 use portcullis::registry::Actor;
-use portcullis::session::{Caller, Transport};
+use portcullis::session::Transport;
 use portcullis::upstream::launch::{Launch, LaunchError, LaunchFuture, LaunchSpec};
 use portcullis::upstream::lease::Applicant;
 use portcullis::upstream::{ServerPool, UpstreamError};
@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::peer::{Peer, call};
-use crate::support::{Client, Gateway};
+use crate::support::{Client, Gateway, anonymous};
 
 /// Starts nothing, and counts how often it was asked to.
 #[derive(Default)]
@@ -66,7 +66,7 @@ async fn connect(pool: &ServerPool) -> UpstreamError {
 
 fn keep_new_session(core: &Arc<Core>) -> bool {
     let server = core.registry().server("a").expect("it is registered");
-    let session = core.new_session(server, Caller::anonymous(), Transport::HttpSse);
+    let session = core.new_session(server, anonymous(), Transport::HttpSse);
     core.keep_session(&session);
     !session.has_ended()
 }
@@ -97,7 +97,7 @@ async fn what_finds_a_server_enabled_and_comes_when_it_is_not_starts_nothing_and
         .await
         .expect("it is registered");
     assert!(core.sessions().is_empty());
-    let late = core.new_session(server, Caller::anonymous(), Transport::HttpSse);
+    let late = core.new_session(server, anonymous(), Transport::HttpSse);
     core.keep_session(&late);
     assert!(late.has_ended() && core.sessions().is_empty());
     let refusal = connect(&pool).await;
