@@ -13,6 +13,7 @@ use super::reply::{self, Response};
 use super::sse::resumable_stream;
 use crate::gateway::{Answer, Delivery, Gateway, GatewayError, RequestContext, Session};
 use crate::protocol::names::{code, header, method};
+use crate::protocol::reply::write_error;
 use crate::protocol::scan::{ScanOptions, UniqueKeys, scan_array};
 use crate::protocol::{Kind, Message, MessageError};
 use crate::registry::Server;
@@ -267,11 +268,13 @@ fn session_required() -> Response {
     reply::refused(StatusCode::BAD_REQUEST, message)
 }
 
-/// What the policies refuse is an answer like others; what is not there is not.
+/// What the policies refuse is an answer like others; what is not there is none.
 fn not_served(message: &Message, error: &GatewayError) -> Response {
-    let status = match error {
-        GatewayError::Policy(_) => StatusCode::OK,
-        _ => StatusCode::SERVICE_UNAVAILABLE,
-    };
-    reply::error_for(status, message.id(), error.to_error_object().code, error)
+    let object = error.to_error_object();
+    if matches!(error, GatewayError::Policy(_) | GatewayError::NoServer) {
+        let mut out = Vec::new();
+        write_error(message.id(), &object, &mut out);
+        return reply::json(StatusCode::OK, out.into());
+    }
+    reply::error_for(StatusCode::SERVICE_UNAVAILABLE, message.id(), object.code, error)
 }

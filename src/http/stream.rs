@@ -26,7 +26,7 @@ pub(super) async fn handle(request: McpRequest<'_>) -> Response {
                 let message = "the header Mcp-Session-Id is missing; a session opens with initialize";
                 return reply::refused(StatusCode::BAD_REQUEST, message);
             }
-            open(&request)
+            open(&request).await
         }
     }
 }

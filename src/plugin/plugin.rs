@@ -255,7 +255,7 @@ impl Plugin {
         Ok(kept)
     }
 
-    /// Asks where a request should go: places in `candidates`, best first.
+    /// Asks where a request should go: places in `candidates`, best first; `None` leaves it to the gateway.
     ///
     /// # Errors
     /// The plugin could not judge.
@@ -264,7 +264,7 @@ impl Plugin {
         ctx: &CallContext,
         matter: &Matter,
         candidates: &[Candidate],
-    ) -> Result<Result<Vec<usize>, Denial>, PluginError> {
+    ) -> Result<Result<Option<Vec<usize>>, Denial>, PluginError> {
         let mut call = self.begin(Hook::Routing)?;
         let word = call.ask(Question::Choose(ctx, candidates), matter).await?;
         let Word::Route(route) = word else {
@@ -273,7 +273,7 @@ impl Plugin {
         match route {
             Route::Default => {
                 call.decided(Decided::Pass);
-                Ok(Ok((0..candidates.len()).collect()))
+                Ok(Ok(None))
             }
             Route::Deny(denial) => match check_denial(&denial) {
                 Ok(()) => {
@@ -285,7 +285,7 @@ impl Plugin {
             Route::To(indexes) => match check_route(&indexes, candidates.len()) {
                 Ok(places) => {
                     call.decided(Decided::Change);
-                    Ok(Ok(places))
+                    Ok(Ok(Some(places)))
                 }
                 Err(stopped) => Err(call.failed(stopped)),
             },

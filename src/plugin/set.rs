@@ -182,8 +182,8 @@ impl PluginSet {
         Ok(course.passed)
     }
 
-    /// Asks where a request should go: places in `candidates`, best first. Each plugin chooses among what the ones before
-    /// have left.
+    /// Asks where a request should go: places in `candidates`, best first; `None` leaves it to the gateway. Each plugin
+    /// chooses among what the ones before have left.
     ///
     /// # Errors
     /// One refused, or could not judge.
@@ -192,7 +192,8 @@ impl PluginSet {
         ctx: &CallContext,
         matter: &Matter,
         candidates: &[Candidate],
-    ) -> Result<Vec<usize>, Refusal> {
+    ) -> Result<Option<Vec<usize>>, Refusal> {
+        let mut is_chosen = false;
         let mut places: Vec<usize> = (0..candidates.len()).collect();
         for plugin in self.asked(Hook::Routing, ctx) {
             if places.len() < 2 {
@@ -200,12 +201,16 @@ impl PluginSet {
             }
             let left: Vec<Candidate> = places.iter().map(|place| candidates[*place].clone()).collect();
             match plugin.choose(&shown_to(plugin, ctx), matter, &left).await {
-                Ok(Ok(chosen)) => places = chosen.into_iter().map(|place| places[place]).collect(),
+                Ok(Ok(None)) => {}
+                Ok(Ok(Some(chosen))) => {
+                    is_chosen = true;
+                    places = chosen.into_iter().map(|place| places[place]).collect();
+                }
                 Ok(Err(denial)) => return Err(denied(plugin, ctx, denial)),
                 Err(error) => failed(plugin, error)?,
             }
         }
-        Ok(places)
+        Ok(is_chosen.then_some(places))
     }
 
     fn asked<'a>(&'a self, hook: Hook, ctx: &'a CallContext) -> impl Iterator<Item = &'a Arc<Plugin>> {

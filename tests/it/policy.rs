@@ -3,5 +3,6 @@
 mod bypass;
 mod door;
 mod guests;
+mod routing;
 mod server_side;
 mod validation;

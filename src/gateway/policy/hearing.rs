@@ -152,8 +152,9 @@ impl<'a> Hearing<'a> {
         Ok(passed)
     }
 
-    /// Asks where the message should go: places in `candidates`, best first. With fewer than two nobody is asked.
-    pub(super) async fn choose(&self, candidates: &[Candidate]) -> Result<Vec<usize>, GatewayError> {
+    /// Asks where the message should go: places in `candidates`, best first; `None` leaves it to the gateway. With fewer
+    /// than two nobody is asked.
+    pub(super) async fn choose(&self, candidates: &[Candidate]) -> Result<Option<Vec<usize>>, GatewayError> {
         let set = self.judge.set();
         Ok(set.choose(&self.ctx, &self.matter, candidates).await?)
     }

@@ -50,17 +50,16 @@ impl Gateway {
             return enabled(target.usual());
         };
         let fork = Fork::new(self.judge_of(pinned), caller, message);
-        let mut allowed = fork.allowed(servers).await;
+        let allowed = fork.allowed(servers).await;
         if allowed.is_empty() {
             return Err(GatewayError::NoServer);
         }
-        // The one that would be taken without asking comes first.
-        let usual = Target::Route(allowed.clone()).usual().clone();
-        allowed.sort_by_key(|target| !Arc::ptr_eq(&target.server, &usual));
-        let places = fork.choose(&allowed).await?;
-        let chosen = places.iter().map(|place| &allowed[*place].server);
-        let found = chosen.clone().find(|server| server.is_enabled());
-        enabled(found.or_else(|| chosen.clone().next()).ok_or(GatewayError::NoServer)?)
+        let Some(places) = fork.choose(&allowed).await? else {
+            return enabled(Target::Route(allowed).usual());
+        };
+        let chosen: Vec<_> = places.iter().map(|place| &allowed[*place].server).collect();
+        let first = chosen.iter().find(|server| server.is_enabled());
+        enabled(first.unwrap_or(&chosen[0]))
     }
 
     /// Has the policies choose which of several shared instances a session gets, if it would share one and has none yet.
@@ -81,14 +80,13 @@ impl Gateway {
             facts,
             preferred: None,
         };
-        let mut instances = conversation.server().pool().shared_by(&applicant);
-        // The one that it would get without asking comes first.
-        instances.sort_by_key(|upstream| (upstream.in_flight(), upstream.usage().leases()));
+        let instances = conversation.server().pool().shared_by(&applicant);
         let server = conversation.server().name().as_str();
         let candidates: Vec<_> = instances.iter().map(|upstream| candidate(server, upstream)).collect();
         let hearing = Hearing::of_question(judge, session, Direction::ClientToServer, message.clone());
-        let places = hearing.choose(&candidates).await?;
-        if let [place, ..] = *places {
+        if let Some(places) = hearing.choose(&candidates).await?
+            && let [place, ..] = *places
+        {
             conversation.choose_instance(instances[place].instance());
         }
         Ok(())
@@ -137,8 +135,8 @@ impl Fork {
         kept.map(|(target, _)| target.clone()).collect()
     }
 
-    /// Returns the places of those that are left, best first.
-    async fn choose(&self, servers: &[RouteTarget]) -> Result<Vec<usize>, GatewayError> {
+    /// Returns the places of those that are left, best first; `None` leaves it to the gateway.
+    async fn choose(&self, servers: &[RouteTarget]) -> Result<Option<Vec<usize>>, GatewayError> {
         let candidates: Vec<Candidate> = servers.iter().map(server_candidate).collect();
         let set = self.judge.set();
         Ok(set.choose(&self.ctx, &self.matter, &candidates).await?)
