@@ -2,7 +2,6 @@
 
 pub mod state_dir;
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,10 +13,10 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use self::state_dir::{Addresses, Claim, StateError};
-use crate::config::{Config, Secret, SupervisionConfig};
+use crate::config::{Config, Secret, SupervisionConfig, process_environment};
 use crate::gateway::{Gateway, GatewayOptions};
 use crate::http::{
     AdminContext, AdminOptions, HttpContext, Listener, OriginPolicy, Principals, ServeOptions, admin_routes,
@@ -64,6 +63,8 @@ pub struct App {
 
 /// How often idle sessions and old streams are looked for.
 const ROUNDS: Duration = Duration::from_secs(1);
+/// How long the tasks that were told to end may take for it.
+const LAST_TASKS: Duration = Duration::from_secs(10);
 
 impl App {
     /// Starts everything: the registry, the servers that start with it, the listeners.
@@ -103,18 +104,10 @@ impl App {
             )),
             principals: Arc::new(Principals::new(&config)),
         };
-        let serving = serve(listener, admin, context, (&draining, &stop));
+        // Who connects meanwhile waits: nobody is told that a configured server is not there.
         register_all(&gateway, &config).await;
-        let rounds = gateway.clone();
-        let stop_rounds = stop.clone();
-        tasks.spawn(async move {
-            while tokio::time::timeout(ROUNDS, stop_rounds.cancelled())
-                .await
-                .is_err()
-            {
-                rounds.look_after_sessions();
-            }
-        });
+        let serving = serve(listener, admin, context, (&draining, &stop));
+        tasks.spawn(look_after_sessions(gateway.clone(), stop.clone()));
         let drain_timeout = config.http.drain_timeout;
         Ok(Self {
             gateway,
@@ -167,14 +160,16 @@ impl App {
             () = hurried => {}
         }
         self.stop.cancel();
-        for serving in self.serving {
-            let _ = tokio::time::timeout(self.drain_timeout, serving).await;
-        }
         self.tasks.close();
-        if tokio::time::timeout(self.drain_timeout, self.tasks.wait())
-            .await
-            .is_err()
-        {
+        let rest = async {
+            for ended in futures_util::future::join_all(self.serving).await {
+                if let Err(error) = ended {
+                    error!(%error, "a listener did not end as it should");
+                }
+            }
+            self.tasks.wait().await;
+        };
+        if tokio::time::timeout(LAST_TASKS, rest).await.is_err() {
             warn!(tasks = self.tasks.len(), "tasks were left behind");
         }
         info!("stopped");
@@ -213,7 +208,7 @@ impl AdminPlace {
                 return Ok(None);
             }
         };
-        let token = state_dir::prepare(config)?;
+        let token = state_dir::prepare(&config.admin.token_file)?;
         let address = listener.as_ref().map_or(main.address(), Listener::address);
         if !address.ip().is_loopback() {
             warn!(%address, "others can reach the admin API, and its token crosses the network as it is: put TLS in front of it");
@@ -318,17 +313,17 @@ fn build_gateway(config: &Arc<Config>, launch: Arc<dyn Launch>, tasks: &TaskTrac
                     .new_hub(instance)
             }),
             pid_namespace,
-            environment: std::env::vars_os()
-                .filter_map(text_pair)
-                .collect::<BTreeMap<_, _>>(),
+            environment: process_environment(),
             chance: Arc::new(chance),
             next_instance: AtomicU64::new(0),
         }
     })
 }
 
-fn text_pair((name, value): (std::ffi::OsString, std::ffi::OsString)) -> Option<(String, String)> {
-    Some((name.into_string().ok()?, value.into_string().ok()?))
+async fn look_after_sessions(gateway: Arc<Gateway>, stop: CancellationToken) {
+    while tokio::time::timeout(ROUNDS, stop.cancelled()).await.is_err() {
+        gateway.look_after_sessions();
+    }
 }
 
 async fn register_all(gateway: &Arc<Gateway>, config: &Config) {
@@ -350,8 +345,8 @@ mod tests {
     #[test]
     fn the_admin_api_is_where_others_cannot_reach_it() {
         let check = |main: &str, own: Option<&str>, expect: AdminListen| {
-            let state_dir = ("state-dir".to_owned(), "/nowhere".into());
-            let own = own.map(|own| ("admin.listen".to_owned(), own.into()));
+            let state_dir = ("state-dir".to_owned(), "/nowhere".to_owned());
+            let own = own.map(|own| ("admin.listen".to_owned(), own.to_owned()));
             let loader = Loader {
                 flags: [state_dir].into_iter().chain(own).collect(),
                 ..Loader::default()

@@ -15,7 +15,9 @@ pub fn start(config: &LogConfig) -> Result<(), String> {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_timer(SystemTime);
+        .with_timer(SystemTime)
+        // Where nobody reads the log any more, to complain of that would be a panic.
+        .log_internal_errors(false);
     let started = match config.format {
         LogFormat::Pretty => builder
             .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))

@@ -14,7 +14,7 @@ use thiserror::Error;
 use tracing::warn;
 use uuid::Uuid;
 
-use crate::config::{Config, Secret};
+use crate::config::Secret;
 
 /// Where a running gateway can be reached, in its state directory.
 const ADDRESS_FILE: &str = "gateway.json";
@@ -86,12 +86,13 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// Writes where the gateway listens. Returns nothing, and warns, where another gateway has done so: our command
-    /// line reaches that one.
+    /// Writes where the gateway listens, into a directory that is made where it is not there yet. Returns nothing, and
+    /// warns, where another gateway has done so: our command line reaches that one.
     ///
     /// # Errors
-    /// A file cannot be written.
+    /// A file cannot be written, or others can write into the directory.
     pub fn new(state_dir: &Path, addresses: &Addresses) -> Result<Option<Self>, StateError> {
+        create_private(state_dir)?;
         let lock_file = state_dir.join(LOCK_FILE);
         let lock = private(OpenOptions::new().create(true).write(true))
             .open(&lock_file)
@@ -147,13 +148,11 @@ pub fn addresses(state_dir: &Path) -> Result<Addresses, StateError> {
     serde_json::from_str(&text).map_err(|error| StateError::io("understand", &address_file)(error.into()))
 }
 
-/// Makes the state directory and the token where they are not there yet, and returns the token.
+/// Makes the token and its directory where they are not there yet, and returns the token.
 ///
 /// # Errors
 /// See [`StateError`]; others than the owner have access, or the file holds something else.
-pub fn prepare(config: &Config) -> Result<Secret, StateError> {
-    create_private(&config.state_dir)?;
-    let file = &config.admin.token_file;
+pub fn prepare(file: &Path) -> Result<Secret, StateError> {
     if let Some(directory) = file
         .parent()
         .filter(|directory| !directory.as_os_str().is_empty())

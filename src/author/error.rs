@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::plugin::manifest::ManifestError;
+use crate::plugin::signature::SignatureError;
 
 /// Why an author does not get what was asked for.
 #[derive(Debug, Error)]
@@ -62,6 +63,12 @@ pub enum AuthorError {
     /// The core module makes no component.
     #[error("this makes no component: {0}")]
     NoComponent(String),
+    /// A signature or a key.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
+    /// The gateway would not take it, or it failed.
+    #[error("{0}")]
+    Refused(String),
     /// Component and manifest do not fit.
     #[error("{}", .0.join("\n"))]
     Unfit(Vec<String>),

@@ -2,10 +2,13 @@
 //! install but the language.
 
 pub mod anatomy;
+pub mod bench;
 pub mod build;
 mod c;
+pub mod cases;
 mod component;
 pub mod create;
+pub mod dev;
 pub mod doctor;
 pub mod error;
 mod js;
@@ -13,9 +16,11 @@ pub mod kit;
 pub mod paths;
 mod python;
 mod rust;
+pub mod signing;
 mod template;
 mod tool;
-pub mod toolchain;
+mod toolchain;
+mod trial;
 mod wit;
 
 pub use anatomy::Anatomy;

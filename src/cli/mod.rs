@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 pub mod admin;
 pub mod check;
 pub mod mock_server;
+mod output;
 pub mod plugin;
 pub mod serve;
 mod welcome;

@@ -3,11 +3,11 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::ConfigArgs;
+use super::output::print;
 use super::welcome::welcome;
 use crate::app::App;
 use crate::config::{Loaded, Loader};
@@ -39,7 +39,8 @@ pub fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
         #[cfg(target_os = "linux")]
         crate::upstream::launch::become_subreaper().context("cannot become a subreaper")?;
         let app = App::start(config).await?;
-        announce(&app);
+        // It serves also where nobody reads that it does.
+        let _ = print(&welcome(&app));
         let hurry = CancellationToken::new();
         let cause = signals.next().await;
         let second = hurry.clone();
@@ -65,42 +66,19 @@ pub(super) fn load(args: &ConfigArgs) -> anyhow::Result<Loaded> {
 pub(super) fn loader(args: &ConfigArgs) -> anyhow::Result<Loader> {
     let mut flags = Vec::new();
     if let Some(listen) = &args.listen {
-        flags.push(("listen".to_owned(), Value::from(listen.as_str())));
+        flags.push(("listen".to_owned(), listen.clone()));
     }
     for pair in &args.set {
         let (key, value) = pair
             .split_once('=')
             .with_context(|| format!("--set {pair}: write --set KEY=VALUE"))?;
-        // What is not JSON is a text: `log.level=debug` needs no quotes.
-        flags.push((
-            key.to_owned(),
-            serde_json::from_str(value).unwrap_or_else(|_| Value::from(value)),
-        ));
+        flags.push((key.to_owned(), value.to_owned()));
     }
     Ok(Loader {
         file: args.config.clone(),
         flags,
         ..Loader::for_process()
     })
-}
-
-#[expect(
-    clippy::print_stdout,
-    reason = "where it listens is what the command has to say"
-)]
-fn announce(app: &App) {
-    let address = app.address();
-    println!("listening on http://{address}");
-    for server in app.gateway().registry().servers() {
-        println!("  {}: http://{address}/mcp/{}", server.name(), server.spec().path);
-    }
-    if let Some(admin) = app.admin_address() {
-        println!(
-            "  admin API: http://{admin}/admin/v1 (token in {})",
-            app.token_file().display()
-        );
-    }
-    print!("{}", welcome(app));
 }
 
 #[cfg(unix)]

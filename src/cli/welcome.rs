@@ -1,6 +1,6 @@
-//! What a start says to whoever has to use it now: a request to try, and a configuration for an MCP client to paste.
+//! What a start says to whoever has to use it now: where it listens, a request to try, and a configuration for an MCP
+//! client to paste.
 
-use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use serde_json::{Map, Value, json};
@@ -10,15 +10,28 @@ use crate::app::App;
 /// Most servers in the configuration to paste; beyond it the list would push away what was said before.
 const SERVERS_MAX: usize = 8;
 
-/// Returns what to say about a gateway that has just started; nothing if it has no server to offer.
+/// Returns what to say about a gateway that has just started.
 pub(super) fn welcome(app: &App) -> String {
-    let enabled = app.gateway().registry().servers();
-    let enabled = enabled.iter().filter(|server| server.is_enabled());
-    let servers: Vec<(String, String)> = enabled
-        .map(|server| (server.name().to_string(), server.spec().path.to_string()))
+    let address = app.address();
+    let servers = app.gateway().registry().servers();
+    let mut text = format!("listening on http://{address}\n");
+    for server in &servers {
+        text += &format!(
+            "  {}: http://{address}/mcp/{}\n",
+            server.name(),
+            server.spec().path
+        );
+    }
+    if let Some(admin) = app.admin_address() {
+        let token_file = app.token_file().display();
+        text += &format!("  admin API: http://{admin}/admin/v1 (token in {token_file})\n");
+    }
+    let enabled = servers.iter().filter(|server| server.is_enabled());
+    let enabled: Vec<(String, String)> = enabled
+        .map(|server| (server.name().to_string(), server.spec().path.clone()))
         .collect();
     let token_wanted = !app.gateway().config().anonymous.enabled;
-    text(reachable(app.address()), &servers, token_wanted)
+    text + &invitation(reachable(address), &enabled, token_wanted)
 }
 
 /// An address that listens everywhere is reached on this machine by its loopback address.
@@ -31,7 +44,8 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-fn text(address: SocketAddr, servers: &[(String, String)], token_wanted: bool) -> String {
+/// Returns what to paste; nothing if there is no server to use.
+fn invitation(address: SocketAddr, servers: &[(String, String)], token_wanted: bool) -> String {
     let Some((first, path)) = servers.first() else {
         return String::new();
     };
@@ -40,11 +54,7 @@ fn text(address: SocketAddr, servers: &[(String, String)], token_wanted: bool) -
     } else {
         ""
     };
-    let mut text =
-        format!("\ntry {first}:\n  curl -sS http://{address}/mcp/{path} -H 'content-type: application/json'");
     let request = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"});
-    // Writing to a string cannot fail.
-    let _ = writeln!(text, "{header} -d '{request}'");
     let entries: Map<String, Value> = servers
         .iter()
         .take(SERVERS_MAX)
@@ -56,12 +66,12 @@ fn text(address: SocketAddr, servers: &[(String, String)], token_wanted: bool) -
             (name.clone(), entry)
         })
         .collect();
-    let _ = writeln!(
-        text,
-        "for the configuration of an MCP client:\n  {}",
-        json!({"mcpServers": entries})
-    );
-    text
+    let configuration = json!({"mcpServers": entries});
+    format!(
+        "\ntry {first}:\n  \
+         curl -sS http://{address}/mcp/{path} -H 'content-type: application/json'{header} -d '{request}'\n\
+         for the configuration of an MCP client:\n  {configuration}\n"
+    )
 }
 
 #[cfg(test)]
@@ -74,7 +84,7 @@ mod tests {
             .map(|(name, path)| ((*name).to_owned(), (*path).to_owned()))
             .collect();
         let address = reachable(address.parse().expect("tests write valid addresses"));
-        assert_eq!(text(address, &servers, token_wanted), expect);
+        assert_eq!(invitation(address, &servers, token_wanted), expect);
     }
 
     #[test]
@@ -109,7 +119,7 @@ mod tests {
         check("127.0.0.1:1", &[], false, "");
         let names: Vec<String> = (0..=SERVERS_MAX).map(|number| format!("s{number}")).collect();
         let servers: Vec<_> = names.iter().map(|name| (name.clone(), name.clone())).collect();
-        let said = text(
+        let said = invitation(
             reachable("0.0.0.0:1".parse().expect("an address")),
             &servers,
             false,

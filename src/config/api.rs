@@ -1,12 +1,14 @@
 //! Servers that come and go through the running API: the same checks as for a file, but every text is
 //! literal, for whoever may register a command must not read the gateway's environment with it.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use super::choice::name_of;
 use super::name::ServerName;
 use super::normalise::{Null, normalise_server};
-use super::secret::Expanded;
+use super::secret::{Expanded, HIDDEN, shown_secret};
 use super::server::{INVOCATION, ServerDefaults, ServerSpec};
 use super::texts::Texts;
 use super::tree::Table;
@@ -17,21 +19,22 @@ use super::violation::{Findings, Place, Violation};
 const REDACTED_BYTES_MIN: usize = 4;
 
 impl ServerSpec {
-    /// Reads a registration. The name is the argument or the `name` of the body; both must agree.
-    pub fn from_api(
-        name: Option<&str>,
-        json: &Value,
-        defaults: &ServerDefaults,
-    ) -> Result<Self, Vec<Violation>> {
+    /// Reads a registration.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, at once.
+    pub fn from_api(json: &Value, defaults: &ServerDefaults) -> Result<Self, Vec<Violation>> {
         let findings = Findings::default();
         let body = body(json, Null::Absent, &findings);
-        let inner = body.get("name").cloned();
-        let name = registered_name(name, inner.as_ref(), &findings);
-        finish(name, body, defaults, findings)
+        let name = registered_name(body.get("name"), &findings);
+        finish(name, body, defaults, findings)?.without_hidden()
     }
 
     /// Returns the server with a JSON merge patch (RFC 7396) applied: `null` restores a default. The name
     /// stays. A text that a patch repeats as it was shown keeps the value it had, variables included.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, at once.
     pub fn patched(&self, patch: &Value, defaults: &ServerDefaults) -> Result<Self, Vec<Violation>> {
         let findings = Findings::default();
         let patch = body(patch, Null::Kept, &findings);
@@ -49,10 +52,10 @@ impl ServerSpec {
         merge_patch(&mut document, patch);
         let mut patched = finish(Some(self.name.clone()), document, defaults, findings)?;
         self.restore(&mut patched);
-        Ok(patched)
+        patched.without_hidden()
     }
 
-    /// Returns the server as the API shows it: camelCase, and variables by name.
+    /// Returns the server as the API shows it: camelCase, variables by name, and no other value of the environment.
     pub fn shown(&self) -> Value {
         let never =
             |duration: Option<std::time::Duration>| duration.map_or("never".to_owned(), format_duration);
@@ -64,7 +67,7 @@ impl ServerSpec {
             "version": self.version,
             "command": self.command,
             "args": self.args,
-            "env": self.env,
+            "env": self.shown_env(),
             "cwd": self.cwd,
             "inheritEnv": self.inherit_env,
             "enabled": self.enabled,
@@ -96,6 +99,13 @@ impl ServerSpec {
         })
     }
 
+    fn shown_env(&self) -> BTreeMap<&str, &str> {
+        self.env
+            .iter()
+            .map(|(name, text)| (name.as_str(), shown_secret(text.template())))
+            .collect()
+    }
+
     /// Returns the server enabled or disabled, as if it had been registered so.
     #[must_use]
     pub fn with_enabled(&self, enabled: bool) -> Self {
@@ -117,7 +127,8 @@ impl ServerSpec {
     }
 
     /// Returns whether a process that was started for one serves for the other: they differ at most in what
-    /// people read, in where clients reach the server, in whether they may, and in how arguments are checked.
+    /// people read, in where clients reach the server, in whether they may, in how arguments are checked and in
+    /// how long a request may take.
     pub fn runs_the_same(&self, other: &Self) -> bool {
         let described = Self {
             path: other.path.clone(),
@@ -125,6 +136,7 @@ impl ServerSpec {
             version: other.version.clone(),
             enabled: other.enabled,
             validate_arguments: other.validate_arguments,
+            request_timeout: other.request_timeout,
             own: other.own.clone(),
             ..self.clone()
         };
@@ -160,6 +172,17 @@ impl ServerSpec {
         document
     }
 
+    /// Refuses what the API shows in the place of a value: whoever copied it does not mean it.
+    fn without_hidden(self) -> Result<Self, Vec<Violation>> {
+        let findings = Findings::default();
+        let hidden = self.env.iter().filter(|(_, text)| text.template() == HIDDEN);
+        for (name, _) in hidden {
+            let message = "is hidden here: send the value itself";
+            findings.refuse(&Place::Request, format!("env.{name}"), message);
+        }
+        findings.conclude(self).map(|(server, _)| server)
+    }
+
     /// Gives the texts of a patched server that are this server's the values they have here.
     fn restore(&self, patched: &mut Self) {
         let same = |texts: &[Expanded], text: &Expanded| {
@@ -175,11 +198,10 @@ impl ServerSpec {
             *arg = same(&self.args, arg).unwrap_or_else(|| arg.clone());
         }
         for (name, text) in &mut patched.env {
-            if let Some(known) = self
-                .env
-                .get(name)
-                .filter(|known| known.template() == text.template())
-            {
+            let is_repeated = |known: &&Expanded| {
+                [known.template(), shown_secret(known.template())].contains(&text.template())
+            };
+            if let Some(known) = self.env.get(name).filter(is_repeated) {
                 *text = known.clone();
             }
         }
@@ -200,27 +222,17 @@ fn body(json: &Value, null: Null, findings: &Findings) -> Map<String, Value> {
         );
         return Map::new();
     };
-    normalise_server(map.clone(), "", null, &Place::Request, findings)
+    normalise_server(map.clone(), null, &Place::Request, findings)
 }
 
-fn registered_name(given: Option<&str>, inner: Option<&Value>, findings: &Findings) -> Option<ServerName> {
-    let refuse = |message: String| {
-        findings.refuse(&Place::Request, "name", message);
-        None
+fn registered_name(name: Option<&Value>, findings: &Findings) -> Option<ServerName> {
+    let read = match name {
+        None => Err("is missing: a server needs a name".to_owned()),
+        Some(Value::String(text)) => text.parse().map_err(|error: super::NameError| error.to_string()),
+        Some(_) => Err("expected text".to_owned()),
     };
-    let text = match (given, inner) {
-        (None, None) => return refuse("is missing: a server needs a name".to_owned()),
-        (Some(given), Some(inner)) if inner.as_str() != Some(given) => {
-            return refuse(format!("differs from `{given}`, the name in the URL: remove it"));
-        }
-        (Some(given), _) => given,
-        (None, Some(inner)) => match inner.as_str() {
-            Some(inner) => inner,
-            None => return refuse("expected text".to_owned()),
-        },
-    };
-    text.parse()
-        .map_or_else(|error: super::NameError| refuse(error.to_string()), Some)
+    read.map_err(|message| findings.refuse(&Place::Request, "name", message))
+        .ok()
 }
 
 fn finish(

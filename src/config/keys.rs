@@ -93,7 +93,7 @@ const HTTP: &[Key] = &[
     key(
         "header-max",
         Kind::Size(8 * KIB, GIB),
-        "Most bytes of a request's head.",
+        "Most bytes of a request's head; beyond it 431.",
     ),
     key(
         "header-timeout",
@@ -170,7 +170,7 @@ const SESSIONS: &[Key] = &[
     ),
 ];
 
-const REQUESTS: &[Key] = &[
+pub(super) const REQUESTS: &[Key] = &[
     key(
         "timeout",
         Kind::Duration(MILLISECOND, DAY),

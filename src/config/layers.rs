@@ -45,14 +45,9 @@ impl Layer {
     }
 
     /// The layer of one flag. `key` is a path such as `http.body-max`; names in it have no dots.
-    pub(super) fn flag(key: &str, value: Value, findings: &Findings) -> Self {
-        let place = Place::Flag(key.into());
+    pub(super) fn flag(key: &str, text: &str, findings: &Findings) -> Self {
         let path: Vec<String> = key.split('.').map(str::to_owned).collect();
-        let value = match value {
-            Value::String(text) => read(&path, &text),
-            value => value,
-        };
-        Self::nested(&path, value, place, findings)
+        Self::nested(&path, read(&path, text), Place::Flag, findings)
     }
 
     /// The layers of the environment: `PORTCULLIS__SECTION__KEY`. Names of servers and principals are
@@ -234,7 +229,7 @@ mod tests {
             unreachable!("tests give tables")
         };
         Layer {
-            place: Place::Flag(place.into()),
+            place: Place::Variable(place.into()),
             values,
         }
     }
@@ -253,9 +248,9 @@ mod tests {
             json!({"t": {"x": 1, "y": [3]}, "s": {"now": "a table"}, "n": 18446744073709551615_u64, "c": "z"})
         );
         let table = merged.table("t").expect("a table");
-        assert_eq!(table.entries["x"].place(), &Place::Flag("a".into()));
-        assert_eq!(table.entries["y"].place(), &Place::Flag("b".into()));
-        assert_eq!(merged.entries["s"].place(), &Place::Flag("b".into()));
+        assert_eq!(table.entries["x"].place(), &Place::Variable("a".into()));
+        assert_eq!(table.entries["y"].place(), &Place::Variable("b".into()));
+        assert_eq!(merged.entries["s"].place(), &Place::Variable("b".into()));
     }
 
     #[track_caller]
@@ -392,13 +387,10 @@ mod tests {
     #[test]
     fn flags() {
         let findings = Findings::default();
-        let layer = Layer::flag("http.connectionsMax", json!("7"), &findings);
+        let layer = Layer::flag("http.connectionsMax", "7", &findings);
         assert_eq!(
             (layer.place, Value::Object(layer.values)),
-            (
-                Place::Flag("http.connectionsMax".into()),
-                json!({"http": {"connections-max": 7}})
-            )
+            (Place::Flag, json!({"http": {"connections-max": 7}}))
         );
     }
 }

@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
-
 use super::files;
 use super::keys::{PRINCIPALS, SERVERS};
 use super::layers::{Layer, merge};
@@ -20,8 +18,8 @@ pub struct Loader {
     /// The file to read; `None` looks for one in the working directory and in the user's configuration
     /// directory, and does without if there is none.
     pub file: Option<PathBuf>,
-    /// Key paths such as `http.body-max` and their values, later ones over earlier ones.
-    pub flags: Vec<(String, Value)>,
+    /// Key paths such as `http.body-max` and what they are set to, as text; later ones over earlier ones.
+    pub flags: Vec<(String, String)>,
     /// The environment: for `PORTCULLIS__SECTION__KEY`, for `${VAR}` and for the XDG directories.
     pub environment: BTreeMap<String, String>,
     /// What relative paths start from and where a file is looked for.
@@ -47,6 +45,14 @@ impl std::fmt::Debug for Loader {
     }
 }
 
+/// Returns the environment of this process. Variables that are not Unicode are passed over.
+pub fn process_environment() -> BTreeMap<String, String> {
+    let unicode = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    std::env::vars_os().filter_map(unicode).collect()
+}
+
 /// A configuration that was loaded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Loaded {
@@ -61,14 +67,10 @@ pub struct Loaded {
 }
 
 impl Loader {
-    /// Loads from the environment, the working directory and the home of this process. Variables that are
-    /// not Unicode are passed over.
+    /// Loads from the environment, the working directory and the home of this process.
     pub fn for_process() -> Self {
-        let unicode = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        };
         Self {
-            environment: std::env::vars_os().filter_map(unicode).collect(),
+            environment: process_environment(),
             working_dir: std::env::current_dir().ok(),
             home: std::env::home_dir().filter(|home| home.is_absolute()),
             ..Self::default()
@@ -109,7 +111,7 @@ impl Loader {
         layers.extend(
             self.flags
                 .iter()
-                .map(|(key, value)| Layer::flag(key, value.clone(), &findings)),
+                .map(|(key, text)| Layer::flag(key, text, &findings)),
         );
         for layer in &mut layers {
             layer.values.retain(|name, _| !sections.contains(&name.as_str()));

@@ -45,12 +45,12 @@ mod tests;
 
 pub use choice::{Choice, ClientFeature, LogFormat, PidNamespace, Sharing, ValidateArguments, name_of};
 pub use json_schema::json_schema;
-pub use loader::{Loaded, Loader};
+pub use loader::{Loaded, Loader, process_environment};
 pub use model::{
     AdminConfig, AnonymousConfig, Config, EventConfig, HttpConfig, LogConfig, PrincipalConfig, RequestConfig,
     SessionConfig, SupervisionConfig, TOKEN_BYTES_MIN,
 };
-pub use name::{NAME_CHARACTERS_MAX, NameError, PrincipalName, ServerName};
+pub use name::{NAME_CHARACTERS_MAX, Name, NameError, OfPrincipal, OfServer, PrincipalName, ServerName};
 pub use origins::{Origin, Origins};
 pub use plugin::{
     Activate, Grants, HttpGrant, Isolation, Modes, OnError, PluginHostConfig, PluginLimits, PluginSpec,

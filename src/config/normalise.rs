@@ -34,74 +34,27 @@ pub(super) fn normalise(
     place: &Place,
     findings: &Findings,
 ) -> Map<String, Value> {
-    let document = match document {
-        Value::Null => return Map::new(),
-        Value::Array(_) => Map::from_iter([(SERVERS.to_owned(), document)]),
-        Value::Object(map) if is_one_server(&map) => {
-            Map::from_iter([(SERVERS.to_owned(), Value::Array(vec![map.into()]))])
-        }
-        Value::Object(map) => map,
-        _ => {
-            findings.refuse(place, "", "expected a table of settings");
-            return Map::new();
-        }
+    let normaliser = Normaliser {
+        place,
+        null: Null::Absent,
+        findings,
     };
-    let mut normal = rename(document, &[TOP], "", Null::Absent, place, findings);
-    for (key, value) in &mut normal {
-        if role == Role::Servers && key != SERVERS {
-            findings.refuse(
-                place,
-                key.as_str(),
-                "a file of `servers.d` holds servers alone: move it to the main file",
-            );
-        }
-        let taken = std::mem::take(value);
-        *value = match key.as_str() {
-            SERVERS => table_of_servers(taken, place, findings),
-            PRINCIPALS => named(taken, PRINCIPALS, place, findings, |map, path| {
-                rename(map, &[PRINCIPAL], path, Null::Absent, place, findings)
-            }),
-            section => normalise_section(taken, section, place, findings),
-        };
-    }
-    if role == Role::Servers {
-        normal.retain(|key, _| key == SERVERS);
-    }
-    normal
+    normaliser.document(document, role)
 }
 
 /// Normalises the keys of one server. The names of its environment variables stay as they are.
 pub(super) fn normalise_server(
     server: Map<String, Value>,
-    path: &str,
     null: Null,
     place: &Place,
     findings: &Findings,
 ) -> Map<String, Value> {
-    let mut normal = rename(server, &SERVER, path, null, place, findings);
-    if let Some(Value::Object(variables)) = normal.get_mut("env")
-        && null == Null::Absent
-    {
-        variables.retain(|_, value| !value.is_null());
-    }
-    if let Some(disabled) = normal.shift_remove("disabled") {
-        if normal.contains_key("enabled") {
-            findings.refuse(
-                place,
-                join(path, "disabled"),
-                "`enabled` says the same: remove one of the two",
-            );
-        }
-        match disabled {
-            Value::Bool(disabled) => normal.insert("enabled".to_owned(), Value::Bool(!disabled)),
-            Value::Null => normal.insert("enabled".to_owned(), Value::Null),
-            _ => {
-                findings.refuse(place, join(path, "disabled"), "expected `true` or `false`");
-                None
-            }
-        };
-    }
-    normal
+    let normaliser = Normaliser {
+        place,
+        null,
+        findings,
+    };
+    normaliser.server(server, "")
 }
 
 /// Writes a key as `kebab-case`: `displayName`, `display_name` and `DisplayName` are `display-name`.
@@ -130,6 +83,176 @@ pub(super) fn join(path: &str, key: &str) -> String {
     }
 }
 
+/// What is the same for every table of a document.
+struct Normaliser<'a> {
+    place: &'a Place,
+    null: Null,
+    findings: &'a Findings,
+}
+
+impl Normaliser<'_> {
+    fn refuse(&self, key: impl Into<String>, message: impl Into<String>) {
+        self.findings.refuse(self.place, key, message);
+    }
+
+    fn document(&self, document: Value, role: Role) -> Map<String, Value> {
+        let document = match document {
+            Value::Null => return Map::new(),
+            Value::Array(_) => Map::from_iter([(SERVERS.to_owned(), document)]),
+            Value::Object(map) if is_one_server(&map) => {
+                Map::from_iter([(SERVERS.to_owned(), Value::Array(vec![map.into()]))])
+            }
+            Value::Object(map) => map,
+            _ => {
+                self.refuse("", "expected a table of settings");
+                return Map::new();
+            }
+        };
+        let mut normal = self.rename(document, &[TOP], "");
+        for (key, value) in &mut normal {
+            if role == Role::Servers && key != SERVERS {
+                self.refuse(
+                    key.as_str(),
+                    "a file of `servers.d` holds servers alone: move it to the main file",
+                );
+            }
+            let taken = std::mem::take(value);
+            *value = match key.as_str() {
+                SERVERS => self.named(taken, SERVERS, |map, path| self.server(map, path)),
+                PRINCIPALS => self.named(taken, PRINCIPALS, |map, path| {
+                    self.rename(map, &[PRINCIPAL], path)
+                }),
+                section => self.section(taken, section),
+            };
+        }
+        if role == Role::Servers {
+            normal.retain(|key, _| key == SERVERS);
+        }
+        normal
+    }
+
+    fn section(&self, value: Value, section: &str) -> Value {
+        let known = SECTIONS.iter().find(|(name, _)| *name == section);
+        match (value, known) {
+            (Value::Object(map), Some((_, keys))) => self.rename(map, &[keys], section).into(),
+            (value, _) => value,
+        }
+    }
+
+    fn server(&self, server: Map<String, Value>, path: &str) -> Map<String, Value> {
+        let mut normal = self.rename(server, &SERVER, path);
+        if let Some(Value::Object(variables)) = normal.get_mut("env")
+            && self.null == Null::Absent
+        {
+            variables.retain(|_, value| !value.is_null());
+        }
+        if let Some(disabled) = normal.shift_remove("disabled") {
+            let key = join(path, "disabled");
+            if normal.contains_key("enabled") {
+                self.refuse(key.as_str(), "`enabled` says the same: remove one of the two");
+            }
+            match disabled {
+                Value::Bool(disabled) => drop(normal.insert("enabled".to_owned(), Value::Bool(!disabled))),
+                Value::Null => drop(normal.insert("enabled".to_owned(), Value::Null)),
+                _ => self.refuse(key, "expected `true` or `false`"),
+            }
+        }
+        normal
+    }
+
+    /// Makes a table keyed by name of a list of things with a `name`, or of such a table; then normalises
+    /// each thing.
+    fn named(
+        &self,
+        value: Value,
+        section: &str,
+        normalise_one: impl Fn(Map<String, Value>, &str) -> Map<String, Value>,
+    ) -> Value {
+        let entries: Vec<(String, Value)> = match value {
+            Value::Array(list) => list
+                .into_iter()
+                .enumerate()
+                .filter_map(|(index, entry)| self.with_name(entry, &format!("{section}[{index}]")))
+                .collect(),
+            Value::Object(map) => map.into_iter().filter(|(_, entry)| !entry.is_null()).collect(),
+            other => return other,
+        };
+        let mut table = Map::new();
+        for (name, entry) in entries {
+            let path = join(section, &name);
+            let entry = match entry {
+                Value::Object(map) => normalise_one(self.without_name(map, &name, &path), &path).into(),
+                other => other,
+            };
+            if table.insert(name, entry).is_some() {
+                self.refuse(path, "the name is given twice: rename one of the two");
+            }
+        }
+        Value::Object(table)
+    }
+
+    /// Returns an entry of a list with its name.
+    fn with_name(&self, entry: Value, path: &str) -> Option<(String, Value)> {
+        let Value::Object(map) = &entry else {
+            self.refuse(path, "expected a table with a `name`");
+            return None;
+        };
+        let name = map.iter().find(|(key, _)| kebab(key) == "name");
+        match name.and_then(|(_, name)| name.as_str()) {
+            Some(name) => Some((name.to_owned(), entry)),
+            None => {
+                self.refuse(
+                    path,
+                    "an entry of a list needs a `name`: add it, or use a table keyed by name",
+                );
+                None
+            }
+        }
+    }
+
+    /// Takes the name out of a thing that is keyed by it.
+    fn without_name(&self, mut map: Map<String, Value>, name: &str, path: &str) -> Map<String, Value> {
+        let key = map.keys().find(|key| kebab(key) == "name").cloned();
+        if let Some(inner) = key.and_then(|key| map.shift_remove(&key))
+            && inner.as_str() != Some(name)
+        {
+            let message = format!("differs from the key `{name}` of its table: remove it");
+            self.refuse(join(path, "name"), message);
+        }
+        map
+    }
+
+    /// Gives every known key of a table its one spelling; unknown ones stay as they are written.
+    fn rename(&self, map: Map<String, Value>, groups: &[&'static [Key]], path: &str) -> Map<String, Value> {
+        let mut renamed = Map::new();
+        for (key, value) in map {
+            if value.is_null() && self.null == Null::Absent {
+                continue;
+            }
+            let name = spelling(&key, groups);
+            if renamed.insert(name.clone(), value).is_some() {
+                let message = format!("written twice, once as `{key}`: remove one of the two");
+                self.refuse(join(path, &name), message);
+            }
+        }
+        renamed
+    }
+}
+
+/// Returns the one spelling of a key, if the table knows it.
+fn spelling(key: &str, groups: &[&'static [Key]]) -> String {
+    let is_root = find(groups, "state-dir").is_some();
+    let spelled = if is_root { root_key(key) } else { kebab(key) };
+    let is_section = is_root
+        && (spelled == SERVERS || spelled == PRINCIPALS || SECTIONS.iter().any(|(name, _)| *name == spelled));
+    let is_foreign = describe_server(groups)
+        && (spelled == "disabled" || FOREIGN.iter().any(|(name, _)| *name == spelled));
+    match is_section || is_foreign || find(groups, &spelled).is_some() {
+        true => spelled,
+        false => key.to_owned(),
+    }
+}
+
 /// A file can be one server, as in other clients' directories.
 fn is_one_server(map: &Map<String, Value>) -> bool {
     let has = |wanted: &str| map.keys().any(|key| root_key(key) == wanted);
@@ -141,137 +264,6 @@ fn root_key(key: &str) -> String {
         alias if alias == "mcp-servers" => SERVERS.to_owned(),
         key => key,
     }
-}
-
-fn normalise_section(value: Value, section: &str, place: &Place, findings: &Findings) -> Value {
-    let known = SECTIONS.iter().find(|(name, _)| *name == section);
-    match (value, known) {
-        (Value::Object(map), Some((_, keys))) => {
-            Value::Object(rename(map, &[keys], section, Null::Absent, place, findings))
-        }
-        (value, _) => value,
-    }
-}
-
-fn table_of_servers(value: Value, place: &Place, findings: &Findings) -> Value {
-    named(value, SERVERS, place, findings, |map, path| {
-        normalise_server(map, path, Null::Absent, place, findings)
-    })
-}
-
-/// Makes a table keyed by name of a list of things with a `name`, or of such a table; then normalises
-/// each thing.
-fn named(
-    value: Value,
-    section: &str,
-    place: &Place,
-    findings: &Findings,
-    normalise_one: impl Fn(Map<String, Value>, &str) -> Map<String, Value>,
-) -> Value {
-    let entries: Vec<(String, Value)> = match value {
-        Value::Array(list) => list
-            .into_iter()
-            .enumerate()
-            .filter_map(|(index, entry)| name_of(entry, &format!("{section}[{index}]"), place, findings))
-            .collect(),
-        Value::Object(map) => map.into_iter().filter(|(_, entry)| !entry.is_null()).collect(),
-        other => return other,
-    };
-    let mut table = Map::new();
-    for (name, entry) in entries {
-        let path = join(section, &name);
-        let entry = match entry {
-            Value::Object(map) => Value::Object(normalise_one(
-                without_name(map, &name, &path, place, findings),
-                &path,
-            )),
-            other => other,
-        };
-        if table.insert(name, entry).is_some() {
-            findings.refuse(place, path, "the name is given twice: rename one of the two");
-        }
-    }
-    Value::Object(table)
-}
-
-/// Returns an entry of a list with its name.
-fn name_of(entry: Value, path: &str, place: &Place, findings: &Findings) -> Option<(String, Value)> {
-    let Value::Object(map) = &entry else {
-        findings.refuse(place, path, "expected a table with a `name`");
-        return None;
-    };
-    let name = map
-        .iter()
-        .find(|(key, _)| kebab(key) == "name")
-        .and_then(|(_, name)| name.as_str());
-    match name {
-        Some(name) => Some((name.to_owned(), entry)),
-        None => {
-            findings.refuse(
-                place,
-                path,
-                "an entry of a list needs a `name`: add it, or use a table keyed by name",
-            );
-            None
-        }
-    }
-}
-
-/// Takes the name out of a thing that is keyed by it.
-fn without_name(
-    mut map: Map<String, Value>,
-    name: &str,
-    path: &str,
-    place: &Place,
-    findings: &Findings,
-) -> Map<String, Value> {
-    let key = map.keys().find(|key| kebab(key) == "name").cloned();
-    if let Some(inner) = key.and_then(|key| map.shift_remove(&key))
-        && inner.as_str() != Some(name)
-    {
-        findings.refuse(
-            place,
-            join(path, "name"),
-            format!("differs from the key `{name}` of its table: remove it"),
-        );
-    }
-    map
-}
-
-/// Gives every known key of a table its one spelling; unknown ones stay as they are written.
-fn rename(
-    map: Map<String, Value>,
-    groups: &[&'static [Key]],
-    path: &str,
-    null: Null,
-    place: &Place,
-    findings: &Findings,
-) -> Map<String, Value> {
-    let is_root = path.is_empty();
-    let mut renamed = Map::new();
-    for (key, value) in map {
-        if value.is_null() && null == Null::Absent {
-            continue;
-        }
-        let spelled = if is_root { root_key(&key) } else { kebab(&key) };
-        let is_section = is_root
-            && (spelled == SERVERS
-                || spelled == PRINCIPALS
-                || SECTIONS.iter().any(|(name, _)| *name == spelled));
-        let is_server_key = describe_server(groups);
-        let is_foreign =
-            is_server_key && (spelled == "disabled" || FOREIGN.iter().any(|(name, _)| *name == spelled));
-        let known = is_section || is_foreign || find(groups, &spelled).is_some();
-        let name = if known { spelled } else { key.clone() };
-        if renamed.insert(name.clone(), value).is_some() {
-            findings.refuse(
-                place,
-                join(path, &name),
-                format!("written twice, once as `{key}`: remove one of the two"),
-            );
-        }
-    }
-    renamed
 }
 
 #[cfg(test)]

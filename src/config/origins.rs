@@ -4,11 +4,11 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::expand::only_variable;
 use super::keys::{Absent, Key, PRINCIPAL, PRINCIPALS, SECTIONS, SERVERS, TOP, find};
 use super::kind::Kind;
 use super::model::Config;
 use super::normalise::join;
+use super::secret::{HIDDEN, shown_secret};
 use super::server_keys::SERVER;
 use super::tree::{Node, Table};
 use super::violation::Place;
@@ -107,7 +107,7 @@ fn push_set(entries: &mut Vec<Origin>, path: &str, key: &Key, node: &Node) {
             let values = table.entries.iter();
             entries.extend(values.map(|(name, node)| Origin {
                 key: join(path, name),
-                value: show(Kind::Template, node),
+                value: show(Kind::Secret, node),
                 place: node.place().clone(),
             }));
         }
@@ -123,9 +123,9 @@ fn push_set(entries: &mut Vec<Origin>, path: &str, key: &Key, node: &Node) {
 
 fn show(kind: Kind, node: &Node) -> String {
     match (kind, node.place(), node.value()) {
-        (Kind::Secret, Place::Variable(_), _) => "***".to_owned(),
-        (Kind::Secret, _, Value::String(text)) if only_variable(&text).is_some() => text,
-        (Kind::Secret, ..) => "***".to_owned(),
+        (Kind::Secret, Place::Variable(_), _) => HIDDEN.to_owned(),
+        (Kind::Secret, _, Value::String(text)) => shown_secret(&text).to_owned(),
+        (Kind::Secret, ..) => HIDDEN.to_owned(),
         (kind, Place::Variable(name), _) if kind.expands() => format!("${{{name}}}"),
         (_, _, value) => value.to_string(),
     }

@@ -43,7 +43,7 @@ pub(super) fn read(merged: &Table, surroundings: &Surroundings<'_>) -> Config {
     let top = Scope::new(merged, &[TOP], "");
     let state_dir = state_dir(&top, surroundings);
     let requests = sections.read("requests", findings, RequestConfig::read);
-    let servers = servers(merged, &defaults, &requests, surroundings);
+    let servers = servers(merged, &defaults, surroundings);
     let config = Config {
         // Without an address there is a violation; any other will do.
         listen: top
@@ -202,7 +202,6 @@ impl SupervisionConfig {
 fn servers(
     merged: &Table,
     defaults: &ServerDefaults,
-    requests: &RequestConfig,
     surroundings: &Surroundings<'_>,
 ) -> BTreeMap<ServerName, Arc<ServerSpec>> {
     let findings = surroundings.findings;
@@ -222,18 +221,6 @@ fn servers(
             }
         };
         let spec = ServerSpec::read(name.clone(), table, defaults, &path, &texts);
-        if spec
-            .request_timeout
-            .is_some_and(|timeout| timeout > requests.timeout_max)
-            && !requests.timeout_max.is_zero()
-        {
-            let message = "is above `requests.timeout-max`: lower it, or raise `requests.timeout-max`";
-            findings.refuse(
-                table.place_of("request-timeout"),
-                format!("{path}.request-timeout"),
-                message,
-            );
-        }
         if let Some(other) = paths.insert(spec.path.clone(), name.clone()) {
             let message = format!(
                 "`{}` is the path of server `{other}` too: give one of them another",

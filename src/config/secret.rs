@@ -4,6 +4,8 @@ use std::fmt;
 
 use subtle::ConstantTimeEq;
 
+use super::expand::only_variable;
+
 /// A text that no log, error or answer shows.
 #[derive(Clone)]
 pub struct Secret(String);
@@ -20,6 +22,14 @@ impl Secret {
     }
 }
 
+/// What stands for a text that is not shown.
+pub(super) const HIDDEN: &str = "***";
+
+/// Returns how a secret's template is shown: which variable it is, if it is nothing else.
+pub(super) fn shown_secret(template: &str) -> &str {
+    only_variable(template).map_or(HIDDEN, |_| template)
+}
+
 /// Compares in constant time for texts of one length.
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
@@ -31,13 +41,13 @@ impl Eq for Secret {}
 
 impl fmt::Debug for Secret {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("***")
+        formatter.write_str(HIDDEN)
     }
 }
 
 impl fmt::Display for Secret {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("***")
+        formatter.write_str(HIDDEN)
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::choice::{ClientFeature, Sharing, ValidateArguments};
-use super::keys::SERVER_DEFAULTS;
+use super::keys::{REQUESTS, SERVER_DEFAULTS};
 use super::layers::{Layer, merge};
 use super::name::ServerName;
 use super::scope::Scope;
@@ -110,6 +110,8 @@ pub struct RestartPolicy {
 #[derive(Clone)]
 pub struct ServerDefaults {
     table: Table,
+    /// What `requests.timeout-max` says, if that is valid.
+    request_timeout_max: Option<Duration>,
 }
 
 /// The embedded defaults.
@@ -127,7 +129,7 @@ impl std::fmt::Debug for ServerDefaults {
 
 impl PartialEq for ServerDefaults {
     fn eq(&self, other: &Self) -> bool {
-        self.table.value() == other.table.value()
+        self.table.value() == other.table.value() && self.request_timeout_max == other.request_timeout_max
     }
 }
 
@@ -139,6 +141,7 @@ impl ServerDefaults {
                 .table(SERVER_DEFAULTS)
                 .cloned()
                 .unwrap_or_else(Table::empty),
+            request_timeout_max: request_timeout_max(merged),
         }
     }
 
@@ -146,7 +149,28 @@ impl ServerDefaults {
     pub(super) fn check(&self, findings: &Findings) {
         let scope = Scope::new(&self.table, &[SETTINGS], SERVER_DEFAULTS);
         scope.check(&[], findings);
-        check_bounds(&scope, findings);
+        self.check_bounds(&scope, findings);
+    }
+
+    /// Refuses settings that contradict each other.
+    fn check_bounds(&self, scope: &Scope<'_>, findings: &Findings) {
+        if let (Some(count), Some(max)) = (scope.try_count("instances"), scope.try_count("instances-max"))
+            && count > max
+        {
+            refuse_above(scope, "instances", "instances-max", findings);
+        }
+        if let (Some(initial), Some(max)) = (
+            scope.try_duration("backoff-initial"),
+            scope.try_duration("backoff-max"),
+        ) && initial > max
+        {
+            refuse_above(scope, "backoff-initial", "backoff-max", findings);
+        }
+        if let (Some(timeout), Some(max)) = (scope.try_duration("request-timeout"), self.request_timeout_max)
+            && timeout > max
+        {
+            refuse_above(scope, "request-timeout", "requests.timeout-max", findings);
+        }
     }
 }
 
@@ -163,7 +187,7 @@ impl ServerSpec {
         own_scope.check(&[], texts.findings);
         let scope = own_scope.with_fallback(&defaults.table);
         if SETTINGS.iter().any(|key| table.entries.contains_key(key.name)) {
-            check_bounds(&scope, texts.findings);
+            defaults.check_bounds(&scope, texts.findings);
         }
         let own = table
             .entries
@@ -250,20 +274,9 @@ fn idle_timeout(scope: &Scope<'_>, autostart: bool) -> Option<Duration> {
     }
 }
 
-/// Refuses settings that contradict each other.
-fn check_bounds(scope: &Scope<'_>, findings: &Findings) {
-    if let (Some(count), Some(max)) = (scope.try_count("instances"), scope.try_count("instances-max"))
-        && count > max
-    {
-        refuse_above(scope, "instances", "instances-max", findings);
-    }
-    if let (Some(initial), Some(max)) = (
-        scope.try_duration("backoff-initial"),
-        scope.try_duration("backoff-max"),
-    ) && initial > max
-    {
-        refuse_above(scope, "backoff-initial", "backoff-max", findings);
-    }
+fn request_timeout_max(merged: &Table) -> Option<Duration> {
+    let requests = Scope::new(merged.table("requests")?, &[REQUESTS], "requests");
+    requests.try_duration("timeout-max")
 }
 
 /// Refuses a value above its bound, at the place of the one that is not a default.

@@ -15,8 +15,8 @@ pub enum Place {
     File(Arc<Path>),
     /// An environment variable, by name.
     Variable(Arc<str>),
-    /// A flag of the command line, by the key it sets.
-    Flag(Arc<str>),
+    /// A flag of the command line.
+    Flag,
     /// The body of a request to the running API.
     Request,
 }
@@ -27,7 +27,7 @@ impl fmt::Display for Place {
             Self::Default => formatter.write_str("default"),
             Self::File(path) => write!(formatter, "{}", path.display()),
             Self::Variable(name) => write!(formatter, "variable {name}"),
-            Self::Flag(key) => write!(formatter, "flag {key}"),
+            Self::Flag => formatter.write_str("flag"),
             Self::Request => formatter.write_str("request"),
         }
     }

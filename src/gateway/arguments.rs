@@ -1,6 +1,5 @@
 //! Checking the arguments of `tools/call` against the tool's own schema, where the server's configuration asks for it.
 
-use bytes::Bytes;
 use serde_json::json;
 use tracing::{trace, warn};
 
@@ -8,14 +7,17 @@ use super::gateway::Gateway;
 use crate::config::ValidateArguments;
 use crate::protocol::Message;
 use crate::protocol::member::member;
-use crate::protocol::reply::write_result;
 use crate::registry::Server;
 
 impl Gateway {
-    /// Returns the answer to a call whose arguments do not fit: a result with `isError`, so that the model can mend
-    /// them (SEP-1303). `None` lets the call pass.
-    pub(super) fn check_arguments(&self, server: &Server, message: &Message) -> Option<Bytes> {
-        let mode = server.spec().validate_arguments;
+    /// Returns the result of a call whose arguments do not fit, with `isError`, so that the model can mend them
+    /// (SEP-1303). `None` lets the call pass.
+    pub(super) fn check_arguments(
+        &self,
+        server: &Server,
+        mode: ValidateArguments,
+        message: &Message,
+    ) -> Option<Vec<u8>> {
         if mode == ValidateArguments::Off {
             return None;
         }
@@ -30,13 +32,7 @@ impl Gateway {
             return None;
         }
         let text = format!("The arguments do not fit the input schema of {tool}: {problem}");
-        let result = json!({ "content": [{ "type": "text", "text": text }], "isError": true }).to_string();
-        let mut out = Vec::new();
-        write_result(
-            message.id().expect("a call has an id"),
-            result.as_bytes(),
-            &mut out,
-        );
-        Some(out.into())
+        let result = json!({ "content": [{ "type": "text", "text": text }], "isError": true });
+        Some(result.to_string().into_bytes())
     }
 }

@@ -9,7 +9,7 @@ use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::exchange::{Exchange, Reach};
-use super::shared_hub::{Seat, SharedHub};
+use super::shared_hub::Seat;
 use crate::protocol::{Message, RequestId};
 use crate::registry::Server;
 use crate::session::{self, Transport};
@@ -88,16 +88,20 @@ impl Conversation {
         self.held.lock().expect("no holder panics")
     }
 
-    /// Returns the hub of the instance that it shares, if it shares one.
-    pub(super) fn hub(&self) -> Option<Arc<SharedHub>> {
-        let held = self.held();
-        let seat = held.as_ref()?.seat.as_ref()?;
-        Some(seat.hub().clone())
+    /// Takes the lease away; the caller drops it.
+    #[must_use]
+    pub(super) fn release(&self) -> Option<Held> {
+        self.held().take()
     }
 
     /// Returns what the client has set.
     pub fn settings(&self) -> MutexGuard<'_, Settings> {
         self.settings.lock().expect("no holder panics")
+    }
+
+    /// Returns whether the client has subscribed to this very resource.
+    pub(super) fn is_subscribed(&self, uri: &str) -> bool {
+        self.settings().subscriptions.contains(uri)
     }
 
     /// Returns how many requests of the client wait for an answer.
@@ -122,12 +126,10 @@ impl Conversation {
 
     pub(super) fn remove_exchange(&self, exchange: &Exchange) {
         let mut exchanges = self.exchanges();
-        if let Some(index) = exchanges
+        let index = exchanges
             .iter()
-            .position(|other| std::ptr::eq(&raw const **other, exchange))
-        {
-            exchanges.remove(index);
-        }
+            .position(|other| std::ptr::eq(&raw const **other, exchange));
+        index.map(|index| exchanges.remove(index));
     }
 
     /// Returns the exchange that a client's id means: only if exactly one carries it.

@@ -3,6 +3,7 @@
 //! Where the server is ready this is done when the function returns; nobody waits. Where it has to start first, a task
 //! waits in the request's place, because a client that goes away has not taken its request back.
 
+use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,18 +14,22 @@ use tracing::debug;
 use super::context::RequestContext;
 use super::conversation::Session;
 use super::error::GatewayError;
-use super::exchange::{End, Exchange};
+use super::exchange::Exchange;
 use super::gateway::Gateway;
 use super::initialize::upstream_error;
+use super::shared_hub::SharedHub;
+use crate::config::ServerSpec;
 use crate::protocol::Message;
 use crate::protocol::names::method;
-use crate::protocol::reply::write_result;
 use crate::session::Transport;
 use crate::upstream::pending::Patience;
 use crate::upstream::{Connection, Lease, LeaseKind, RequestRefused};
 
 /// Resources that one session may have subscribed to.
 const SUBSCRIPTIONS_MAX: usize = 1024;
+
+/// Bytes of the URI of such a resource, which is kept as long as the subscription.
+const URI_BYTES_MAX: usize = 4096;
 
 impl Gateway {
     /// Sends a request to its server; the answer comes through the exchange.
@@ -42,20 +47,24 @@ impl Gateway {
             return Err(GatewayError::NotInitialized);
         }
         let lease = self.lease(session, session.facts())?;
+        note_subscription(session, &message)?;
         if lease.kind() != LeaseKind::Own && self.answer_for_shared(session, &lease, exchange, &message)? {
             return Ok(());
         }
+        let spec = server.spec();
         if message.method() == method::TOOLS_CALL
-            && let Some(answer) = self.check_arguments(server, &message)
+            && let Some(answer) = self.check_arguments(server, spec.validate_arguments, &message)
         {
-            exchange.finish(End::Answer(answer));
+            exchange.answer(&answer);
             return Ok(());
         }
-        note_subscription(session, &message)?;
         let sending = Sending {
             session: session.clone(),
             exchange: exchange.clone(),
-            patience: self.patience(&lease),
+            patience: self.patience(&spec),
+            hub: concerns_subscriptions(&message)
+                .then(|| self.hub_of(&lease))
+                .flatten(),
             lease,
             message,
         };
@@ -68,9 +77,9 @@ impl Gateway {
         Ok(())
     }
 
-    fn patience(&self, lease: &Lease) -> Patience {
+    fn patience(&self, spec: &ServerSpec) -> Patience {
         let limits = &self.config.requests;
-        let timeout = lease.upstream().spec().request_timeout.unwrap_or(limits.timeout);
+        let timeout = spec.request_timeout.unwrap_or(limits.timeout);
         Patience {
             since: Instant::now(),
             timeout,
@@ -89,15 +98,14 @@ impl Gateway {
         match &*message.method() {
             method::SET_LEVEL => Err(GatewayError::NotOnShared(method::SET_LEVEL.to_owned())),
             method::UNSUBSCRIBE => {
-                let (Some(uri), Some(hub)) = (message.uri(), self.hub(lease.upstream().instance())) else {
+                let (Some(uri), Some(hub)) = (message.uri(), self.hub_of(lease)) else {
                     return Ok(false);
                 };
-                let others_listen = hub.is_subscribed_by_another(session, &uri);
+                // Its own is over already: of two that leave at once, the server is told by one at least.
+                let uris = BTreeSet::from([uri.into_owned()]);
+                let others_listen = !hub.subscribed_by_others(session, &uris).is_empty();
                 if others_listen {
-                    session.attachment().settings().subscriptions.remove(&*uri);
-                    let mut out = Vec::new();
-                    write_result(exchange.client_id(), b"{}", &mut out);
-                    exchange.finish(End::Answer(out.into()));
+                    exchange.answer(b"{}");
                 }
                 Ok(others_listen)
             }
@@ -138,20 +146,28 @@ impl Gateway {
 
 /// Takes note of what the session wants to hear of, before the server is asked: what comes of it is noted by `After`.
 fn note_subscription(session: &Session, message: &Message) -> Result<(), GatewayError> {
-    let is_subscription = message.method() == method::SUBSCRIBE;
-    if !is_subscription && message.method() != method::UNSUBSCRIBE {
+    if !concerns_subscriptions(message) {
         return Ok(());
     }
     let Some(uri) = message.uri() else { return Ok(()) };
     let subscriptions = &mut session.attachment().settings().subscriptions;
-    if !is_subscription {
+    if message.method() == method::UNSUBSCRIBE {
         subscriptions.remove(&*uri);
-    } else if subscriptions.len() >= SUBSCRIPTIONS_MAX {
-        return Err(GatewayError::TooManySubscriptions(SUBSCRIPTIONS_MAX));
-    } else {
-        subscriptions.insert(uri.into_owned());
+        return Ok(());
     }
+    if uri.len() > URI_BYTES_MAX {
+        let text = format!("the uri of a subscription is longer than {URI_BYTES_MAX} bytes");
+        return Err(GatewayError::InvalidParams(text));
+    }
+    if subscriptions.len() >= SUBSCRIPTIONS_MAX && !subscriptions.contains(&*uri) {
+        return Err(GatewayError::TooManySubscriptions(SUBSCRIPTIONS_MAX));
+    }
+    subscriptions.insert(uri.into_owned());
     Ok(())
+}
+
+fn concerns_subscriptions(message: &Message) -> bool {
+    matches!(&*message.method(), method::SUBSCRIBE | method::UNSUBSCRIBE)
 }
 
 /// A request on its way to its server.
@@ -159,6 +175,8 @@ struct Sending {
     session: Arc<Session>,
     lease: Arc<Lease>,
     exchange: Arc<Exchange>,
+    /// Who else may have subscribed, where the instance is shared and this is about a subscription.
+    hub: Option<Arc<SharedHub>>,
     message: Message,
     patience: Patience,
 }
@@ -213,13 +231,16 @@ impl Sending {
         Ok(())
     }
 
-    /// Another session may have subscribed while this one's end of the same subscription was on its way.
+    /// Sees to it that the server knows of a subscription if and only if somebody has it, whatever crossed this request.
     fn mend_subscriptions(&self, connection: &Connection) {
-        if self.message.method() == method::UNSUBSCRIBE
-            && let Some(uri) = self.message.uri()
-            && let Some(hub) = self.session.attachment().hub()
-        {
-            hub.mend_subscription(&self.session, &uri, connection);
+        let (Some(hub), Some(uri)) = (&self.hub, self.message.uri()) else {
+            return;
+        };
+        let uris = BTreeSet::from([uri.into_owned()]);
+        if self.message.method() == method::UNSUBSCRIBE {
+            hub.mend_subscriptions(&self.session, &uris, connection);
+        } else if self.session.has_ended() {
+            hub.unsubscribe(&self.session, uris, connection);
         }
     }
 }

@@ -17,7 +17,7 @@ use super::after::After;
 use super::conversation::Session;
 use super::error::GatewayError;
 use crate::protocol::names::method;
-use crate::protocol::reply::{write_error, write_notification};
+use crate::protocol::reply::{write_error, write_notification, write_result};
 use crate::protocol::{Message, RequestId};
 use crate::session::{Outbox, OutboxReader, Priority};
 use crate::upstream::{Connection, Outcome, UpstreamError, Waiter};
@@ -113,13 +113,14 @@ impl Exchange {
         state: State,
     ) -> Arc<Self> {
         session.request_began();
+        let after = After::of(message, &session);
         Arc::new(Self {
             client_id: message.id().expect("an exchange is opened for a request").clone(),
             client_token: message.wanted_progress_token(),
             _counted: session.attachment().count_exchange(),
             session,
             stream_after,
-            after: After::of(message),
+            after,
             upstream: OnceLock::new(),
             state: Mutex::new(state),
             wake: Notify::new(),
@@ -162,7 +163,7 @@ impl Exchange {
     pub(super) fn cancel(&self, cancellation: &Message) -> bool {
         let Some((connection, id)) = self.upstream.get() else {
             let was_open = !self.is_over();
-            self.finish(End::Withdrawn);
+            self.withdraw();
             return was_open;
         };
         let Some(connection) = connection.upgrade() else {
@@ -267,8 +268,15 @@ impl Exchange {
         self.stream_after
     }
 
-    /// Ends the exchange, if it has not ended. Also the way in which the gateway answers by itself.
-    pub(super) fn finish(&self, end: End) {
+    /// Ends the exchange with an answer of the gateway's own; `result` is JSON.
+    pub(super) fn answer(&self, result: &[u8]) {
+        let mut out = Vec::new();
+        write_result(&self.client_id, result, &mut out);
+        self.finish(End::Answer(out.into()));
+    }
+
+    /// Ends the exchange, if it has not ended.
+    fn finish(&self, end: End) {
         self.session.attachment().remove_exchange(self);
         let mut state = self.state();
         match &mut *state {
@@ -286,8 +294,14 @@ impl Exchange {
         }
     }
 
+    fn withdraw(&self) {
+        self.after.failed(&self.session);
+        self.finish(End::Withdrawn);
+    }
+
     /// Ends the exchange with an error of the gateway.
     pub(super) fn fail(&self, error: &GatewayError) {
+        self.after.failed(&self.session);
         let mut out = Vec::new();
         write_error(Some(&self.client_id), &error.to_error_object(), &mut out);
         self.finish(End::Answer(out.into()));
@@ -332,12 +346,8 @@ impl Waiter for Exchange {
                 message.write_with_id(&self.client_id, &mut out);
                 self.finish(End::Answer(out.into()));
             }
-            Outcome::Failed(UpstreamError::Cancelled) => {
-                self.after.failed(&self.session);
-                self.finish(End::Withdrawn);
-            }
+            Outcome::Failed(UpstreamError::Cancelled) => self.withdraw(),
             Outcome::Failed(error) => {
-                self.after.failed(&self.session);
                 let server = self.session.attachment().server().name().clone();
                 self.fail(&GatewayError::Upstream { server, error });
             }

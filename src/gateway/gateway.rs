@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use bytes::Bytes;
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
@@ -47,6 +48,7 @@ pub struct Gateway {
     /// Every exchange there is, also those of sessions that are not in the store.
     pub(super) exchanges: TaskTracker,
     draining: AtomicBool,
+    started: Instant,
 }
 
 impl std::fmt::Debug for Gateway {
@@ -82,6 +84,7 @@ impl Gateway {
             tasks,
             exchanges: TaskTracker::new(),
             draining: AtomicBool::new(false),
+            started: Instant::now(),
         })
     }
 
@@ -99,6 +102,11 @@ impl Gateway {
     /// Returns whether new requests are refused.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Returns how long it has been there.
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
     }
 
     /// Returns what is registered.
@@ -255,9 +263,7 @@ impl Gateway {
     fn start(self: &Arc<Self>, session: &Arc<Session>, exchange: &Arc<Exchange>, message: Message) {
         let started = self.admit(session, exchange).and_then(|()| {
             if message.method() == method::PING {
-                let mut out = Vec::new();
-                write_result(exchange.client_id(), b"{}", &mut out);
-                exchange.finish(End::Answer(out.into()));
+                exchange.answer(b"{}");
                 return Ok(());
             }
             self.dispatch(session, exchange, message)
@@ -322,8 +328,10 @@ fn ping(message: &Message) -> Answer {
 
 fn collect_batch(answers: Vec<Answer>) -> Answer {
     let mut out = vec![b'['];
+    let mut is_refused = false;
     for answer in answers {
-        if let Answer::Json(json) = answer {
+        is_refused |= matches!(answer, Answer::Refused(_));
+        if let Answer::Json(json) | Answer::Refused(json) = answer {
             if out.len() > 1 {
                 out.push(b',');
             }
@@ -331,9 +339,9 @@ fn collect_batch(answers: Vec<Answer>) -> Answer {
         }
     }
     out.push(b']');
-    if out.len() == 2 {
-        Answer::Accepted
-    } else {
-        Answer::Json(Bytes::from(out))
+    match (out.len(), is_refused) {
+        (2, _) => Answer::Accepted,
+        (_, true) => Answer::Refused(out.into()),
+        (_, false) => Answer::Json(out.into()),
     }
 }

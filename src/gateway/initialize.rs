@@ -7,11 +7,11 @@ use tracing::info;
 
 use super::conversation::{Held, Session};
 use super::error::GatewayError;
-use super::exchange::{End, Exchange};
+use super::exchange::Exchange;
 use super::gateway::Gateway;
 use super::session_inbox::SessionInbox;
+use super::shared_hub::tell_subscriptions;
 use crate::protocol::mcp::InitializeParams;
-use crate::protocol::reply::write_result;
 use crate::protocol::{Message, ProtocolVersion};
 use crate::upstream::lease::Applicant;
 use crate::upstream::{Lease, LeaseKind, UpstreamError};
@@ -46,8 +46,7 @@ impl Gateway {
         let connection = match lease.upstream().connection(deadline).await {
             Ok(connection) => connection,
             Err(error) => {
-                let held = session.attachment().held().take();
-                drop(held);
+                drop(session.attachment().release());
                 return Err(upstream_error(session, error));
             }
         };
@@ -70,9 +69,7 @@ impl Gateway {
             %version,
             "session opened"
         );
-        let mut out = Vec::new();
-        write_result(exchange.client_id(), &json, &mut out);
-        exchange.finish(End::Answer(out.into()));
+        exchange.answer(&json);
         Ok(())
     }
 
@@ -101,14 +98,16 @@ impl Gateway {
             facts,
         };
         let lease = Arc::new(pool.lease(&applicant, || SessionInbox::new(self, session)));
-        let hub = self.hub(lease.upstream().instance());
-        let is_own = lease.kind() == LeaseKind::Own;
         let before = held.replace(Held {
             lease: lease.clone(),
-            seat: hub.filter(|_| !is_own).map(|hub| hub.join(session)),
+            seat: self.hub_of(&lease).map(|hub| hub.join(session)),
         });
         drop(held);
         drop(before);
+        // An instance that starts later is told in `ready`.
+        if let Some(connection) = lease.upstream().current() {
+            tell_subscriptions(&connection, conversation.settings().subscriptions.iter());
+        }
         Ok(lease)
     }
 }

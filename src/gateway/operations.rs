@@ -12,7 +12,7 @@ use super::gateway::Gateway;
 use super::shared_hub::SharedHub;
 use crate::config::{ServerSpec, Sharing};
 use crate::registry::{Actor, Order, Reconfigured, RegistryError, Server, Source};
-use crate::upstream::{Phase, ServerPool};
+use crate::upstream::{Lease, Phase, ServerPool};
 
 impl Gateway {
     /// Adds a server and starts it if it is to run from the start.
@@ -50,7 +50,7 @@ impl Gateway {
     /// # Errors
     /// What `change` refuses; it is not registered, or its new path is taken.
     pub async fn patch<E: From<RegistryError>>(
-        &self,
+        self: &Arc<Self>,
         name: &str,
         actor: Actor,
         change: impl Fn(&ServerSpec) -> Result<ServerSpec, E>,
@@ -72,7 +72,8 @@ impl Gateway {
                 Reconfigured::Described => {}
                 Reconfigured::Replaced(pool) => {
                     pool.close(&order.to_string()).await;
-                    if autostart && !enables {
+                    let is_awaited = self.lease_to_subscribers(&server);
+                    if (autostart || is_awaited) && !enables {
                         start_instances(&server, &order).await;
                     }
                 }
@@ -82,6 +83,21 @@ impl Gateway {
             }
             return Ok(server);
         }
+    }
+
+    /// Gives those who wait for updates of resources a lease of the present instances, without waiting for a request
+    /// of theirs; `true` if there are any.
+    fn lease_to_subscribers(self: &Arc<Self>, server: &Arc<Server>) -> bool {
+        let mut sessions = self.sessions.all();
+        sessions.retain(|session| {
+            let conversation = session.attachment();
+            Arc::ptr_eq(conversation.server(), server) && !conversation.settings().subscriptions.is_empty()
+        });
+        for session in &sessions {
+            // Fails only for one that has just ended, which waits for nothing.
+            let _ = self.lease(session, session.facts());
+        }
+        !sessions.is_empty()
     }
 
     /// Enables a server.
@@ -123,7 +139,6 @@ impl Gateway {
         }
         let order = Order::new("started", actor).to_string();
         settle(&server, pool.start_and_settle(&order)).await;
-        stop_if_disabled(&server).await;
         Ok(server)
     }
 
@@ -153,7 +168,6 @@ impl Gateway {
         }
         let order = Order::new("restarted", actor).to_string();
         settle(&server, pool.restart(&order)).await;
-        stop_if_disabled(&server).await;
         Ok(server)
     }
 
@@ -164,11 +178,7 @@ impl Gateway {
             return;
         }
         let conversation = session.attachment();
-        for exchange in conversation.open_exchanges() {
-            exchange.give_up(&GatewayError::SessionEnded);
-        }
-        session.close_streams();
-        let held = conversation.held().take();
+        let held = conversation.release();
         if let Some(Held {
             lease,
             seat: Some(seat),
@@ -177,6 +187,10 @@ impl Gateway {
         {
             seat.hub().end_subscriptions(session, &connection);
         }
+        for exchange in conversation.open_exchanges() {
+            exchange.give_up(&GatewayError::SessionEnded);
+        }
+        session.close_streams();
         drop(held);
         info!(session = ?session.id(), server = %conversation.server().name(), cause, "session ended");
     }
@@ -235,12 +249,10 @@ impl Gateway {
         hub
     }
 
-    pub(super) fn hub(&self, instance: u64) -> Option<Arc<SharedHub>> {
-        self.hubs
-            .lock()
-            .expect("no holder panics")
-            .get(&instance)
-            .cloned()
+    /// Returns the receiver of a leased instance's messages, if sessions share it.
+    pub(super) fn hub_of(&self, lease: &Lease) -> Option<Arc<SharedHub>> {
+        let hubs = self.hubs.lock().expect("no holder panics");
+        hubs.get(&lease.upstream().instance()).cloned()
     }
 
     /// Forgets the receiver of an instance that is gone.
@@ -270,20 +282,12 @@ fn check_shared(server: &Server) -> Result<(), RegistryError> {
 async fn start_instances(server: &Server, order: &Order) {
     if server.is_enabled() {
         server.pool().start(&order.to_string()).await;
-        stop_if_disabled(server).await;
     }
 }
 
 async fn stop_instances(server: &Server, order: &Order) {
     let pool = server.pool();
     settle(server, pool.stop(&order.to_string())).await;
-}
-
-/// Whoever disabled the server while it was being started may have found nothing to stop yet.
-async fn stop_if_disabled(server: &Server) {
-    if !server.is_enabled() {
-        server.pool().stop("disabled").await;
-    }
 }
 
 /// Waits for an order to be carried out, but not for ever: another order may have taken its place.

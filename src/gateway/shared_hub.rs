@@ -79,30 +79,46 @@ impl SharedHub {
     /// Ends the subscriptions of a session that has ended, as far as nobody shares them.
     pub(super) fn end_subscriptions(&self, session: &Session, connection: &Connection) {
         let uris = std::mem::take(&mut session.attachment().settings().subscriptions);
-        for uri in uris {
-            if !self.is_subscribed_by_another(session, &uri) {
-                tell_of(connection, method::UNSUBSCRIBE, &uri);
-                self.mend_subscription(session, &uri, connection);
+        self.unsubscribe(session, uris, connection);
+    }
+
+    /// Tells the server that a session does not listen any more to what nobody else listens to.
+    pub(super) fn unsubscribe(&self, session: &Session, mut uris: BTreeSet<String>, connection: &Connection) {
+        let shared = self.subscribed_by_others(session, &uris);
+        uris.retain(|uri| !shared.contains(uri));
+        for uri in &uris {
+            tell_of(connection, method::UNSUBSCRIBE, uri);
+        }
+        self.mend_subscriptions(session, &uris, connection);
+    }
+
+    /// Subscribes again to what another session has subscribed to while the end of the last subscription before it
+    /// was on its way. Whoever subscribes takes note of that first, so it is seen here or its request comes later.
+    pub(super) fn mend_subscriptions(
+        &self,
+        session: &Session,
+        ended: &BTreeSet<String>,
+        connection: &Connection,
+    ) {
+        for uri in self.subscribed_by_others(session, ended) {
+            tell_of(connection, method::SUBSCRIBE, &uri);
+        }
+    }
+
+    /// Returns which of these resources a session other than this one has subscribed to.
+    pub(super) fn subscribed_by_others(
+        &self,
+        session: &Session,
+        uris: &BTreeSet<String>,
+    ) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        for other in self.sessions() {
+            if other.id() != session.id() {
+                let settings = other.attachment().settings();
+                found.extend(settings.subscriptions.intersection(uris).cloned());
             }
         }
-    }
-
-    /// Subscribes again to what another session has subscribed to while the last one before it was taking leave.
-    pub(super) fn mend_subscription(&self, session: &Session, uri: &str, connection: &Connection) {
-        if self.is_subscribed_by_another(session, uri) {
-            tell_of(connection, method::SUBSCRIBE, uri);
-        }
-    }
-
-    /// Returns whether a session other than this one has subscribed to a resource.
-    pub(super) fn is_subscribed_by_another(&self, session: &Session, uri: &str) -> bool {
-        let others = self
-            .sessions()
-            .into_iter()
-            .filter(|other| other.id() != session.id());
-        others
-            .into_iter()
-            .any(|other| other.attachment().settings().subscriptions.contains(uri))
+        found
     }
 
     fn sessions(&self) -> Vec<Arc<Session>> {

@@ -11,6 +11,7 @@ mod post;
 mod reply;
 pub mod routes;
 pub mod serve;
+mod socket;
 mod sse;
 mod stream;
 

@@ -17,6 +17,7 @@ use tracing::{debug, warn};
 use warp::filters::BoxedFilter;
 
 use super::reply::Response;
+use super::socket::Socket;
 use crate::config::HttpConfig;
 
 /// How connections are served.
@@ -141,9 +142,9 @@ where
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(options.header_timeout)
-        .max_buf_size(options.header_max.max(HEADER_BUFFER_MIN))
-        .pipeline_flush(true);
-    let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        .max_buf_size(options.header_max.max(HEADER_BUFFER_MIN));
+    let socket = TokioIo::new(Socket::new(stream));
+    let connection = builder.serve_connection(socket, TowerToHyperService::new(service));
     let mut connection = std::pin::pin!(connection);
     let result = tokio::select! {
         result = connection.as_mut() => result,

@@ -1,12 +1,12 @@
 //! What the mock offers: the lists, from the data in `catalogue.json`.
 
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use super::additions::Additions;
-use super::message::{RpcError, quoted};
+use super::message::{invalid_params, parse, quoted};
 use super::tools;
-use super::version::Version;
+use crate::protocol::ProtocolVersion;
+use crate::protocol::reply::ErrorObject;
 
 /// One of the lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,7 +46,7 @@ pub(crate) struct Catalogue {
 
 #[derive(Debug)]
 struct Item {
-    since: Version,
+    since: ProtocolVersion,
     json: String,
 }
 
@@ -67,10 +67,10 @@ impl Catalogue {
     pub(crate) fn page(
         &self,
         kind: Kind,
-        version: Version,
+        version: ProtocolVersion,
         additions: &Additions,
         cursor: Option<&str>,
-    ) -> Result<String, RpcError> {
+    ) -> Result<String, ErrorObject> {
         let known = self.lists[kind as usize]
             .iter()
             .filter(|item| item.since <= version);
@@ -97,13 +97,13 @@ impl Catalogue {
         ))
     }
 
-    fn begin(&self, cursor: Option<&str>, count: usize) -> Result<usize, RpcError> {
+    fn begin(&self, cursor: Option<&str>, count: usize) -> Result<usize, ErrorObject> {
         let Some(cursor) = cursor else { return Ok(0) };
         cursor
             .strip_prefix("at-")
             .and_then(|at| at.parse().ok())
             .filter(|at| self.page_size > 0 && at % self.page_size == 0 && (1..count).contains(at))
-            .ok_or_else(|| RpcError::invalid_params(format!("unknown cursor {}", quoted(cursor))))
+            .ok_or_else(|| invalid_params(format!("unknown cursor {}", quoted(cursor))))
     }
 }
 
@@ -114,7 +114,7 @@ fn items(data: &Value, kind: Kind) -> Vec<Item> {
             .as_str()
             .filter(|_| kind == Kind::Tools)
             .and_then(tools::find);
-        tool.map_or(Version::V2024_11_05, |tool| tool.since)
+        tool.map_or(ProtocolVersion::V2024_11_05, |tool| tool.since)
     };
     list.iter()
         .map(|item| Item {
@@ -128,23 +128,21 @@ fn items(data: &Value, kind: Kind) -> Vec<Item> {
 ///
 /// # Errors
 /// If it is not a string.
-pub(crate) fn cursor(params: Option<&RawValue>) -> Result<Option<String>, RpcError> {
+pub(crate) fn cursor(params: Option<&[u8]>) -> Result<Option<String>, ErrorObject> {
     #[derive(serde::Deserialize)]
     struct Params {
         cursor: Option<String>,
     }
-    let Some(params) = params else { return Ok(None) };
-    serde_json::from_str::<Params>(params.get())
-        .map(|params| params.cursor)
-        .map_err(|error| RpcError::invalid_params(error.to_string()))
+    parse(params).map(|params: Params| params.cursor)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::mock::{fixture_tools, probe_tools};
+    use crate::protocol::names::code;
 
-    fn page(catalogue: &Catalogue, kind: Kind, version: Version, cursor: Option<&str>) -> Value {
+    fn page(catalogue: &Catalogue, kind: Kind, version: ProtocolVersion, cursor: Option<&str>) -> Value {
         let text = catalogue
             .page(kind, version, &Additions::default(), cursor)
             .unwrap();
@@ -162,7 +160,7 @@ mod tests {
 
     #[test]
     fn every_listed_tool_exists_and_every_tool_is_listed_in_order() {
-        let result = page(&Catalogue::new(0), Kind::Tools, Version::LATEST, None);
+        let result = page(&Catalogue::new(0), Kind::Tools, ProtocolVersion::LATEST, None);
         let existing: Vec<&str> = fixture_tools::TOOLS
             .iter()
             .chain(probe_tools::TOOLS)
@@ -178,10 +176,10 @@ mod tests {
     #[test]
     fn an_older_client_is_not_told_of_what_its_version_lacks() {
         let catalogue = Catalogue::new(0);
-        let oldest = page(&catalogue, Kind::Tools, Version::V2024_11_05, None);
+        let oldest = page(&catalogue, Kind::Tools, ProtocolVersion::V2024_11_05, None);
         assert!(!names(&oldest["tools"]).contains(&"test_audio_content"));
         assert!(!names(&oldest["tools"]).contains(&"test_elicitation"));
-        let middle = page(&catalogue, Kind::Tools, Version::V2025_06_18, None);
+        let middle = page(&catalogue, Kind::Tools, ProtocolVersion::V2025_06_18, None);
         assert!(names(&middle["tools"]).contains(&"test_elicitation"));
         assert!(!names(&middle["tools"]).contains(&"test_elicitation_sep1330_enums"));
     }
@@ -189,7 +187,7 @@ mod tests {
     #[test]
     fn the_2020_12_schema_is_listed_key_for_key() {
         let text = Catalogue::new(0)
-            .page(Kind::Tools, Version::LATEST, &Additions::default(), None)
+            .page(Kind::Tools, ProtocolVersion::LATEST, &Additions::default(), None)
             .unwrap();
         let expected = concat!(
             r#""inputSchema":{"$schema":"https://json-schema.org/draft/2020-12/schema","type":"object","#,
@@ -207,11 +205,16 @@ mod tests {
     #[test]
     fn pages_follow_each_other_to_the_end_and_foreign_cursors_are_refused() {
         let catalogue = Catalogue::new(7);
-        let whole = page(&Catalogue::new(0), Kind::Tools, Version::LATEST, None);
+        let whole = page(&Catalogue::new(0), Kind::Tools, ProtocolVersion::LATEST, None);
         let mut collected = Vec::new();
         let mut cursor = None::<String>;
         loop {
-            let result = page(&catalogue, Kind::Tools, Version::LATEST, cursor.as_deref());
+            let result = page(
+                &catalogue,
+                Kind::Tools,
+                ProtocolVersion::LATEST,
+                cursor.as_deref(),
+            );
             let items = result["tools"].as_array().unwrap();
             assert!(items.len() <= 7);
             collected.extend(items.iter().cloned());
@@ -222,12 +225,13 @@ mod tests {
         }
         assert_eq!(Value::Array(collected), whole["tools"]);
         for foreign in ["", "at-0", "at-3", "at-700", "7"] {
-            let refused = catalogue.page(Kind::Tools, Version::LATEST, &Additions::default(), Some(foreign));
-            assert_eq!(
-                refused.unwrap_err().code,
-                crate::mock::message::INVALID_PARAMS,
-                "{foreign}"
+            let refused = catalogue.page(
+                Kind::Tools,
+                ProtocolVersion::LATEST,
+                &Additions::default(),
+                Some(foreign),
             );
+            assert_eq!(refused.unwrap_err().code, code::INVALID_PARAMS, "{foreign}");
         }
     }
 }

@@ -2,28 +2,32 @@
 
 use std::collections::HashMap;
 
+use bytes::Bytes;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::content;
 use super::locked::Locked;
+use super::message::raw;
 use super::script::OwnedRequest;
+use crate::protocol::RequestId;
 
 /// Something to ask the client before a call is answered.
 #[derive(Debug)]
 pub(crate) struct Question {
     pub(crate) method: String,
-    /// Raw JSON.
-    pub(crate) params: Option<String>,
+    pub(crate) params: Option<Box<RawValue>>,
     /// Makes the text of the call's result from what the client answered.
     pub(crate) then: fn(&Value) -> String,
 }
 
 /// What the client answered: a result or an error.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Reply<'a> {
-    Result(&'a RawValue),
-    Error(&'a RawValue),
+#[derive(Debug)]
+pub(crate) enum Reply {
+    /// JSON.
+    Result(Bytes),
+    /// JSON.
+    Error(Bytes),
 }
 
 /// A question on its way, and the call that waits for it.
@@ -46,10 +50,13 @@ impl Asked {
     }
 
     /// Returns the result of the waiting call.
-    pub(crate) fn result(&self, reply: Reply<'_>) -> String {
+    pub(crate) fn result(&self, reply: &Reply) -> String {
         match reply {
             Reply::Result(raw) => content::text(&(self.then)(&parsed(raw))),
-            Reply::Error(raw) => content::failure(&format!("{} failed: {}", self.method, raw.get())),
+            Reply::Error(raw) => {
+                let error = String::from_utf8_lossy(raw);
+                content::failure(&format!("{} failed: {error}", self.method))
+            }
         }
     }
 }
@@ -57,12 +64,12 @@ impl Asked {
 /// The questions on their way, by the id they were sent with.
 #[derive(Debug, Default)]
 pub(crate) struct Questions {
-    asked: Locked<(u64, HashMap<u64, Asked>)>,
+    asked: Locked<(i64, HashMap<i64, Asked>)>,
 }
 
 impl Questions {
     /// Remembers a question and returns its id: 1, 2, 3, ..., which a client's own ids surely meet.
-    pub(crate) fn remember(&self, asked: Asked) -> u64 {
+    pub(crate) fn remember(&self, asked: Asked) -> i64 {
         let mut state = self.asked.lock();
         state.0 += 1;
         let id = state.0;
@@ -70,14 +77,16 @@ impl Questions {
         id
     }
 
-    /// Takes out the question that was sent with this id (raw JSON).
-    pub(crate) fn take(&self, id: &str) -> Option<Asked> {
-        let id = id.parse().ok()?;
-        self.asked.lock().1.remove(&id)
+    /// Takes out the question that was sent with this id.
+    pub(crate) fn take(&self, id: &RequestId) -> Option<Asked> {
+        match id {
+            RequestId::Number(id) => self.asked.lock().1.remove(id),
+            RequestId::String(_) => None,
+        }
     }
 
     /// Takes out the question of a call that was cancelled and returns its id.
-    pub(crate) fn withdraw(&self, run: u64) -> Option<u64> {
+    pub(crate) fn withdraw(&self, run: u64) -> Option<i64> {
         let mut state = self.asked.lock();
         let id = state
             .1
@@ -97,7 +106,7 @@ pub(crate) fn sampling(prompt: &str) -> Question {
     });
     Question {
         method: "sampling/createMessage".to_owned(),
-        params: Some(params.to_string()),
+        params: Some(raw(&params)),
         then: |result| format!("LLM response: {}", sampled_text(result)),
     }
 }
@@ -106,7 +115,7 @@ pub(crate) fn sampling(prompt: &str) -> Question {
 pub(crate) fn elicitation(message: &str, schema: &Value, then: fn(&Value) -> String) -> Question {
     Question {
         method: "elicitation/create".to_owned(),
-        params: Some(json!({ "message": message, "requestedSchema": schema }).to_string()),
+        params: Some(raw(&json!({ "message": message, "requestedSchema": schema }))),
         then,
     }
 }
@@ -132,8 +141,8 @@ fn sampled_text(result: &Value) -> String {
     }
 }
 
-fn parsed(raw: &RawValue) -> Value {
-    serde_json::from_str(raw.get()).unwrap_or(Value::Null)
+fn parsed(json: &[u8]) -> Value {
+    serde_json::from_slice(json).unwrap_or(Value::Null)
 }
 
 #[cfg(test)]
@@ -142,7 +151,7 @@ mod tests {
 
     fn asked(run: u64) -> Asked {
         let request = OwnedRequest {
-            id: "1".into(),
+            id: 1.into(),
             method: "tools/call".into(),
         };
         Asked::new(run, request, &sampling("hello"))
@@ -154,9 +163,9 @@ mod tests {
         let first = questions.remember(asked(10));
         let second = questions.remember(asked(11));
         assert_ne!(first, second);
-        assert_eq!(questions.take(&first.to_string()).unwrap().run, 10);
-        assert!(questions.take(&first.to_string()).is_none());
-        assert!(questions.take("\"1\"").is_none());
+        assert_eq!(questions.take(&first.into()).unwrap().run, 10);
+        assert!(questions.take(&first.into()).is_none());
+        assert!(questions.take(&RequestId::String("2".into())).is_none());
         assert_eq!(questions.withdraw(11), Some(second));
         assert_eq!(questions.withdraw(11), None);
     }
@@ -175,8 +184,8 @@ mod tests {
 
     #[test]
     fn an_error_of_the_client_makes_the_call_fail_with_its_text() {
-        let raw: Box<RawValue> = serde_json::from_str(r#"{"code":-1,"message":"user said no"}"#).unwrap();
-        let result: Value = serde_json::from_str(&asked(1).result(Reply::Error(&raw))).unwrap();
+        let error = Bytes::from_static(br#"{"code":-1,"message":"user said no"}"#);
+        let result: Value = serde_json::from_str(&asked(1).result(&Reply::Error(error))).unwrap();
         assert_eq!(result["isError"], true);
         assert!(
             result["content"][0]["text"]

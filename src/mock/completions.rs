@@ -2,9 +2,9 @@
 
 use serde::Deserialize;
 use serde_json::json;
-use serde_json::value::RawValue;
 
-use super::message::RpcError;
+use super::message::parse;
+use crate::protocol::reply::ErrorObject;
 
 #[derive(Deserialize)]
 struct Params {
@@ -31,9 +31,8 @@ struct Argument {
 ///
 /// # Errors
 /// If the parameters are not of the shape the method wants.
-pub(crate) fn complete(params: Option<&RawValue>) -> Result<String, RpcError> {
-    let params: Params = serde_json::from_str(params.map_or("{}", RawValue::get))
-        .map_err(|error| RpcError::invalid_params(error.to_string()))?;
+pub(crate) fn complete(params: Option<&[u8]>) -> Result<String, ErrorObject> {
+    let params: Params = parse(params)?;
     let begun = params.argument.value.as_str();
     let values: Vec<&str> = params
         .known_values()
@@ -67,8 +66,8 @@ mod tests {
     use super::*;
 
     fn values(params: &str) -> serde_json::Value {
-        let raw: Box<RawValue> = serde_json::from_str(params).unwrap();
-        let result: serde_json::Value = serde_json::from_str(&complete(Some(&raw)).unwrap()).unwrap();
+        let completed = complete(Some(params.as_bytes())).unwrap();
+        let result: serde_json::Value = serde_json::from_str(&completed).unwrap();
         result["completion"]["values"].clone()
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::message;
 use super::options::MockOptions;
 use super::server::Answer;
+use crate::protocol::RequestId;
 
 /// The faults that touch requests and answers. A server without any has no `Faults` at all.
 #[derive(Debug)]
@@ -112,7 +113,13 @@ impl Faults {
 
     /// Appends an answer and all that goes wrong with it. Returns true after the last one before standard
     /// output is to be closed.
-    pub(crate) fn write(&self, line: &mut Vec<u8>, id: &str, method: &str, answer: &Answer<'_>) -> bool {
+    pub(crate) fn write(
+        &self,
+        line: &mut Vec<u8>,
+        id: &RequestId,
+        method: &str,
+        answer: &Answer<'_>,
+    ) -> bool {
         let number = self.answers.fetch_add(1, Relaxed) + 1;
         if self
             .garbage_every
@@ -121,7 +128,8 @@ impl Faults {
             line.extend_from_slice(format!("garbage {number}: this line is not JSON {{[\n").as_bytes());
         }
         if self.unknown_ids {
-            message::write_result(line, &format!("\"nobody-asked-{number}\""), "{}");
+            let id = RequestId::String(format!("nobody-asked-{number}").into());
+            message::write_result(line, &id, "{}");
         }
         let times = if self.duplicate_answers { 2 } else { 1 };
         for _ in 0..times {
@@ -130,10 +138,12 @@ impl Faults {
         self.close_stdout_after.is_some_and(|last| number >= last)
     }
 
-    fn write_once(&self, line: &mut Vec<u8>, id: &str, method: &str, answer: &Answer<'_>) {
+    fn write_once(&self, line: &mut Vec<u8>, id: &RequestId, method: &str, answer: &Answer<'_>) {
         if names(&self.malformed_on, method) {
-            let text = format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{{\"broken\":\n");
-            line.extend_from_slice(text.as_bytes());
+            message::write_result(line, id, "{\"broken\":");
+            // Without the last brace.
+            line.truncate(line.len() - 2);
+            line.push(b'\n');
         } else if names(&self.oversized_on, method) {
             let padding = "x".repeat(self.oversized_bytes.saturating_sub(r#"{"padding":""}"#.len()));
             message::write_result(line, id, &format!("{{\"padding\":\"{padding}\"}}"));
@@ -153,7 +163,7 @@ mod tests {
 
     fn written(faults: &Faults, method: &str) -> Vec<String> {
         let mut line = Vec::new();
-        faults.write(&mut line, "1", method, &Answer::Result("{\"ok\":true}"));
+        faults.write(&mut line, &1.into(), method, &Answer::Result("{\"ok\":true}"));
         String::from_utf8(line)
             .unwrap()
             .lines()

@@ -5,24 +5,26 @@ use serde_json::{Value, json};
 use super::arguments::BadArgument;
 use super::client_requests::{Question, elicitation, elicited, sampling};
 use super::content::{self, AUDIO_WAV, IMAGE_PNG};
+use super::message::raw;
 use super::peer::Level;
 use super::script::{Action, Outcome, Step};
 use super::tools::{Call, Tool, ToolResult};
-use super::version::Version;
+use crate::protocol::ProtocolVersion;
+use crate::protocol::names::method;
 
 pub(crate) const TOOLS: &[Tool] = &[
     Tool::new("test_simple_text", simple_text),
     Tool::new("test_image_content", image_content),
-    Tool::new("test_audio_content", audio_content).since(Version::V2025_03_26),
+    Tool::new("test_audio_content", audio_content).since(ProtocolVersion::V2025_03_26),
     Tool::new("test_embedded_resource", embedded_resource),
     Tool::new("test_multiple_content_types", multiple_content_types),
     Tool::new("test_tool_with_logging", with_logging),
     Tool::new("test_tool_with_progress", with_progress),
     Tool::new("test_error_handling", error_handling),
     Tool::new("test_sampling", test_sampling),
-    Tool::new("test_elicitation", test_elicitation).since(Version::V2025_06_18),
-    Tool::new("test_elicitation_sep1034_defaults", elicitation_defaults).since(Version::V2025_11_25),
-    Tool::new("test_elicitation_sep1330_enums", elicitation_enums).since(Version::V2025_11_25),
+    Tool::new("test_elicitation", test_elicitation).since(ProtocolVersion::V2025_06_18),
+    Tool::new("test_elicitation_sep1034_defaults", elicitation_defaults).since(ProtocolVersion::V2025_11_25),
+    Tool::new("test_elicitation_sep1330_enums", elicitation_enums).since(ProtocolVersion::V2025_11_25),
     Tool::new("json_schema_2020_12_tool", json_schema),
     Tool::new("test_reconnection", reconnection),
 ];
@@ -66,8 +68,7 @@ fn multiple_content_types(_call: &Call<'_>) -> ToolResult {
 }
 
 fn with_logging(_call: &Call<'_>) -> ToolResult {
-    let log =
-        |after_ms, text: &str| Step::after_ms(after_ms, Action::Log(Level::INFO, json!(text).to_string()));
+    let log = |after_ms, text: &str| Step::after_ms(after_ms, Action::Log(Level::INFO, text.into()));
     Ok(Outcome::Script(vec![
         log(0, "Tool execution started"),
         log(50, "Tool processing data"),
@@ -179,10 +180,7 @@ fn reconnection(_call: &Call<'_>) -> ToolResult {
     let text =
         "Reconnection test completed. If the stream was closed meanwhile, the client came back for this.";
     Ok(Outcome::Script(vec![
-        Step::now(Action::Log(
-            Level::INFO,
-            json!("Reconnection test started").to_string(),
-        )),
+        Step::now(Action::Log(Level::INFO, "Reconnection test started".into())),
         answer(100, text),
     ]))
 }
@@ -199,12 +197,11 @@ pub(crate) fn ask(call: &Call<'_>, question: Question) -> ToolResult {
 
 /// Returns the notification of progress, or nothing to do if the caller does not want to hear of it.
 pub(crate) fn progress_action(call: &Call<'_>, progress: u64, total: u64) -> Action {
-    let Some(token) = call.progress_token else {
+    let Some(token) = &call.progress_token else {
         return Action::Nothing;
     };
-    let token = token.get();
-    let params = format!("{{\"progressToken\":{token},\"progress\":{progress},\"total\":{total}}}");
-    Action::Notify("notifications/progress".into(), Some(params))
+    let params = json!({ "progressToken": token, "progress": progress, "total": total });
+    Action::Notify(method::PROGRESS.into(), Some(raw(&params)))
 }
 
 /// Returns the step that answers with a text.

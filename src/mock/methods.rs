@@ -10,19 +10,23 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::catalogue::{Kind, cursor};
-use super::message::{METHOD_NOT_FOUND, RpcError};
+use super::message::{invalid_params, parse};
 use super::noise;
 use super::peer::{Level, Peer};
 use super::script::Outcome;
 use super::server::Server;
 use super::tools::{self, Call};
-use super::version::Version;
 use super::{completions, prompts, resources};
+use crate::protocol::names::{code, method};
+use crate::protocol::reply::ErrorObject;
+use crate::protocol::{Message, ProtocolVersion};
 
 /// Decides what becomes of a request.
-pub(crate) fn handle(server: &Arc<Server>, method: &str, params: Option<&RawValue>) -> Outcome {
-    let outcome = match method {
-        "tools/call" => return call_tool(server, params),
+pub(crate) fn handle(server: &Arc<Server>, message: &Message) -> Outcome {
+    let params = message.params();
+    let params = params.as_deref();
+    let outcome = match &*message.method() {
+        "tools/call" => return call_tool(server, message, params),
         "ping" => Ok(Outcome::result("{}")),
         "initialize" => initialize(server, params),
         "tools/list" => list(server, Kind::Tools, params),
@@ -34,69 +38,54 @@ pub(crate) fn handle(server: &Arc<Server>, method: &str, params: Option<&RawValu
         "prompts/list" => list(server, Kind::Prompts, params),
         "prompts/get" => prompts::get(params, &server.additions.lock()).map(Outcome::result),
         "logging/setLevel" => set_level(server, params),
-        "completion/complete" if server.peer.lock().version >= Version::V2025_03_26 => {
+        "completion/complete" if server.peer.lock().version >= ProtocolVersion::V2025_03_26 => {
             completions::complete(params).map(Outcome::result)
         }
-        _ => Err(RpcError::new(
-            METHOD_NOT_FOUND,
-            format!("Method not found: {method}"),
+        unknown => Err(ErrorObject::new(
+            code::METHOD_NOT_FOUND,
+            format!("Method not found: {unknown}"),
         )),
     };
     outcome.unwrap_or_else(Outcome::Error)
 }
 
 /// Acts on a notification. Unknown ones are for somebody else.
-pub(crate) fn notice(server: &Arc<Server>, method: &str, params: Option<&RawValue>) {
-    match method {
-        "notifications/initialized" => server
+pub(crate) fn notice(server: &Arc<Server>, message: &Message) {
+    match &*message.method() {
+        method::INITIALIZED => server
             .started_once
             .call_once(|| noise::start_notifications(server)),
-        "notifications/cancelled" => {
-            #[derive(Deserialize)]
-            struct Params<'a> {
-                #[serde(borrow, rename = "requestId")]
-                request_id: &'a RawValue,
-            }
-            if let Some(Ok(params)) = params.map(|params| serde_json::from_str::<Params<'_>>(params.get())) {
-                server.cancel(params.request_id.get());
+        method::CANCELLED => {
+            if let Some(id) = message.cancelled_request() {
+                server.cancel(&id);
             }
         }
         _ => {}
     }
 }
 
-fn call_tool(server: &Arc<Server>, params: Option<&RawValue>) -> Outcome {
+fn call_tool(server: &Arc<Server>, message: &Message, params: Option<&[u8]>) -> Outcome {
     #[derive(Deserialize)]
     struct Params<'a> {
         #[serde(borrow)]
         name: Cow<'a, str>,
         #[serde(borrow)]
         arguments: Option<&'a RawValue>,
-        #[serde(borrow, rename = "_meta")]
-        meta: Option<Meta<'a>>,
     }
-    #[derive(Deserialize)]
-    struct Meta<'a> {
-        #[serde(borrow, rename = "progressToken")]
-        progress_token: Option<&'a RawValue>,
-    }
-    match serde_json::from_str::<Params<'_>>(params.map_or("{}", RawValue::get)) {
+    match parse::<Params<'_>>(params) {
         Ok(params) => {
-            let progress_token = params.meta.and_then(|meta| meta.progress_token);
-            tools::call(
-                &params.name,
-                &Call {
-                    server,
-                    raw: params.arguments,
-                    progress_token,
-                },
-            )
+            let call = Call {
+                server,
+                raw: params.arguments,
+                progress_token: message.wanted_progress_token(),
+            };
+            tools::call(&params.name, &call)
         }
-        Err(error) => RpcError::invalid_params(error.to_string()).into(),
+        Err(error) => error.into(),
     }
 }
 
-fn initialize(server: &Arc<Server>, params: Option<&RawValue>) -> Result<Outcome, RpcError> {
+fn initialize(server: &Arc<Server>, params: Option<&[u8]>) -> Result<Outcome, ErrorObject> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Params {
@@ -105,13 +94,14 @@ fn initialize(server: &Arc<Server>, params: Option<&RawValue>) -> Result<Outcome
         client_info: Value,
     }
     let params: Params = parse(params)?;
-    let negotiated = Version::negotiate(&params.protocol_version);
+    // A version it does not know is answered with its own latest.
+    let negotiated = ProtocolVersion::parse(&params.protocol_version).unwrap_or(ProtocolVersion::LATEST);
     let options = &server.options;
     let told = options
         .protocol_version
         .clone()
         .unwrap_or_else(|| negotiated.as_str().to_owned());
-    let version = Version::named(&told).unwrap_or(negotiated);
+    let version = ProtocolVersion::parse(&told).unwrap_or(negotiated);
     let result = json!({
         "protocolVersion": told,
         "capabilities": capabilities(version),
@@ -128,20 +118,20 @@ fn initialize(server: &Arc<Server>, params: Option<&RawValue>) -> Result<Outcome
     Ok(Outcome::result(result.to_string()))
 }
 
-fn capabilities(version: Version) -> Value {
+fn capabilities(version: ProtocolVersion) -> Value {
     let mut capabilities = json!({
         "tools": { "listChanged": true },
         "resources": { "subscribe": true, "listChanged": true },
         "prompts": { "listChanged": true },
         "logging": {},
     });
-    if version >= Version::V2025_03_26 {
+    if version >= ProtocolVersion::V2025_03_26 {
         capabilities["completions"] = json!({});
     }
     capabilities
 }
 
-fn list(server: &Arc<Server>, kind: Kind, params: Option<&RawValue>) -> Result<Outcome, RpcError> {
+fn list(server: &Arc<Server>, kind: Kind, params: Option<&[u8]>) -> Result<Outcome, ErrorObject> {
     let cursor = cursor(params)?;
     let version = server.peer.lock().version;
     let additions = server.additions.lock();
@@ -151,36 +141,31 @@ fn list(server: &Arc<Server>, kind: Kind, params: Option<&RawValue>) -> Result<O
         .map(Outcome::result)
 }
 
-fn read_resource(server: &Arc<Server>, params: Option<&RawValue>) -> Result<Outcome, RpcError> {
+fn read_resource(server: &Arc<Server>, params: Option<&[u8]>) -> Result<Outcome, ErrorObject> {
     let uri = resources::uri(params)?;
     resources::read(&uri, &server.additions.lock()).map(Outcome::result)
 }
 
-fn subscribe(server: &Arc<Server>, params: Option<&RawValue>) -> Result<Outcome, RpcError> {
+fn subscribe(server: &Arc<Server>, params: Option<&[u8]>) -> Result<Outcome, ErrorObject> {
     let uri = resources::uri(params)?;
     resources::read(&uri, &server.additions.lock())?;
     server.peer.lock().subscriptions.insert(uri);
     Ok(Outcome::result("{}"))
 }
 
-fn unsubscribe(server: &Arc<Server>, params: Option<&RawValue>) -> Result<Outcome, RpcError> {
+fn unsubscribe(server: &Arc<Server>, params: Option<&[u8]>) -> Result<Outcome, ErrorObject> {
     let uri = resources::uri(params)?;
     server.peer.lock().subscriptions.remove(&uri);
     Ok(Outcome::result("{}"))
 }
 
-fn set_level(server: &Arc<Server>, params: Option<&RawValue>) -> Result<Outcome, RpcError> {
+fn set_level(server: &Arc<Server>, params: Option<&[u8]>) -> Result<Outcome, ErrorObject> {
     #[derive(Deserialize)]
     struct Params {
         level: String,
     }
     let params: Params = parse(params)?;
-    let unknown = || RpcError::invalid_params(format!("unknown level {}", params.level));
+    let unknown = || invalid_params(format!("unknown level {}", params.level));
     server.peer.lock().level = Level::named(&params.level).ok_or_else(unknown)?;
     Ok(Outcome::result("{}"))
-}
-
-fn parse<T: serde::de::DeserializeOwned>(params: Option<&RawValue>) -> Result<T, RpcError> {
-    serde_json::from_str(params.map_or("{}", RawValue::get))
-        .map_err(|error| RpcError::invalid_params(error.to_string()))
 }

@@ -33,7 +33,6 @@ mod schedule;
 mod script;
 mod server;
 mod tools;
-mod version;
 mod work;
 
 pub use options::MockOptions;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use super::message::raw;
 use super::peer::Level;
 use super::script::Action;
 use super::server::Server;
@@ -13,16 +14,13 @@ use super::server::Server;
 /// Returns notification `number` of a series.
 pub(crate) fn notification(method: &str, number: u64) -> Action {
     match method {
-        "notifications/message" => Action::Log(Level::INFO, json!({ "number": number }).to_string()),
+        "notifications/message" => Action::Log(Level::INFO, json!({ "number": number })),
         "notifications/resources/updated" => {
             let params = json!({ "uri": "test://watched-resource" });
-            Action::Notify(method.to_owned().into(), Some(params.to_string()))
+            Action::Notify(method.to_owned().into(), Some(raw(&params)))
         }
         _ if method.ends_with("/list_changed") => Action::Notify(method.to_owned().into(), None),
-        _ => Action::Notify(
-            method.to_owned().into(),
-            Some(json!({ "number": number }).to_string()),
-        ),
+        _ => Action::Notify(method.to_owned().into(), Some(raw(&json!({ "number": number })))),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::version::Version;
+use crate::protocol::ProtocolVersion;
 
 const LEVELS: [&str; 8] = [
     "debug",
@@ -36,7 +36,7 @@ impl Level {
 /// The client as its `initialize` and its later requests describe it.
 #[derive(Debug)]
 pub(crate) struct Peer {
-    pub(crate) version: Version,
+    pub(crate) version: ProtocolVersion,
     /// The version as it was answered; another text than `version`'s only where an option pins it.
     pub(crate) version_told: String,
     pub(crate) capabilities: Value,
@@ -48,8 +48,8 @@ pub(crate) struct Peer {
 impl Default for Peer {
     fn default() -> Self {
         Self {
-            version: Version::LATEST,
-            version_told: Version::LATEST.as_str().to_owned(),
+            version: ProtocolVersion::LATEST,
+            version_told: ProtocolVersion::LATEST.as_str().to_owned(),
             capabilities: Value::Null,
             client_info: Value::Null,
             level: Level::INFO,
@@ -62,9 +62,9 @@ impl Peer {
     /// Tells whether the client may be asked `method`; if not, the error says what is missing.
     pub(crate) fn may_be_asked(&self, method: &str) -> Result<(), String> {
         let (capability, since) = match method {
-            "sampling/createMessage" => ("sampling", Version::V2024_11_05),
-            "roots/list" => ("roots", Version::V2024_11_05),
-            "elicitation/create" => ("elicitation", Version::V2025_06_18),
+            "sampling/createMessage" => ("sampling", ProtocolVersion::V2024_11_05),
+            "roots/list" => ("roots", ProtocolVersion::V2024_11_05),
+            "elicitation/create" => ("elicitation", ProtocolVersion::V2025_06_18),
             _ => return Ok(()),
         };
         if self.version < since {
@@ -107,7 +107,7 @@ mod tests {
                 .contains("sampling capability")
         );
         assert!(peer.may_be_asked("roots/list").is_err());
-        peer.version = Version::V2025_03_26;
+        peer.version = ProtocolVersion::V2025_03_26;
         assert!(
             peer.may_be_asked("elicitation/create")
                 .unwrap_err()

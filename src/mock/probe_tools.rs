@@ -7,11 +7,12 @@ use super::catalogue::Kind;
 use super::client_requests::{Question, elicitation, elicited, sampling};
 use super::content;
 use super::fixture_tools::{answer, ask, progress_action};
-use super::message::quoted;
+use super::message::raw;
 use super::noise;
 use super::peer::Level;
 use super::script::{Action, Outcome, Step};
 use super::tools::{Call, Tool, ToolResult};
+use crate::protocol::names::method;
 
 pub(crate) const TOOLS: &[Tool] = &[
     Tool::new("echo", echo),
@@ -83,9 +84,7 @@ fn big(call: &Call<'_>) -> ToolResult {
 fn notify(call: &Call<'_>) -> ToolResult {
     let arguments = call.arguments()?;
     let count = arguments.number("count", 1, COUNT_MAX)?;
-    let method = arguments
-        .optional_text("method")?
-        .unwrap_or("notifications/message");
+    let method = arguments.optional_text("method")?.unwrap_or(method::LOG_MESSAGE);
     let burst = (1..=count).map(|number| Step::now(noise::notification(method, number)));
     Ok(Outcome::Script(
         burst
@@ -110,7 +109,7 @@ fn log(call: &Call<'_>) -> ToolResult {
     let arguments = call.arguments()?;
     let name = arguments.optional_text("level")?.unwrap_or("info");
     let level = Level::named(name).ok_or_else(|| BadArgument(format!("there is no level {name}")))?;
-    let message = Action::Log(level, quoted(arguments.text("text")?));
+    let message = Action::Log(level, arguments.text("text")?.into());
     Ok(Outcome::Script(vec![Step::now(message), answer(0, "logged")]))
 }
 
@@ -125,7 +124,7 @@ fn ask_client(call: &Call<'_>) -> ToolResult {
         }
         (_, params) => Question {
             method: method.to_owned(),
-            params: params.map(ToString::to_string),
+            params: params.map(raw),
             then: ToString::to_string,
         },
     };
@@ -154,17 +153,17 @@ fn touch(call: &Call<'_>) -> ToolResult {
     if !arguments.is_on("force")? && !call.server.peer.lock().subscriptions.contains(uri) {
         return Ok(Outcome::result(content::text("nobody subscribed")));
     }
-    let params = json!({ "uri": uri }).to_string();
-    let update = Action::Notify("notifications/resources/updated".into(), Some(params));
+    let params = raw(&json!({ "uri": uri }));
+    let update = Action::Notify(method::RESOURCE_UPDATED.into(), Some(params));
     Ok(Outcome::Script(vec![Step::now(update), answer(0, "updated")]))
 }
 
 fn change(call: &Call<'_>) -> ToolResult {
     let arguments = call.arguments()?;
-    let (kind, method) = match arguments.text("kind")? {
-        "tools" => (Kind::Tools, "notifications/tools/list_changed"),
-        "resources" => (Kind::Resources, "notifications/resources/list_changed"),
-        "prompts" => (Kind::Prompts, "notifications/prompts/list_changed"),
+    let (kind, changed) = match arguments.text("kind")? {
+        "tools" => (Kind::Tools, method::TOOLS_CHANGED),
+        "resources" => (Kind::Resources, method::RESOURCES_CHANGED),
+        "prompts" => (Kind::Prompts, method::PROMPTS_CHANGED),
         other => {
             return Err(BadArgument(format!(
                 "{other} is none of tools, resources, prompts"
@@ -175,7 +174,7 @@ fn change(call: &Call<'_>) -> ToolResult {
         call.server.additions.lock().toggle(kind, name);
     }
     Ok(Outcome::Script(vec![
-        Step::now(Action::Notify(method.into(), None)),
+        Step::now(Action::Notify(changed.into(), None)),
         answer(0, "changed"),
     ]))
 }

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::additions::Additions;
 use super::content::IMAGE_PNG;
-use super::message::RpcError;
+use super::message::{invalid_params, parse};
+use crate::protocol::reply::ErrorObject;
 
 #[derive(Deserialize)]
 struct Params {
@@ -21,9 +21,8 @@ struct Params {
 ///
 /// # Errors
 /// If there is no such prompt, or an argument is missing.
-pub(crate) fn get(params: Option<&RawValue>, additions: &Additions) -> Result<String, RpcError> {
-    let params: Params = serde_json::from_str(params.map_or("{}", RawValue::get))
-        .map_err(|error| RpcError::invalid_params(error.to_string()))?;
+pub(crate) fn get(params: Option<&[u8]>, additions: &Additions) -> Result<String, ErrorObject> {
+    let params: Params = parse(params)?;
     let contents = match params.name.as_str() {
         "test_simple_prompt" => vec![text("This is a simple prompt for testing.")],
         "test_prompt_with_arguments" => {
@@ -41,7 +40,7 @@ pub(crate) fn get(params: Option<&RawValue>, additions: &Additions) -> Result<St
             text("Please analyze the image above."),
         ],
         name if additions.has_prompt(name) => vec![text("Added by the change tool.")],
-        name => return Err(RpcError::invalid_params(format!("Unknown prompt: {name}"))),
+        name => return Err(invalid_params(format!("Unknown prompt: {name}"))),
     };
     let messages: Vec<Value> = contents
         .into_iter()
@@ -51,8 +50,8 @@ pub(crate) fn get(params: Option<&RawValue>, additions: &Additions) -> Result<St
 }
 
 impl Params {
-    fn argument(&self, name: &str) -> Result<&str, RpcError> {
-        let missing = || RpcError::invalid_params(format!("argument {name} is required"));
+    fn argument(&self, name: &str) -> Result<&str, ErrorObject> {
+        let missing = || invalid_params(format!("argument {name} is required"));
         self.arguments.get(name).map(String::as_str).ok_or_else(missing)
     }
 }
@@ -70,9 +69,8 @@ fn embedded(uri: &str) -> Value {
 mod tests {
     use super::*;
 
-    fn get_text(params: &str) -> Result<String, RpcError> {
-        let raw: Box<RawValue> = serde_json::from_str(params).unwrap();
-        get(Some(&raw), &Additions::default())
+    fn get_text(params: &str) -> Result<String, ErrorObject> {
+        get(Some(params.as_bytes()), &Additions::default())
     }
 
     #[test]

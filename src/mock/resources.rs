@@ -1,32 +1,33 @@
 //! `resources/read`.
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::additions::Additions;
 use super::content::IMAGE_PNG;
-use super::message::{RESOURCE_NOT_FOUND, RpcError};
+use super::message::parse;
+use crate::protocol::reply::ErrorObject;
+
+/// There is no such resource (2025-11-25, "Resources", "Error Handling").
+const RESOURCE_NOT_FOUND: i32 = -32002;
 
 /// Returns `params.uri`.
 ///
 /// # Errors
 /// If it is missing or not a string.
-pub(crate) fn uri(params: Option<&RawValue>) -> Result<String, RpcError> {
+pub(crate) fn uri(params: Option<&[u8]>) -> Result<String, ErrorObject> {
     #[derive(Deserialize)]
     struct Params {
         uri: String,
     }
-    serde_json::from_str::<Params>(params.map_or("{}", RawValue::get))
-        .map(|params| params.uri)
-        .map_err(|error| RpcError::invalid_params(error.to_string()))
+    parse(params).map(|params: Params| params.uri)
 }
 
 /// Returns the result of reading `uri`.
 ///
 /// # Errors
 /// If there is no such resource.
-pub(crate) fn read(uri: &str, additions: &Additions) -> Result<String, RpcError> {
+pub(crate) fn read(uri: &str, additions: &Additions) -> Result<String, ErrorObject> {
     let contents = match uri {
         "test://static-text" => text_of(uri, "This is the content of the static text resource."),
         "test://static-binary" => json!({ "uri": uri, "mimeType": "image/png", "blob": IMAGE_PNG }),
@@ -51,11 +52,8 @@ fn text_of(uri: &str, text: &str) -> Value {
     json!({ "uri": uri, "mimeType": "text/plain", "text": text })
 }
 
-fn not_found(uri: &str) -> RpcError {
-    RpcError {
-        data: Some(json!({ "uri": uri })),
-        ..RpcError::new(RESOURCE_NOT_FOUND, "Resource not found")
-    }
+fn not_found(uri: &str) -> ErrorObject {
+    ErrorObject::new(RESOURCE_NOT_FOUND, "Resource not found").with_data(json!({ "uri": uri }))
 }
 
 #[cfg(test)]

@@ -3,16 +3,20 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use serde_json::Value;
+use serde_json::value::RawValue;
+
 use super::client_requests::Question;
-use super::message::RpcError;
 use super::peer::Level;
+use crate::protocol::RequestId;
+use crate::protocol::reply::ErrorObject;
 
 /// What a method decided.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     /// Answered with this result (raw JSON).
     Result(Cow<'static, str>),
-    Error(RpcError),
+    Error(ErrorObject),
     /// Done step by step; one of the steps answers, or none does.
     Script(Vec<Step>),
     /// Answered when the client has answered.
@@ -25,8 +29,8 @@ impl Outcome {
     }
 }
 
-impl From<RpcError> for Outcome {
-    fn from(error: RpcError) -> Self {
+impl From<ErrorObject> for Outcome {
+    fn from(error: ErrorObject) -> Self {
         Self::Error(error)
     }
 }
@@ -42,10 +46,10 @@ pub(crate) struct Step {
 pub(crate) enum Action {
     /// Only the time passes.
     Nothing,
-    /// Sends a notification; the parameters are raw JSON.
-    Notify(Cow<'static, str>, Option<String>),
+    /// Sends a notification.
+    Notify(Cow<'static, str>, Option<Box<RawValue>>),
     /// Sends a log message, if the client's level lets it through.
-    Log(Level, String),
+    Log(Level, Value),
     /// Answers the request with this result (raw JSON).
     Answer(Cow<'static, str>),
     /// Ends the process with this exit code.
@@ -83,7 +87,6 @@ pub(crate) struct Run {
 /// What must be kept of a request until it is answered.
 #[derive(Debug, Clone)]
 pub(crate) struct OwnedRequest {
-    /// Raw JSON, so that the answer has the id in its own spelling.
-    pub(crate) id: Box<str>,
+    pub(crate) id: RequestId,
     pub(crate) method: Box<str>,
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
-use serde_json::value::RawValue;
+use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::additions::Additions;
@@ -15,13 +15,16 @@ use super::client_requests::{Questions, Reply};
 use super::faults::{Arrival, Faults};
 use super::input::Input;
 use super::locked::Locked;
-use super::message::{self, Envelope, INVALID_REQUEST, PARSE_ERROR, RpcError};
+use super::message;
 use super::options::MockOptions;
 use super::output::{self, Output};
 use super::peer::Peer;
 use super::schedule::Schedule;
-use super::version::Version;
 use super::{descendants, methods, noise};
+use crate::protocol::names::code;
+use crate::protocol::reply::ErrorObject;
+use crate::protocol::scan::{ScanOptions, UniqueKeys, scan_array};
+use crate::protocol::{Kind, Message, MessageError, ProtocolVersion, RequestId};
 
 /// How long an ending process waits for a client to take what was already answered.
 pub(crate) const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -29,6 +32,11 @@ pub(crate) const LAST_WORDS: Duration = Duration::from_secs(2);
 const LAST_ANSWERS: Duration = Duration::from_secs(10);
 /// Answers of one chunk of input are written together, up to about this many bytes.
 const ANSWERS_MAX: usize = 1 << 20;
+/// As deep as a gateway may be told to let through.
+const SCAN: ScanOptions = ScanOptions {
+    depth_max: 1024,
+    unique_keys: UniqueKeys::Envelope,
+};
 
 /// Why the mock could not go on.
 #[derive(Debug, thiserror::Error)]
@@ -92,7 +100,7 @@ pub(crate) struct Server {
     pub(crate) output: Output,
     pub(crate) questions: Questions,
     /// Requests being worked on: the number of the run, and the id of the request.
-    pub(crate) running: Locked<BTreeMap<u64, Box<str>>>,
+    pub(crate) running: Locked<BTreeMap<u64, RequestId>>,
     descendants: Vec<u32>,
 }
 
@@ -121,14 +129,14 @@ impl Counts {
 pub(crate) enum Answer<'a> {
     /// Raw JSON.
     Result(&'a str),
-    Error(&'a RpcError),
+    Error(&'a ErrorObject),
 }
 
 impl Answer<'_> {
-    pub(crate) fn write(&self, line: &mut Vec<u8>, id: &str) {
+    pub(crate) fn write(&self, line: &mut Vec<u8>, id: &RequestId) {
         match self {
             Self::Result(result) => message::write_result(line, id, result),
-            Self::Error(error) => message::write_error(line, id, error),
+            Self::Error(error) => message::write_error(line, Some(id), error),
         }
     }
 }
@@ -169,72 +177,49 @@ impl Server {
         if line.is_empty() {
             return;
         }
-        match serde_json::from_slice::<Envelope<'_>>(line) {
-            Ok(envelope) => self.receive_message(&envelope, answers),
-            Err(_) if line[0] == b'[' => self.receive_batch(line, answers),
-            Err(error) => {
-                let code = if error.is_data() {
-                    INVALID_REQUEST
-                } else {
-                    PARSE_ERROR
-                };
-                self.refuse(None, code, &error.to_string(), answers);
-            }
+        let line = Bytes::copy_from_slice(line);
+        if line[0] == b'[' {
+            self.receive_batch(&line, answers);
+        } else {
+            self.receive_message(line, answers);
         }
     }
 
     /// Batches exist in 2025-03-26 only. Their members are answered one by one, as each is ready.
-    fn receive_batch(self: &Arc<Self>, line: &[u8], answers: &mut Vec<u8>) {
-        if self.peer.lock().version != Version::V2025_03_26 {
-            return self.refuse(
-                None,
-                INVALID_REQUEST,
-                "this protocol version has no batches",
-                answers,
-            );
-        }
-        match serde_json::from_slice::<Vec<&RawValue>>(line) {
-            Ok(members) if !members.is_empty() => {
-                for member in members.iter().map(|member| member.get()) {
-                    match serde_json::from_str::<Envelope<'_>>(member) {
-                        Ok(envelope) => self.receive_message(&envelope, answers),
-                        Err(error) => self.refuse(None, INVALID_REQUEST, &error.to_string(), answers),
-                    }
+    fn receive_batch(self: &Arc<Self>, line: &Bytes, answers: &mut Vec<u8>) {
+        let refusal = match scan_array(line, SCAN) {
+            Err(error) => error.into(),
+            Ok(_) if self.peer.lock().version != ProtocolVersion::V2025_03_26 => {
+                invalid("this protocol version has no batches")
+            }
+            Ok(Some(members)) if !members.is_empty() => {
+                for member in members {
+                    self.receive_message(line.slice(member), answers);
                 }
+                return;
             }
-            Ok(_) => self.refuse(None, INVALID_REQUEST, "an empty batch", answers),
-            Err(error) => self.refuse(None, PARSE_ERROR, &error.to_string(), answers),
-        }
+            Ok(_) => invalid("an empty batch"),
+        };
+        self.refuse(refusal, answers);
     }
 
-    fn receive_message(self: &Arc<Self>, envelope: &Envelope<'_>, answers: &mut Vec<u8>) {
-        if envelope.jsonrpc.as_deref() != Some("2.0") {
-            return self.refuse(envelope.id, INVALID_REQUEST, "jsonrpc must be \"2.0\"", answers);
-        }
-        match (envelope.method.as_deref(), envelope.id) {
-            (Some(method), Some(id)) => self.receive_request(id, method, envelope.params, answers),
-            (Some(method), None) => {
+    fn receive_message(self: &Arc<Self>, text: Bytes, answers: &mut Vec<u8>) {
+        let message = match Message::parse(text, SCAN) {
+            Ok(message) => message,
+            Err(error) => return self.refuse(error, answers),
+        };
+        match (message.kind(), message.id()) {
+            (Kind::Request, Some(id)) => self.receive_request(id, &message, answers),
+            (Kind::Response, id) => self.receive_response(id, &message, answers),
+            (Kind::Request | Kind::Notification, _) => {
                 self.counts.notifications.fetch_add(1, Relaxed);
-                methods::notice(self, method, envelope.params);
+                methods::notice(self, &message);
             }
-            (None, Some(id)) => self.receive_response(id, envelope, answers),
-            (None, None) => self.refuse(None, INVALID_REQUEST, "neither a method nor an id", answers),
         }
     }
 
-    fn receive_request(
-        self: &Arc<Self>,
-        id: &RawValue,
-        method: &str,
-        params: Option<&RawValue>,
-        answers: &mut Vec<u8>,
-    ) {
-        if !id
-            .get()
-            .starts_with(|first: char| first == '"' || first == '-' || first.is_ascii_digit())
-        {
-            return self.refuse(None, INVALID_REQUEST, "an id is a string or a number", answers);
-        }
+    fn receive_request(self: &Arc<Self>, id: &RequestId, message: &Message, answers: &mut Vec<u8>) {
+        let method = &*message.method();
         let number = self.counts.requests.fetch_add(1, Relaxed) + 1;
         let arrival = self
             .faults
@@ -242,8 +227,8 @@ impl Server {
             .map_or(Arrival::Handled, |faults| faults.arrival(number, method));
         match arrival {
             Arrival::Handled | Arrival::HandledLast => {
-                let outcome = methods::handle(self, method, params);
-                self.follow(id.get(), method, outcome, answers);
+                let outcome = methods::handle(self, message);
+                self.follow(id, method, outcome, answers);
             }
             Arrival::Forgotten => {}
             Arrival::Crash => self.end(self.options.exit_code, answers),
@@ -254,35 +239,24 @@ impl Server {
         }
     }
 
-    fn receive_response(self: &Arc<Self>, id: &RawValue, envelope: &Envelope<'_>, answers: &mut Vec<u8>) {
-        let reply = match (envelope.result, envelope.error) {
-            (Some(result), None) => Reply::Result(result),
-            (None, Some(error)) => Reply::Error(error),
-            _ => {
-                return self.refuse(
-                    None,
-                    INVALID_REQUEST,
-                    "a response has a result or an error",
-                    answers,
-                );
-            }
-        };
-        let Some(asked) = self.questions.take(id.get()) else {
+    fn receive_response(self: &Arc<Self>, id: Option<&RequestId>, message: &Message, answers: &mut Vec<u8>) {
+        let Some(asked) = id.and_then(|id| self.questions.take(id)) else {
             self.counts.responses_unmatched.fetch_add(1, Relaxed);
             return;
         };
         self.counts.responses.fetch_add(1, Relaxed);
-        self.answer_asked(&asked, reply, answers);
+        let reply = match message.result() {
+            Some(result) => Reply::Result(result),
+            None => Reply::Error(message.error().unwrap_or_default()),
+        };
+        self.answer_asked(&asked, &reply, answers);
     }
 
     /// Refuses what is no proper message.
-    fn refuse(&self, id: Option<&RawValue>, code: i32, why: &str, answers: &mut Vec<u8>) {
+    fn refuse(&self, error: MessageError, answers: &mut Vec<u8>) {
         self.counts.invalid.fetch_add(1, Relaxed);
-        message::write_error(
-            answers,
-            id.map_or("null", RawValue::get),
-            &RpcError::new(code, why),
-        );
+        let why = ErrorObject::new(error.code, error.message);
+        message::write_error(answers, error.id.as_ref(), &why);
     }
 
     /// Returns what the `state` tool tells.
@@ -320,6 +294,14 @@ impl Server {
         self.send(answers);
         self.output.drain(LAST_WORDS);
         exit(code)
+    }
+}
+
+fn invalid(message: &str) -> MessageError {
+    MessageError {
+        code: code::INVALID_REQUEST,
+        message: message.to_owned(),
+        id: None,
     }
 }
 

@@ -6,11 +6,11 @@ use serde_json::value::RawValue;
 
 use super::arguments::{Arguments, BadArgument};
 use super::content;
-use super::message::RpcError;
+use super::message::invalid_params;
 use super::script::Outcome;
 use super::server::Server;
-use super::version::Version;
 use super::{fixture_tools, probe_tools};
+use crate::protocol::{ProtocolVersion, RequestId};
 
 /// A call on its way into a tool.
 #[derive(Debug)]
@@ -18,8 +18,7 @@ pub(crate) struct Call<'a> {
     pub(crate) server: &'a Arc<Server>,
     /// As they came.
     pub(crate) raw: Option<&'a RawValue>,
-    /// Raw JSON: a string or a number.
-    pub(crate) progress_token: Option<&'a RawValue>,
+    pub(crate) progress_token: Option<RequestId>,
 }
 
 impl Call<'_> {
@@ -36,7 +35,7 @@ pub(crate) type ToolResult = Result<Outcome, BadArgument>;
 pub(crate) struct Tool {
     pub(crate) name: &'static str,
     /// The oldest protocol version in which what the tool does exists.
-    pub(crate) since: Version,
+    pub(crate) since: ProtocolVersion,
     pub(crate) run: fn(&Call<'_>) -> ToolResult,
 }
 
@@ -44,12 +43,12 @@ impl Tool {
     pub(crate) const fn new(name: &'static str, run: fn(&Call<'_>) -> ToolResult) -> Self {
         Self {
             name,
-            since: Version::V2024_11_05,
+            since: ProtocolVersion::V2024_11_05,
             run,
         }
     }
 
-    pub(crate) const fn since(mut self, since: Version) -> Self {
+    pub(crate) const fn since(mut self, since: ProtocolVersion) -> Self {
         self.since = since;
         self
     }
@@ -69,7 +68,7 @@ pub(crate) fn call(name: &str, call: &Call<'_>) -> Outcome {
         if call.server.additions.lock().has_tool(name) {
             return Outcome::result(content::text(&format!("{name} was added by the change tool")));
         }
-        return RpcError::invalid_params(format!("Unknown tool: {name}")).into();
+        return invalid_params(format!("Unknown tool: {name}")).into();
     };
     (tool.run)(call).unwrap_or_else(|BadArgument(why)| Outcome::result(content::failure(&why)))
 }

@@ -6,13 +6,21 @@ use std::sync::atomic::Ordering::Relaxed;
 use serde_json::json;
 
 use super::client_requests::{Asked, Question, Reply};
-use super::message;
+use super::message::{self, raw};
 use super::script::{Action, Outcome, OwnedRequest, Run, Step};
 use super::server::{Answer, LAST_WORDS, Server};
+use crate::protocol::RequestId;
+use crate::protocol::names::method;
 
 impl Server {
     /// Does what a method decided, as far as it can be done at once.
-    pub(crate) fn follow(self: &Arc<Self>, id: &str, method: &str, outcome: Outcome, answers: &mut Vec<u8>) {
+    pub(crate) fn follow(
+        self: &Arc<Self>,
+        id: &RequestId,
+        method: &str,
+        outcome: Outcome,
+        answers: &mut Vec<u8>,
+    ) {
         match outcome {
             Outcome::Result(result) => self.answer(id, method, &Answer::Result(&result), answers),
             Outcome::Error(error) => self.answer(id, method, &Answer::Error(&error), answers),
@@ -31,26 +39,26 @@ impl Server {
     }
 
     /// Registers a request as being worked on, so that it can be cancelled.
-    fn begin(&self, id: &str, method: &str) -> (u64, OwnedRequest) {
+    fn begin(&self, id: &RequestId, method: &str) -> (u64, OwnedRequest) {
         let number = self.counts.runs.fetch_add(1, Relaxed);
-        self.running.lock().insert(number, id.into());
+        self.running.lock().insert(number, id.clone());
         (
             number,
             OwnedRequest {
-                id: id.into(),
+                id: id.clone(),
                 method: method.into(),
             },
         )
     }
 
-    fn ask(&self, id: &str, method: &str, question: &Question, lines: &mut Vec<u8>) {
+    fn ask(&self, id: &RequestId, method: &str, question: &Question, lines: &mut Vec<u8>) {
         let (number, request) = self.begin(id, method);
         let question_id = self.questions.remember(Asked::new(number, request, question));
         message::write_request(lines, question_id, &question.method, question.params.as_deref());
     }
 
     /// Answers the call that waited for the client's reply, unless it was cancelled meanwhile.
-    pub(crate) fn answer_asked(self: &Arc<Self>, asked: &Asked, reply: Reply<'_>, answers: &mut Vec<u8>) {
+    pub(crate) fn answer_asked(self: &Arc<Self>, asked: &Asked, reply: &Reply, answers: &mut Vec<u8>) {
         if self.running.lock().remove(&asked.run).is_some() {
             let OwnedRequest { id, method } = &asked.request;
             self.answer(id, method, &Answer::Result(&asked.result(reply)), answers);
@@ -107,11 +115,8 @@ impl Server {
             Action::Notify(method, params) => message::write_notification(lines, method, params.as_deref()),
             Action::Log(level, data) => {
                 if *level >= self.peer.lock().level {
-                    let params = format!(
-                        "{{\"level\":\"{}\",\"logger\":\"mock\",\"data\":{data}}}",
-                        level.as_str()
-                    );
-                    message::write_notification(lines, "notifications/message", Some(&params));
+                    let params = json!({ "level": level.as_str(), "logger": "mock", "data": data });
+                    message::write_notification(lines, method::LOG_MESSAGE, Some(&raw(&params)));
                 }
             }
             Action::Answer(_) => debug_assert!(false, "answers belong to a run"),
@@ -121,7 +126,7 @@ impl Server {
     }
 
     /// Answers a request, with everything that is to go wrong, now or after the delay of the options.
-    fn answer(self: &Arc<Self>, id: &str, method: &str, answer: &Answer<'_>, lines: &mut Vec<u8>) {
+    fn answer(self: &Arc<Self>, id: &RequestId, method: &str, answer: &Answer<'_>, lines: &mut Vec<u8>) {
         let Some(faults) = &self.faults else {
             return answer.write(lines, id);
         };
@@ -148,10 +153,10 @@ impl Server {
     }
 
     /// Drops the work on a request, and the question that it waits for.
-    pub(crate) fn cancel(&self, id: &str) {
+    pub(crate) fn cancel(&self, id: &RequestId) {
         let mut numbers = Vec::new();
         self.running.lock().retain(|number, of| {
-            let matches = &**of == id;
+            let matches = of == id;
             numbers.extend(matches.then_some(*number));
             !matches
         });
@@ -160,8 +165,8 @@ impl Server {
             .into_iter()
             .filter_map(|number| self.questions.withdraw(number))
         {
-            let params = json!({ "requestId": question, "reason": "the call was cancelled" }).to_string();
-            self.perform_now(&Action::Notify("notifications/cancelled".into(), Some(params)));
+            let params = json!({ "requestId": question, "reason": "the call was cancelled" });
+            self.perform_now(&Action::Notify(method::CANCELLED.into(), Some(raw(&params))));
         }
     }
 }

@@ -84,10 +84,11 @@ impl LineDecoder {
     pub fn finish(&mut self) -> Option<Frame> {
         let rest = self.buffer.split().freeze();
         self.searched = 0;
+        let line = without_line_end(rest);
         match self.dropping.take() {
-            Some(dropping) => Some(dropping.finish(&rest)),
-            None if rest.is_empty() => None,
-            None => Some(Frame::Line(without_line_end(rest))),
+            Some(dropping) => Some(dropping.finish(&line)),
+            None if line.is_empty() => None,
+            None => Some(Frame::Line(line)),
         }
     }
 
@@ -196,6 +197,8 @@ mod tests {
                 "chunks of {size}"
             );
             assert_eq!(decoder.finish(), Some(line("rest")));
+            decoder.buffer().extend_from_slice(b"\r");
+            assert_eq!(decoder.finish(), None, "an empty line is none");
         }
     }
 

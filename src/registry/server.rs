@@ -102,6 +102,7 @@ impl Server {
     pub(super) fn set_enabled(&self, enabled: bool) -> bool {
         let mut current = self.current();
         current.spec = Arc::new(current.spec.with_enabled(enabled));
+        current.pool.rest(!enabled);
         self.enabled.swap(enabled, Ordering::AcqRel) != enabled
     }
 

@@ -1,6 +1,6 @@
 //! The handle of one instance: how others wait for it, use it and order it about.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
@@ -85,6 +85,8 @@ pub struct UpstreamOptions {
     pub tail: Arc<StderrTail>,
     /// Who uses it.
     pub usage: Arc<Usage>,
+    /// Whether nothing starts it at present: its server is disabled.
+    pub resting: Arc<AtomicBool>,
     /// What was not forwarded.
     pub counts: Arc<ConnectionCounts>,
     /// Spreads the delays of restarts.

@@ -8,7 +8,7 @@
 //! shared pool, so that whoever finds no room for an instance of its own finds a shared one.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use tokio::sync::Semaphore;
@@ -67,6 +67,7 @@ pub struct ServerPool {
     /// Every supervisor of this server, also those that end a process whose session is gone.
     supervisors: TaskTracker,
     hurry: CancellationToken,
+    resting: Arc<AtomicBool>,
 }
 
 #[derive(Default)]
@@ -87,10 +88,11 @@ impl std::fmt::Debug for ServerPool {
 }
 
 impl ServerPool {
-    /// Returns a pool without instances.
+    /// Returns a pool without instances, at rest if its server is disabled.
     pub fn new(spec: Arc<ServerSpec>, context: Arc<PoolContext>) -> Self {
         let budget = Arc::new(Mutex::new(RestartBudget::new(spec.restart.clone())));
         Self {
+            resting: Arc::new(AtomicBool::new(!spec.enabled)),
             spec,
             context,
             budget,
@@ -251,6 +253,11 @@ impl ServerPool {
         self.instances()
     }
 
+    /// Lets nothing start any process, neither a request nor an order, until told otherwise. What runs is left alone.
+    pub fn rest(&self, resting: bool) {
+        self.resting.store(resting, Ordering::Release);
+    }
+
     /// Ends every process; the next request starts one again.
     pub async fn stop(&self, cause: &str) {
         let stops = self.instances();
@@ -304,6 +311,7 @@ impl ServerPool {
             budget: self.budget.clone(),
             tail: StderrTail::new(self.spec.stderr_tail),
             usage: Usage::new(),
+            resting: self.resting.clone(),
             counts: Arc::new(ConnectionCounts::default()),
             chance: self.context.chance.clone(),
             hurry: self.hurry.child_token(),
@@ -338,8 +346,7 @@ mod tests {
         let registration = serde_json::json!({
             "name": "a", "command": "a", "sharing": sharing, "instances": instances, "instancesMax": instances_max,
         });
-        let spec =
-            ServerSpec::from_api(None, &registration, &ServerDefaults::default()).expect("it is valid");
+        let spec = ServerSpec::from_api(&registration, &ServerDefaults::default()).expect("it is valid");
         let context = PoolContext {
             launch: Arc::new(NoLaunch),
             tasks: TaskTracker::new(),

@@ -195,23 +195,35 @@ impl Supervisor {
     }
 
     fn obey(&mut self, command: Command) {
+        // Whoever disables a server lets its instances rest first and stops them then, so a start that crosses the
+        // stop is seen here.
+        let rests = self.options.resting.load(Ordering::Acquire);
         match command {
+            Command::Start(_) if rests => self.stop_by_order("disabled".into()),
             Command::Start(cause) => self.start_for_request(cause),
             Command::Revive(cause, done) => {
-                self.ensure_started(cause);
+                if !rests {
+                    self.ensure_started(cause);
+                }
                 let _ = done.send(());
             }
             Command::Stop(cause, done) => {
                 self.await_end.push(done);
-                self.state.stops += 1;
-                self.end(Then::Stay(cause));
+                self.stop_by_order(cause);
             }
+            Command::Restart(cause, done) if rests => self.obey(Command::Stop(cause, done)),
             Command::Restart(cause, done) => {
                 self.await_end.push(done);
                 self.end(Then::Start(cause));
             }
             Command::Close(cause) => self.end(Then::Close(cause)),
         }
+    }
+
+    /// Those who wait for it see that it was stopped, also when nothing ran.
+    fn stop_by_order(&mut self, cause: Arc<str>) {
+        self.state.stops += 1;
+        self.end(Then::Stay(cause));
     }
 
     /// A request starts a stopped instance at once, and a failed one after its cool-down; during back-off it waits.

@@ -3,6 +3,7 @@
 mod admin;
 mod bench_parts;
 mod classic;
+mod cli;
 mod drain;
 #[cfg(target_os = "linux")]
 mod guard;

@@ -197,6 +197,7 @@ async fn two_thousand_comings_and_goings_leave_nothing_behind() {
     }
     let process = gateway.process();
     let idle = settled(&gateway, "after the first hundred").await;
+    let tasks = tasks_once_idle(&gateway, |_| true).await;
     let cycles = scaled(2_000);
     let next = Arc::new(AtomicUsize::new(0));
     let work = (0..20).map(|_| (Arc::clone(&gateway), Arc::clone(&next)));
@@ -208,8 +209,9 @@ async fn two_thousand_comings_and_goings_leave_nothing_behind() {
     .await;
     let back = |now: &Footprint| now.descriptors <= idle.descriptors && now.threads <= idle.threads;
     let end = eventually("descriptors and threads", || process.footprint(), back).await;
+    let tasks_after = tasks_once_idle(&gateway, |now| now <= tasks).await;
     report(&format!(
-        "{cycles} comings and goings: {idle:?} before, {end:?} after"
+        "{cycles} comings and goings: {idle:?} and {tasks} tasks before, {end:?} and {tasks_after} tasks after"
     ));
     let growth = end.memory.saturating_sub(idle.memory);
     let abandoned = (cycles / 5 * 2).min(SESSIONS_MAX) as u64;
@@ -224,6 +226,20 @@ async fn two_thousand_comings_and_goings_leave_nothing_behind() {
         .expect("the cycles are over")
         .stop()
         .await;
+}
+
+/// Returns the number of the gateway's tasks once no request is in flight and `accept` likes it.
+async fn tasks_once_idle(gateway: &Gateway, accept: impl Fn(u64) -> bool) -> u64 {
+    within("an idle gateway and its tasks", async {
+        loop {
+            let status = gateway.admin("status").await;
+            let tasks = status["tasks"].as_u64().expect("a number");
+            if status["inFlight"] == 0 && status["openStreams"] == 0 && accept(tasks) {
+                return tasks;
+            }
+        }
+    })
+    .await
 }
 
 /// Returns the footprint once the clients that left are noticed: only the connection that asks is open.

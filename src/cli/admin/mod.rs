@@ -1,4 +1,4 @@
-//! The commands that talk to a running gateway through its admin API: `servers`, `server`, `sessions`, `events`,
+//! The commands that talk to a running gateway through its admin API: `status`, `servers`, `server`, `sessions`, `events`,
 //! `stderr`.
 //!
 //! They exit with 0 if it was done, 1 if it was refused or a server did not come up, 2 if they were not understood,
@@ -7,11 +7,13 @@
 mod client;
 mod events;
 mod failure;
-mod output;
 mod servers;
 mod sessions;
+mod status;
 mod table;
 mod target;
 mod verbs;
+
+use super::output;
 
 pub use verbs::{AdminCommand, run};

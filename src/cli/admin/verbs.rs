@@ -9,11 +9,13 @@ use super::super::ConfigArgs;
 use super::client::AdminClient;
 use super::failure::Failure;
 use super::target::Target;
-use super::{events, servers, sessions};
+use super::{events, servers, sessions, status};
 
 /// The commands that talk to a running gateway.
 #[derive(Debug, Subcommand)]
 pub enum AdminCommand {
+    /// Shows what the running gateway holds: sessions, streams, requests in flight, tasks
+    Status(FormArgs),
     /// Lists the servers of the running gateway
     Servers(FormArgs),
     /// Shows, registers, removes or orders about one server of the running gateway
@@ -26,7 +28,6 @@ pub enum AdminCommand {
         end: Option<String>,
         /// How it is printed
         #[command(flatten)]
-        /// How the answer is shown
         form: FormArgs,
     },
     /// Follows what happens to the servers of the running gateway
@@ -39,7 +40,6 @@ pub enum AdminCommand {
         after: Option<u64>,
         /// How it is printed
         #[command(flatten)]
-        /// How the answer is shown
         form: FormArgs,
     },
     /// Prints the last lines that the processes of a server wrote to stderr
@@ -157,6 +157,7 @@ pub fn run(args: &ConfigArgs, command: AdminCommand) -> anyhow::Result<ExitCode>
 
 async fn perform(client: &AdminClient, command: AdminCommand) -> Result<(), Failure> {
     match command {
+        AdminCommand::Status(form) => status::show(client, form.form()).await,
         AdminCommand::Servers(form) => servers::list(client, form.form()).await,
         AdminCommand::Server(verb) => perform_on_server(client, verb).await,
         AdminCommand::Sessions {

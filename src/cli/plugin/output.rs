@@ -1,6 +1,8 @@
 //! How results are printed.
 
 use crate::author::Anatomy;
+use crate::config::{LogConfig, LogFormat};
+use crate::telemetry;
 
 /// Prints what a component is made of.
 #[expect(clippy::print_stdout, reason = "the command prints what it found")]
@@ -39,4 +41,18 @@ fn grouped(number: usize) -> String {
         text.push(digit);
     }
     text
+}
+
+/// Returns what hooks run in.
+pub(super) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+/// Shows what plugins log, so that an author sees it.
+pub(super) fn show_logs() {
+    let log = LogConfig {
+        level: "warn,portcullis::plugin=debug".to_owned(),
+        format: LogFormat::Pretty,
+    };
+    telemetry::start(&log).expect("the filter is one");
 }

@@ -6,7 +6,7 @@ use super::super::*;
 use super::load;
 
 fn from_api(json: Value) -> Result<ServerSpec, Vec<String>> {
-    let spec = ServerSpec::from_api(None, &json, &ServerDefaults::default());
+    let spec = ServerSpec::from_api(&json, &ServerDefaults::default());
     spec.map_err(|violations| violations.iter().map(ToString::to_string).collect())
 }
 
@@ -31,7 +31,7 @@ fn nothing_expands() {
 #[test]
 fn what_is_shown_can_be_registered_again() {
     let spec = from_api(json!({
-        "name": "a", "command": "x", "args": ["1"], "env": {"A": "b"}, "displayName": "A", "ping_interval": 5,
+        "name": "a", "command": "x", "args": ["1"], "env": {"A": "${B}"}, "displayName": "A", "ping_interval": 5,
         "idle-timeout": "never", "lineMax": 1_000_000, "requestTimeout": "90s", "autostart": true, "cwd": "/",
     }));
     let spec = spec.expect("valid");
@@ -41,42 +41,25 @@ fn what_is_shown_can_be_registered_again() {
 }
 
 #[test]
-fn names_come_from_the_url_or_the_body() {
-    let defaults = ServerDefaults::default();
-    let name = |given: Option<&str>, body: Value| {
-        ServerSpec::from_api(given, &body, &defaults)
-            .map(|spec| spec.name.to_string())
-            .map_err(|violations| violations[0].to_string())
-    };
-    let body = |name: &str| json!({"name": name, "command": "x"});
-    assert_eq!(name(Some("a"), json!({"command": "x"})), Ok("a".to_owned()));
-    assert_eq!(name(None, body("b")), Ok("b".to_owned()));
-    assert_eq!(name(Some("b"), body("b")), Ok("b".to_owned()));
+fn a_registration_has_a_name() {
+    let name = |body: Value| from_api(body).map(|spec| spec.name.to_string());
+    let refused = |message: &str| Err(vec![format!("request: name: {message}")]);
+    assert_eq!(name(json!({"name": "b", "command": "x"})), Ok("b".to_owned()));
     assert_eq!(
-        name(Some("a"), body("b")),
-        Err("request: name: differs from `a`, the name in the URL: remove it".to_owned())
+        name(json!({"command": "x"})),
+        refused("is missing: a server needs a name")
     );
+    assert_eq!(name(json!({"name": 5, "command": "x"})), refused("expected text"));
     assert_eq!(
-        name(None, json!({"command": "x"})),
-        Err("request: name: is missing: a server needs a name".to_owned())
-    );
-    assert_eq!(
-        name(None, json!({"name": 5, "command": "x"})),
-        Err("request: name: expected text".to_owned())
-    );
-    assert_eq!(
-        name(None, body("a b")),
-        Err(
-            "request: name: a name is made of letters, digits, `.`, `_` and `-`; ' ' is none of them"
-                .to_owned()
-        )
+        name(json!({"name": "a b", "command": "x"})),
+        refused("a name is made of letters, digits, `.`, `_` and `-`; ' ' is none of them")
     );
 }
 
 #[test]
 fn everything_wrong_is_said_at_once() {
     assert_eq!(
-        from_api(json!({"url": "https://x", "instances": 9, "sharing": "all", "colour": 1, "env": {"A": 1}})),
+        from_api(json!({"url": "https://x", "instances": 9, "requestTimeout": "11m", "sharing": "all", "colour": 1, "env": {"A": 1}})),
         Err(vec![
             "request: name: is missing: a server needs a name".to_owned(),
             "request: colour: unknown key; remove it".to_owned(),
@@ -84,6 +67,7 @@ fn everything_wrong_is_said_at_once() {
             "request: sharing: expected \"auto\" or \"shared\" or \"principal\" or \"session\", found \"all\"".to_owned(),
             "request: url: remote servers are not supported yet: give a `command` that speaks MCP on stdin and stdout".to_owned(),
             "request: instances: is above `instances-max`: lower it, or raise `instances-max`".to_owned(),
+            "request: request-timeout: is above `requests.timeout-max`: lower it, or raise `requests.timeout-max`".to_owned(),
         ])
     );
     for body in [json!(null), json!([]), json!("x")] {
@@ -105,7 +89,7 @@ fn the_defaults_of_the_configuration_hold_for_the_api_too() {
     .expect("valid")
     .config;
     let body = json!({"name": "a", "command": "x", "autostart": true});
-    let spec = ServerSpec::from_api(None, &body, &config.server_defaults).expect("valid");
+    let spec = ServerSpec::from_api(&body, &config.server_defaults).expect("valid");
     assert_eq!(
         (
             spec.linger.as_secs(),
@@ -158,7 +142,11 @@ fn what_a_process_runs_with_is_told_from_what_describes_it() {
         true,
         true,
     );
-    check(json!({"validateArguments": "enforce"}), true, true);
+    check(
+        json!({"validateArguments": "enforce", "requestTimeout": "5s"}),
+        true,
+        true,
+    );
     check(json!({"linger": "1s"}), true, false);
     check(json!({"autostart": true}), true, false);
     for patch in [
@@ -215,4 +203,21 @@ fn a_patch_keeps_variables_it_does_not_touch_and_expands_none() {
         .expect("valid");
     assert_eq!(unchanged.env, spec.env);
     assert_eq!(unchanged.command.value(), "/bin/x");
+}
+
+#[test]
+fn values_of_the_environment_are_hidden_and_what_is_hidden_cannot_be_sent_back_as_a_value() {
+    let mut body = json!({"name": "a", "command": "x", "env": {"A": "hunter2", "B": "${B}", "C": "x ${C}"}});
+    let spec = from_api(body.clone()).expect("valid");
+    assert_eq!(spec.shown()["env"], json!({"A": "***", "B": "${B}", "C": "***"}));
+    let same = patched(&spec, spec.shown()).expect("it keeps what it shows");
+    assert_eq!(same.env, spec.env);
+    let refused = |name: &str| {
+        Err(vec![format!(
+            "request: env.{name}: is hidden here: send the value itself"
+        )])
+    };
+    assert_eq!(patched(&spec, json!({"env": {"NEW": "***"}})), refused("NEW"));
+    body["env"]["A"] = json!("***");
+    assert_eq!(from_api(body), refused("A"));
 }

@@ -43,7 +43,7 @@ fn seconds(seconds: u64) -> Duration {
 
 /// What a server shows that says nothing but its command.
 fn bare(name: &str) -> Value {
-    let spec = ServerSpec::from_api(Some(name), &json!({"command": "x"}), &ServerDefaults::default());
+    let spec = ServerSpec::from_api(&json!({"name": name, "command": "x"}), &ServerDefaults::default());
     spec.expect("a command is enough").shown()
 }
 
@@ -129,7 +129,7 @@ fn the_defaults_are_those_of_the_documentation() {
 #[test]
 fn a_server_has_the_defaults_of_the_documentation() {
     let defaults = ServerDefaults::default();
-    let spec = ServerSpec::from_api(Some("a"), &json!({"command": "x"}), &defaults).expect("valid");
+    let spec = ServerSpec::from_api(&json!({"name": "a", "command": "x"}), &defaults).expect("valid");
     let expect = ServerSpec {
         name: "a".parse().expect("a name"),
         path: "a".to_owned(),
@@ -188,14 +188,14 @@ fn the_seeds_examples_load_unchanged() {
         "api-server",
         json!({
             "path": "api", "command": "npx", "args": ["api-mcp-server"],
-            "env": {"API_KEY": "${API_KEY}", "BASE_URL": "https://api.example.com"},
+            "env": {"API_KEY": "${API_KEY}", "BASE_URL": "***"},
         }),
     );
     let python = shown(
         "python-server",
         json!({
             "path": "python", "command": "python3", "args": ["-m", "mcp_server"],
-            "env": {"PYTHONPATH": "${HOME}/mcp-servers"},
+            "env": {"PYTHONPATH": "***"},
         }),
     );
     let check = |text: &str, expect: &[&Value]| {
@@ -271,8 +271,8 @@ fn layers_win_over_those_before_and_say_where_values_come_from() {
         ("PORTCULLIS__PRINCIPALS__ME__TOKEN", "hunter4hunter4hunter4"),
     ]);
     loader.flags = vec![
-        ("http.keep-alive".to_owned(), json!("3s")),
-        ("listen".to_owned(), json!("127.0.0.1:0")),
+        ("http.keep-alive".to_owned(), "3s".to_owned()),
+        ("listen".to_owned(), "127.0.0.1:0".to_owned()),
     ];
     let loaded = loader.load().expect("valid");
     let config = &loaded.config;
@@ -308,16 +308,17 @@ fn layers_win_over_those_before_and_say_where_values_come_from() {
         place("http.header-max"),
         "\"32KiB\" <- variable PORTCULLIS__HTTP__HEADER_MAX"
     );
-    assert_eq!(place("http.keep-alive"), "\"3s\" <- flag http.keep-alive");
+    assert_eq!(place("http.keep-alive"), "\"3s\" <- flag");
     assert_eq!(place("http.sse-after"), "\"5s\" <- default");
     assert_eq!(place("state-dir"), "DIR/home/.local/state/portcullis <- default");
     assert_eq!(
         place("admin.listen"),
         "(the main listener, while that is loopback) <- default"
     );
-    assert_eq!(place("servers.a.env.B"), "\"${B}\" <- DIR/portcullis.toml");
-    let shown = "${PORTCULLIS__SERVERS__A__ENV__C} <- variable PORTCULLIS__SERVERS__A__ENV__C";
-    assert_eq!(place("servers.a.env.C"), shown);
+    assert_eq!(place("servers.a.env.A"), "*** <- DIR/portcullis.toml");
+    assert_eq!(place("servers.a.env.B"), "${B} <- DIR/portcullis.toml");
+    let hidden = "*** <- variable PORTCULLIS__SERVERS__A__ENV__C";
+    assert_eq!(place("servers.a.env.C"), hidden);
     assert_eq!(
         place("principals.me.token"),
         "*** <- variable PORTCULLIS__PRINCIPALS__ME__TOKEN"
@@ -338,7 +339,7 @@ fn origins_are_an_aligned_table() {
             Origin {
                 key: "long".to_owned(),
                 value: "22".to_owned(),
-                place: Place::Flag("long".into()),
+                place: Place::Flag,
             },
             Origin {
                 key: "b".to_owned(),
@@ -348,7 +349,7 @@ fn origins_are_an_aligned_table() {
         ],
     };
     let expect = format!(
-        "a     1   default\nlong  22  flag long\nb     {}  request\n",
+        "a     1   default\nlong  22  flag\nb     {}  request\n",
         "x".repeat(60)
     );
     assert_eq!(origins.to_string(), expect);

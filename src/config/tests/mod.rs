@@ -10,8 +10,6 @@ mod violations;
 
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
-
 use super::{Config, Loaded, Loader};
 
 /// A directory of its own that goes away with the test.
@@ -88,7 +86,7 @@ fn load(name: &str, text: &str, variables: &[(&str, &str)]) -> Result<Loaded, Ve
 /// Loads the embedded defaults alone.
 fn defaults() -> Config {
     let loader = Loader {
-        flags: vec![("state-dir".to_owned(), json!("/state"))],
+        flags: vec![("state-dir".to_owned(), "/state".to_owned())],
         ..Loader::default()
     };
     loader.load().expect("the defaults are valid").config

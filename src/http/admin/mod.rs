@@ -12,6 +12,7 @@ mod operation;
 mod routes;
 mod servers;
 mod sessions;
+mod status;
 
 pub use routes::{AdminContext, AdminOptions};
 pub(super) use routes::{routes, routes_before};

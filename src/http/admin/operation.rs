@@ -7,6 +7,7 @@ use super::error::AdminError;
 /// One operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Operation {
+    Status,
     ListServers,
     Register,
     ShowServer,
@@ -44,6 +45,7 @@ const fn route(method: Method, path: &'static str, operation: Operation) -> Rout
 
 /// The table.
 pub(super) const ROUTES: &[Route] = &[
+    route(Method::GET, "/status", Operation::Status),
     route(Method::GET, "/servers", Operation::ListServers),
     route(Method::POST, "/servers", Operation::Register),
     route(Method::GET, "/servers/{name}", Operation::ShowServer),

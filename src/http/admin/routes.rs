@@ -22,7 +22,7 @@ use super::error::AdminError;
 use super::events::{self, EventRequest};
 use super::guard::Guard;
 use super::operation::{self, Operation};
-use super::{openapi, servers, sessions};
+use super::{openapi, servers, sessions, status};
 use crate::gateway::Gateway;
 
 /// Where the API lives.
@@ -136,6 +136,7 @@ impl AdminContext {
                 Ok(events::stream(self, request))
             }
             Operation::OpenApi => Ok(openapi::document()),
+            Operation::Status => Ok(status::show(gateway)),
             Operation::ListServers => Ok(servers::list(gateway)),
             Operation::ShowServer => servers::show(gateway, parameter),
             Operation::Unregister => servers::unregister(gateway, parameter).await,

@@ -38,7 +38,7 @@ pub(super) async fn register(context: &AdminContext, body: &Body) -> Result<Resp
     if !gateway.config().admin.allow_commands {
         return Err(AdminError::CommandsNotAllowed);
     }
-    let spec = ServerSpec::from_api(None, &registration, &gateway.config().server_defaults)?;
+    let spec = ServerSpec::from_api(&registration, &gateway.config().server_defaults)?;
     let server = gateway.register(spec.into(), Source::Api, Actor::Admin).await?;
     let mut response = record(StatusCode::CREATED, &server);
     let location = format!("/admin/v1/servers/{}", server.name());

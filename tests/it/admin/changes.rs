@@ -3,6 +3,8 @@
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use portcullis::protocol::names::code;
+
 use super::operator::Operator;
 use super::{gateway, mock};
 use crate::support::{Client, Gateway, text_of};
@@ -194,6 +196,27 @@ async fn a_patch_restarts_only_what_it_concerns() {
 }
 
 #[tokio::test]
+async fn a_request_timeout_holds_from_the_next_request_on() {
+    let gateway = gateway("");
+    let operator = Operator::of(&gateway).await;
+    let mut client = Client::open(&gateway, "mock").await;
+    let before = text_of(&client.call("pid", json!({})).await).to_owned();
+    for (timeout, code) in [
+        (json!("50ms"), json!(code::REQUEST_TIMEOUT)),
+        (json!(null), json!(null)),
+    ] {
+        let patch = json!({ "requestTimeout": timeout });
+        operator
+            .request(Method::PATCH, "/servers/mock", Some(patch))
+            .await;
+        let answer = client.call("sleep", json!({ "ms": 500 })).await;
+        assert_eq!(answer["error"]["code"], code, "{timeout}: {answer}");
+    }
+    let after = client.call("pid", json!({})).await;
+    assert_eq!(text_of(&after), before, "the process is not concerned");
+}
+
+#[tokio::test]
 async fn a_taken_path_is_refused_before_anything_is_done() {
     let gateway = gateway("");
     let operator = Operator::of(&gateway).await;
@@ -267,6 +290,6 @@ async fn changes_at_once_are_all_kept() {
     let values = ["displayName", "version", "linger", "stopGrace", "env"].map(|name| config[name].clone());
     assert_eq!(
         json!(values),
-        json!(["a", "b", "3s", "2s", { "A": "1", "B": "2" }])
+        json!(["a", "b", "3s", "2s", { "A": "***", "B": "***" }])
     );
 }

@@ -47,65 +47,27 @@ async fn servers_are_listed_ordered_about_and_explained() {
     let gateway = gateway("[servers.absent]\ncommand = \"/nowhere/x\"\nargs = [\"${UNSET_EVERYWHERE:-}\"]\n");
     let (code, table, _) = run(&gateway, &["servers"]).await;
     assert_eq!(code, 0);
-    let lines: Vec<Vec<&str>> = table
-        .lines()
-        .map(|line| line.split_whitespace().collect())
-        .collect();
+    let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    let lines: Vec<String> = table.lines().map(words).collect();
     assert_eq!(
         lines,
         [
-            vec![
-                "NAME", "STATUS", "STATE", "PHASE", "PID", "SESSIONS", "RESTARTS", "UPTIME", "PATH"
-            ],
-            vec![
-                "absent",
-                "enabled",
-                "disconnected",
-                "stopped",
-                "-",
-                "0",
-                "0",
-                "-",
-                "/mcp/absent"
-            ],
-            vec![
-                "mock",
-                "enabled",
-                "disconnected",
-                "stopped",
-                "-",
-                "0",
-                "0",
-                "-",
-                "/mcp/mock"
-            ],
+            "NAME STATUS STATE PHASE PID SESSIONS RESTARTS UPTIME PATH",
+            "absent enabled disconnected stopped - 0 0 - /mcp/absent",
+            "mock enabled disconnected stopped - 0 0 - /mcp/mock",
         ]
     );
-    assert_eq!(
-        run(&gateway, &["server", "start", "mock"]).await,
-        done("mock is enabled, ready\n")
-    );
     let again = "server mock: it is running already; restart starts it anew (invalid_state)";
-    assert_eq!(
-        run(&gateway, &["server", "start", "mock"]).await,
-        refused(1, again)
-    );
-    assert_eq!(
-        run(&gateway, &["server", "restart", "mock"]).await,
-        done("mock is enabled, ready\n")
-    );
-    assert_eq!(
-        run(&gateway, &["server", "stop", "mock"]).await,
-        done("mock is enabled, stopped\n")
-    );
-    assert_eq!(
-        run(&gateway, &["server", "disable", "mock"]).await,
-        done("mock is disabled, stopped\n")
-    );
-    assert_eq!(
-        run(&gateway, &["server", "enable", "mock"]).await,
-        done("mock is enabled, stopped\n")
-    );
+    for (verb, expect) in [
+        ("start", done("mock is enabled, ready\n")),
+        ("start", refused(1, again)),
+        ("restart", done("mock is enabled, ready\n")),
+        ("stop", done("mock is enabled, stopped\n")),
+        ("disable", done("mock is disabled, stopped\n")),
+        ("enable", done("mock is enabled, stopped\n")),
+    ] {
+        assert_eq!(run(&gateway, &["server", verb, "mock"]).await, expect, "{verb}");
+    }
 }
 
 #[tokio::test]
@@ -167,6 +129,22 @@ async fn a_server_is_registered_from_a_file_or_from_standard_input() {
         complaint.contains("comand: ") && complaint.contains("(invalid_registration)"),
         "{complaint}"
     );
+}
+
+#[tokio::test]
+async fn the_status_is_shown() {
+    let gateway = gateway("");
+    let (code, text, _) = run(&gateway, &["status"]).await;
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!((code, lines.len()), (0, 9), "{text}");
+    assert_eq!(
+        lines[4],
+        "servers    0 connected, 0 disabled, 1 disconnected, 0 error"
+    );
+    assert_eq!(lines[7], "in flight  0");
+    let (_, json, _) = run(&gateway, &["status", "--json"]).await;
+    let status: Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(lines[1], format!("pid        {}", status["pid"]));
 }
 
 #[tokio::test]

@@ -145,12 +145,12 @@ impl Launch for NoLaunch {
 async fn the_library_offers_the_same_stream() {
     let state = std::env::temp_dir().join(format!("portcullis-it-library-{}", std::process::id()));
     let flags = [
-        ("state-dir", json!(state)),
-        ("listen", json!("127.0.0.1:0")),
-        ("admin.enabled", json!(false)),
+        ("state-dir", &*state.display().to_string()),
+        ("listen", "127.0.0.1:0"),
+        ("admin.enabled", "false"),
     ];
     let loader = Loader {
-        flags: flags.map(|(key, value)| (key.to_owned(), value)).into(),
+        flags: flags.map(|(key, text)| (key.to_owned(), text.to_owned())).into(),
         ..Loader::default()
     };
     let config = loader.load().expect("valid").config;
@@ -160,7 +160,7 @@ async fn the_library_offers_the_same_stream() {
         .expect("it starts");
     let gateway = app.gateway().clone();
     let mut events = gateway.registry().events().subscribe(None);
-    let spec = ServerSpec::from_api(None, &json!({ "name": "a", "command": "x" }), &defaults).expect("valid");
+    let spec = ServerSpec::from_api(&json!({ "name": "a", "command": "x" }), &defaults).expect("valid");
     gateway
         .register(spec.into(), Source::Api, Actor::Admin)
         .await

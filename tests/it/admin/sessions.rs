@@ -64,6 +64,41 @@ async fn a_session_is_shown_without_its_id_and_ended_by_its_handle() {
 }
 
 #[tokio::test]
+async fn the_status_says_what_the_gateway_holds() {
+    let gateway = gateway(
+        "[servers.off]\ncommand = \"x\"\nenabled = false\n[servers.absent]\ncommand = \"/nowhere/x\"\n",
+    );
+    let operator = Operator::of(&gateway).await;
+    let empty = operator.get("/status").await;
+    let expect = json!({
+        "version": env!("CARGO_PKG_VERSION"), "pid": empty["pid"], "uptimeSeconds": empty["uptimeSeconds"],
+        "draining": false, "sessions": 0, "openStreams": 0, "inFlight": 0, "tasks": empty["tasks"],
+        "servers": { "connected": 0, "disconnected": 2, "error": 0, "disabled": 1 },
+    });
+    assert_eq!(empty, expect);
+    operator.order("absent", "start").await;
+    let client = Client::open(&gateway, "mock").await;
+    let mut asking = client.fork().await;
+    let asking = tokio::spawn(async move { asking.call("sleep", json!({ "ms": 3_600_000 })).await });
+    let (_stream, _connection) = client.fork().await.listen().await;
+    let busy = crate::support::within("the call", async {
+        loop {
+            let status = operator.get("/status").await;
+            if status["inFlight"] == 1 {
+                return status;
+            }
+        }
+    });
+    let busy = busy.await;
+    assert_eq!((&busy["sessions"], &busy["openStreams"]), (&json!(1), &json!(1)));
+    let servers = json!({ "connected": 1, "disconnected": 0, "error": 1, "disabled": 1 });
+    assert_eq!(busy["servers"], servers);
+    assert!(busy["tasks"].as_u64() > empty["tasks"].as_u64(), "{busy}");
+    asking.abort();
+    gateway.stop().await;
+}
+
+#[tokio::test]
 async fn the_last_lines_of_stderr_are_kept_by_instance() {
     let gateway = gateway(
         "[servers.wordy]\ncommand = \"sh\"\nargs = [\"-c\", \"echo one >&2; echo two >&2; exec sleep 60\"]\n\

@@ -83,17 +83,18 @@ fn ten_megabytes_go_both_ways() {
     );
 }
 
-#[test]
-fn a_crash_comes_when_it_was_ordered_and_after_the_answers_before_it() {
-    let mut mock = Mock::start(&["--crash-after", "3", "--exit-code", "7"]);
+fn two_of_three_pings_are_answered(mock: &mut Mock) {
     for _ in 0..3 {
         mock.begin("ping", json!({}));
     }
-    assert_eq!(
-        (mock.next()["id"].clone(), mock.next()["id"].clone()),
-        (1.into(), 2.into())
-    );
+    assert_eq!((&mock.next()["id"], &mock.next()["id"]), (&1.into(), &2.into()));
     mock.expect_end_of_output();
+}
+
+#[test]
+fn a_crash_comes_when_it_was_ordered_and_after_the_answers_before_it() {
+    let mut mock = Mock::start(&["--crash-after", "3", "--exit-code", "7"]);
+    two_of_three_pings_are_answered(&mut mock);
     assert_eq!(mock.wait().code(), Some(7));
 
     let mut mock = Mock::start(&["--crash-on", "initialize", "--exit-code", "0"]);
@@ -200,14 +201,7 @@ fn beyond_its_limits_it_gives_up_with_an_explanation() {
 #[test]
 fn standard_output_closes_while_the_process_lives() {
     let mut mock = Mock::start(&["--close-stdout-after", "2"]);
-    for _ in 0..3 {
-        mock.begin("ping", json!({}));
-    }
-    assert_eq!(
-        (mock.next()["id"].clone(), mock.next()["id"].clone()),
-        (1.into(), 2.into())
-    );
-    mock.expect_end_of_output();
+    two_of_three_pings_are_answered(&mut mock);
     assert!(mock.child.try_wait().unwrap().is_none());
     mock.close();
     assert_eq!(mock.wait().code(), Some(0));

@@ -2,11 +2,13 @@
 
 use serde_json::json;
 
+use portcullis::protocol::ProtocolVersion;
+
 use super::driver::{LATEST, Mock, command, text};
 
 #[test]
 fn every_handshake_version_is_negotiated_with_what_it_knows() {
-    for version in ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"] {
+    for version in ProtocolVersion::ALL.map(ProtocolVersion::as_str) {
         let mut mock = Mock::start(&["--name", "one", "--server-version", "9"]);
         let result = mock.initialize(version, json!({}));
         assert_eq!(result["protocolVersion"], version);

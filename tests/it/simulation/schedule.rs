@@ -115,7 +115,7 @@ async fn end(dice: &mut Dice, world: &World, pool: Arc<ServerPool>, tasks: &Task
 fn spec(dice: &mut Dice) -> ServerSpec {
     let defaults = ServerDefaults::default();
     let registration = json!({ "name": "scripted", "command": "scripted" });
-    let mut spec = ServerSpec::from_api(None, &registration, &defaults).expect("it is valid");
+    let mut spec = ServerSpec::from_api(&registration, &defaults).expect("it is valid");
     spec.sharing = dice.pick(&[
         Sharing::Shared,
         Sharing::Shared,

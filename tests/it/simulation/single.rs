@@ -69,7 +69,7 @@ fn context(launch: impl Launch, shared_inbound: Inbound) -> PoolContext {
 }
 
 fn spec(registration: &Value) -> ServerSpec {
-    ServerSpec::from_api(None, registration, &ServerDefaults::default()).expect("it is valid")
+    ServerSpec::from_api(registration, &ServerDefaults::default()).expect("it is valid")
 }
 
 /// Starts slowly, shakes hands, and never says anything else.

@@ -108,14 +108,30 @@ impl Gateway {
         self.order_on(&mut connection, method, path).await.status()
     }
 
-    async fn order_on(&self, connection: &mut Connection, method: Method, path: &str) -> Answer {
-        let token =
-            fs::read_to_string(self.directory.join("state/admin-token")).expect("it is made at first start");
-        let bearer = format!("Bearer {}", token.trim());
+    /// Changes something of `/admin/v1/{path}` by a merge patch and returns the status.
+    pub(crate) async fn patch(&self, path: &str, patch: &Value) -> StatusCode {
+        let mut connection = Connection::open(self.address).await;
+        let headers = [
+            ("authorization", &*self.bearer()),
+            ("content-type", "application/json"),
+        ];
         let path = format!("/admin/v1/{path}");
+        let body = patch.to_string().into();
         connection
-            .send(method, &path, &[("authorization", &bearer)], Bytes::new())
+            .send(Method::PATCH, &path, &headers, body)
             .await
+            .status()
+    }
+
+    async fn order_on(&self, connection: &mut Connection, method: Method, path: &str) -> Answer {
+        let path = format!("/admin/v1/{path}");
+        let headers = [("authorization", &*self.bearer())];
+        connection.send(method, &path, &headers, Bytes::new()).await
+    }
+
+    fn bearer(&self) -> String {
+        let token = fs::read_to_string(self.directory.join("state/admin-token"));
+        format!("Bearer {}", token.expect("it is made at first start").trim())
     }
 
     /// Ends it in a way of the test's own and returns how it ended; what is left is the test's to count.

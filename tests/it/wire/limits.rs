@@ -2,10 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use http::Method;
 use serde_json::{Value, json};
 
-use super::peer::{Peer, call, call_with_token};
-use crate::support::{Gateway, text_of};
+use super::peer::{BOTH, LATEST, Peer, call, call_with_token};
+use crate::support::{Client, Connection, Gateway, text_of};
 
 #[track_caller]
 fn refused(message: &Value, code: i32, reason: &str) {
@@ -121,8 +124,7 @@ async fn a_server_that_does_not_read_is_overloaded_at_once() {
     let message = call(1, "echo", json!({ "text": text }));
     let flood = (0..12).map(|_| peer.ask(&message)).collect::<Vec<_>>();
     let mut refusals = 0;
-    let mut flood = futures_util::stream::FuturesUnordered::from_iter(flood);
-    use futures_util::StreamExt;
+    let mut flood = FuturesUnordered::from_iter(flood);
     while refusals == 0 {
         let answer = crate::support::within("a refusal", flood.next())
             .await
@@ -134,5 +136,115 @@ async fn a_server_that_does_not_read_is_overloaded_at_once() {
     }
     drop(flood);
     assert_eq!(peer.delete().await, 204);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_session_may_have_so_many_subscriptions() {
+    let gateway = Gateway::with_mock(&[], "");
+    let mut client = Client::open(&gateway, "mock").await;
+    let uri = |number: usize| json!({ "uri": format!("test://template/{number}/data") });
+    for number in 0..1024 {
+        let answer = client.request(json!(1), "resources/subscribe", uri(number)).await;
+        assert_eq!(answer["result"], json!({}), "{number}: {answer}");
+    }
+    let one_more = client.request(json!(1), "resources/subscribe", uri(1024)).await;
+    refused(&one_more, -32004, "");
+    let again = client.request(json!(1), "resources/subscribe", uri(7)).await;
+    assert_eq!(again["result"], json!({}), "that one it has: {again}");
+    let answer = client.request(json!(1), "resources/unsubscribe", uri(7)).await;
+    assert_eq!(answer["result"], json!({}), "{answer}");
+    let one_more = client.request(json!(1), "resources/subscribe", uri(1024)).await;
+    assert_eq!(one_more["result"], json!({}), "there is room again: {one_more}");
+    let long = json!({ "uri": format!("test://{}", "x".repeat(4096)) });
+    let long = client.request(json!(1), "resources/subscribe", long).await;
+    refused(&long, -32602, "");
+    let state = client.call("state", json!({})).await;
+    let state: Value = serde_json::from_str(text_of(&state)).expect("JSON");
+    assert_eq!(state["subscriptions"].as_array().map(Vec::len), Some(1024));
+    client.close().await;
+    // Nobody has them any more, and that is what the server hears.
+    let other = Peer::open(&gateway, "mock").await;
+    other
+        .state_until("the end of all subscriptions", |state| {
+            state["subscriptions"] == json!([])
+        })
+        .await;
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_client_says_of_itself_has_a_limit() {
+    let gateway = Gateway::with_mock(&[], "");
+    let initialize = |padding: usize| {
+        let info = json!({ "name": "it", "version": "1", "padding": "x".repeat(padding) });
+        json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+            "protocolVersion": LATEST, "capabilities": {}, "clientInfo": info } })
+    };
+    let mut connection = Connection::open(gateway.address()).await;
+    let headers = [("accept", BOTH), ("content-type", "application/json")];
+    for (padding, is_taken) in [(65_000, true), (66_000, false)] {
+        let body = initialize(padding).to_string().into();
+        let answer = connection.send(Method::POST, "/mcp/mock", &headers, body).await;
+        assert_eq!(answer.header("mcp-session-id").is_some(), is_taken, "{padding}");
+        let message = answer.json().await;
+        if !is_taken {
+            refused(&message, -32602, "");
+        }
+    }
+    let sessions = gateway.admin("sessions").await;
+    assert_eq!(sessions["sessions"].as_array().map(Vec::len), Some(1));
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_may_owe_a_server_so_many_answers() {
+    let gateway = Gateway::start(
+        "[servers.mock]\ncommand = \"@self\"\nargs = [\"mock-server\"]\nsharing = \"session\"\n",
+    );
+    let (peer, _) = Peer::open_as(&gateway, "mock", LATEST, json!({ "roots": {} })).await;
+    let mut listening = peer.listen().await;
+    let ask = call(1, "ask", json!({ "method": "roots/list" }));
+    // Beside another request questions go to the session's own stream, all of them.
+    let hanging = call(2, "hang", json!({}));
+    let hanging = peer.post(&hanging);
+    let mut hanging = std::pin::pin!(hanging);
+    let in_flight = super::peer::until("the request beside", async || {
+        (gateway.admin("status").await["inFlight"] == 1).then_some(())
+    });
+    tokio::select! {
+        _ = &mut hanging => panic!("it never has an answer"),
+        () = in_flight => {}
+    }
+    let mut asking: FuturesUnordered<_> = (0..257).map(|_| peer.ask(&ask)).collect();
+    let mut questions = Vec::new();
+    // All but one question reach the client, which answers none: whatever is answered now was refused.
+    let refusal = loop {
+        tokio::select! {
+            answer = asking.next() => break answer.expect("they wait"),
+            question = listening.message() => questions.push(question["id"].clone()),
+        }
+    };
+    let text = text_of(&refusal);
+    assert!(text.contains("too many requests wait for the client"), "{text}");
+    while questions.len() < 256 {
+        let question = tokio::select! {
+            answer = asking.next() => panic!("256 may wait: {answer:?}"),
+            question = listening.message() => question,
+        };
+        questions.push(question["id"].clone());
+    }
+    for question in &questions {
+        peer.answer(question, json!({ "roots": [] })).await;
+    }
+    while let Some(answer) = crate::support::within("the other answers", asking.next()).await {
+        assert_eq!(text_of(&answer), "{\"roots\":[]}");
+    }
+    let again = async {
+        let question = listening.message().await;
+        peer.answer(&question["id"], json!({ "roots": [] })).await;
+    };
+    let (answer, ()) = tokio::join!(peer.ask(&ask), again);
+    assert_eq!(text_of(&answer), "{\"roots\":[]}", "there is room again");
     gateway.stop().await;
 }

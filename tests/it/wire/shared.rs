@@ -160,3 +160,27 @@ async fn a_server_that_asks_all_the_same_is_refused() {
     expect(&next(&mut listening).await, "notifications/tools/list_changed");
     gateway.stop().await;
 }
+
+#[tokio::test]
+async fn subscribers_hear_of_updates_although_their_server_was_changed_meanwhile() {
+    let gateway = Gateway::with_mock(&[], "");
+    let silent = Peer::open(&gateway, "mock").await;
+    let mut listening = silent.listen().await;
+    subscribe(&silent, "resources/subscribe").await;
+    let before = gateway.admin("servers/mock").await["pid"].clone();
+    assert_eq!(
+        gateway.patch("servers/mock", &json!({ "linger": "29s" })).await,
+        200
+    );
+    // Nobody asks anything: the new process is there for the subscriber alone.
+    super::peer::until("the new process", async || {
+        let record = gateway.admin("servers/mock").await;
+        (record["phase"] == "ready" && record["pid"] != before).then_some(())
+    })
+    .await;
+    let other = Peer::open(&gateway, "mock").await;
+    assert_eq!(other.state().await["subscriptions"], json!([WATCHED]));
+    touch(&other).await;
+    expect(&next(&mut listening).await, "notifications/resources/updated");
+    gateway.stop().await;
+}

@@ -420,7 +420,7 @@ async fn slow_and_large_heads_and_bodies_end() {
 }
 
 #[tokio::test]
-async fn a_head_that_is_too_large_ends_its_connection_at_once() {
+async fn a_head_that_is_too_large_is_431_and_ends_its_connection() {
     let gateway = Gateway::start(
         "[http]\nheader-timeout = \"1h\"\nheader-max = \"8KiB\"\n[servers.mock]\ncommand = \"@self\"\nargs = [\"mock-server\"]\n",
     );
@@ -430,14 +430,21 @@ async fn a_head_that_is_too_large_ends_its_connection_at_once() {
         let padding = "x".repeat(length - head.len() - 4);
         format!("{head}{padding}\r\n\r\n")
     };
-    for (length, is_taken) in [(8_000, true), (9_000, false), (100_000, false)] {
+    for (length, status) in [(8_000, 200), (9_000, 431), (100_000, 431), (2_000_000, 431)] {
         let answer = Raw::send(address, &of_length(length)).await.until_closed().await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{length}: {answer}"
+        );
         assert_eq!(
-            answer.starts_with("HTTP/1.1 200 "),
-            is_taken,
+            answer.contains("http.header-max"),
+            status == 431,
             "{length}: {answer}"
         );
     }
+    let lines = "X-Line: x\r\n".repeat(101);
+    let answer = Raw::send(address, &format!("GET /healthz HTTP/1.1\r\n{lines}\r\n")).await;
+    assert!(answer.until_closed().await.starts_with("HTTP/1.1 431 "));
     gateway.stop().await;
 }
 

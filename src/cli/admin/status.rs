@@ -1,0 +1,32 @@
+//! `portcullis status`.
+
+use http::Method;
+use serde_json::Value;
+
+use super::client::AdminClient;
+use super::failure::Failure;
+use super::output::{cell, print, print_json};
+use super::verbs::Form;
+
+/// Prints what the gateway holds.
+pub(super) async fn show(client: &AdminClient, form: Form) -> Result<(), Failure> {
+    let status = client.request(Method::GET, "status", None).await?;
+    if form == Form::Json {
+        return Ok(print_json(&status)?);
+    }
+    let servers = status["servers"].as_object().into_iter().flatten();
+    let servers: Vec<String> = servers.map(|(state, count)| format!("{count} {state}")).collect();
+    let line = |name: &str, value: &Value| format!("{name:<11}{}\n", cell(value));
+    let text = [
+        line("version", &status["version"]),
+        line("pid", &status["pid"]),
+        format!("{:<11}{}s\n", "uptime", cell(&status["uptimeSeconds"])),
+        line("draining", &status["draining"]),
+        format!("{:<11}{}\n", "servers", servers.join(", ")),
+        line("sessions", &status["sessions"]),
+        line("streams", &status["openStreams"]),
+        line("in flight", &status["inFlight"]),
+        line("tasks", &status["tasks"]),
+    ];
+    Ok(print(&text.concat())?)
+}

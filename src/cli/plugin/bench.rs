@@ -1,0 +1,43 @@
+//! `portcullis plugin bench`.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use super::output::runtime;
+use crate::author::bench::{Cost, measure};
+
+/// Measures a plugin and prints a table.
+///
+/// # Errors
+/// The plugin cannot be loaded, or fails while it is measured.
+#[expect(clippy::print_stdout, reason = "the command prints what it measured")]
+pub(super) fn run(folder: &Path) -> anyhow::Result<ExitCode> {
+    let costs = runtime()?.block_on(measure(folder))?;
+    println!(
+        "{:<12} {:<24} {:>8} {:>12} {:>12}",
+        "function", "about", "calls", "p50", "p99"
+    );
+    for cost in &costs.warm {
+        print_row(cost, "");
+    }
+    for cost in &costs.fresh {
+        print_row(cost, ", new instance");
+    }
+    println!("memory of an instance: {} KiB", costs.memory / 1024);
+    Ok(ExitCode::SUCCESS)
+}
+
+#[expect(clippy::print_stdout, reason = "the command prints what it measured")]
+fn print_row(cost: &Cost, remark: &str) {
+    let about = format!("{}{remark}", cost.about);
+    let (p50, p99) = (micros(cost.p50), micros(cost.p99));
+    println!(
+        "{:<12} {about:<24} {:>8} {p50:>12} {p99:>12}",
+        cost.function, cost.calls
+    );
+}
+
+fn micros(time: Duration) -> String {
+    format!("{:.2} µs", time.as_secs_f64() * 1e6)
+}
