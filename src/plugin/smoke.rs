@@ -76,7 +76,8 @@ impl Plugin {
             message: matter.message.clone(),
             input_schema: None,
         };
-        let deadline = Instant::now() + self.spec.limits.init_timeout;
+        let time = self.spec.limits.init_timeout;
+        let deadline = Instant::now() + time;
         let candidates = candidates(case);
         let items: Vec<CatalogItem> = case.items.iter().map(|item| catalog_item(item, &ctx)).collect();
         let item = case.item.as_ref().map(|item| catalog_item(item, &ctx));
@@ -87,7 +88,7 @@ impl Plugin {
             CaseHook::Choose => Question::Choose(&ctx, &candidates),
         };
         let word = instance
-            .ask(&template.engine, question, subject, deadline)
+            .ask(&template.engine, question, subject, time, deadline)
             .await
             .map_err(stopped)?;
         match word {

@@ -11,8 +11,11 @@ mod layers;
 #[cfg(target_os = "linux")]
 mod leaks;
 mod mock;
+mod policy;
 mod readme;
 mod simulation;
 mod stress;
 mod support;
+#[path = "../../src/plugin/trial.rs"]
+mod trial;
 mod wire;
