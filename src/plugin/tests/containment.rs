@@ -25,7 +25,12 @@ async fn contained(guest: Guest, kind: ErrorKind, text: &str) {
 
 #[tokio::test]
 async fn a_guest_that_spins() {
-    contained(Guest::new().doing("on-message", SPIN), ErrorKind::Timeout, "too long").await;
+    contained(
+        Guest::new().doing("on-message", SPIN),
+        ErrorKind::Timeout,
+        "too long",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -33,7 +38,12 @@ async fn a_guest_that_panics() {
     let guest = Guest::new()
         .with("(func $panicked unreachable)")
         .doing("on-message", "(call $panicked)");
-    contained(guest, ErrorKind::Trap, "unreachable` instruction executed in panicked").await;
+    contained(
+        guest,
+        ErrorKind::Trap,
+        "unreachable` instruction executed in panicked",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -46,7 +56,10 @@ async fn a_guest_that_recurses() {
 
 #[tokio::test]
 async fn a_guest_whose_memory_grows() {
-    let guest = Guest::new().doing("on-message", "(loop $l (drop (memory.grow (i32.const 16))) (br $l))");
+    let guest = Guest::new().doing(
+        "on-message",
+        "(loop $l (drop (memory.grow (i32.const 16))) (br $l))",
+    );
     contained(guest, ErrorKind::Memory, "memory-max").await;
 }
 
@@ -98,9 +111,18 @@ async fn more_memory_from_the_start_than_it_may_have() {
 async fn a_guest_that_fails_before_its_first_call() {
     let cases = [
         (Guest::new().doing("init", SPIN), "it cannot be started (timeout)"),
-        (Guest::new().doing("init", "unreachable"), "it cannot be started (trap)"),
-        (Guest::new().doing("describe", SPIN), "describe failed: it took too long"),
-        (Guest::new().doing("describe", "unreachable"), "describe failed: wasm trap"),
+        (
+            Guest::new().doing("init", "unreachable"),
+            "it cannot be started (trap)",
+        ),
+        (
+            Guest::new().doing("describe", SPIN),
+            "describe failed: it took too long",
+        ),
+        (
+            Guest::new().doing("describe", "unreachable"),
+            "describe failed: wasm trap",
+        ),
         (
             Guest::new().with(&format!("(func $start {SPIN}) (start $start)")),
             "it cannot be started (timeout)",
@@ -151,13 +173,18 @@ async fn an_init_that_fails_later_on_is_no_verdict() {
         .doing("on-message", "unreachable");
     // A store is its plugin's by name, so this one has another name than the other tests' plugins.
     let host = crate::plugin::PluginHost::new(super::rig::host().engine().clone(), std::sync::Arc::default());
-    let manifest = "[plugin]\nname = \"hostile\"\nversion = \"1.0.0\"\n[hooks]\non-message = { methods = [\"*\"] }";
+    let manifest =
+        "[plugin]\nname = \"hostile\"\nversion = \"1.0.0\"\n[hooks]\non-message = { methods = [\"*\"] }";
     let plugin = super::rig::build_in(&host, manifest, &guest, |spec| spec.grant.kv = Some(4096)).await;
     let plugin = plugin.expect("it starts once");
     let kind = super::rig::evil(&plugin).await.expect_err("a trap").kind;
     assert_eq!(kind, ErrorKind::Trap);
     let again = super::rig::evil(&plugin).await.expect_err("no instance");
-    check(&(again.kind, again.detail), ErrorKind::Init, "it cannot be started (trap)");
+    check(
+        &(again.kind, again.detail),
+        ErrorKind::Init,
+        "it cannot be started (trap)",
+    );
 }
 
 #[tokio::test]
@@ -189,7 +216,10 @@ async fn a_guest_that_waited_for_its_turn_has_not_taken_too_long() {
     let start = std::time::Instant::now();
     let calls = futures_util::future::join_all((0..64).map(|_| super::rig::evil(&plugin))).await;
     let served = calls.iter().filter(|judged| judged.is_ok()).count();
-    let timeouts = calls.iter().filter_map(|judged| judged.as_ref().err()).filter(|error| error.kind == ErrorKind::Timeout);
+    let timeouts = calls
+        .iter()
+        .filter_map(|judged| judged.as_ref().err())
+        .filter(|error| error.kind == ErrorKind::Timeout);
     assert_eq!(timeouts.count(), 0, "{served} served in {:?}", start.elapsed());
     assert!(served >= 8);
 }

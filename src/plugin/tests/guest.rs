@@ -92,8 +92,9 @@ impl Guest {
     /// Imports a function of an interface of the package, as `$name`. The interface has to be in the world.
     pub(super) fn importing(mut self, interface: &str, function: &str, kind: &str) -> Self {
         let full = format!("portcullis:plugin/{interface}@0.1.0");
-        self.imports
-            .push_str(&format!("(import \"{full}\" \"{function}\" (func ${function} {kind}))\n"));
+        self.imports.push_str(&format!(
+            "(import \"{full}\" \"{function}\" (func ${function} {kind}))\n"
+        ));
         self
     }
 
@@ -117,8 +118,9 @@ impl Guest {
 
     /// Imports a function of another package.
     pub(super) fn importing_foreign(mut self, interface: &str, function: &str, kind: &str) -> Self {
-        self.imports
-            .push_str(&format!("(import \"{interface}\" \"{function}\" (func {kind}))\n"));
+        self.imports.push_str(&format!(
+            "(import \"{interface}\" \"{function}\" (func {kind}))\n"
+        ));
         self
     }
 
@@ -139,12 +141,16 @@ impl Guest {
     pub(super) fn component(&self) -> Vec<u8> {
         let mut resolve = Resolve::default();
         for foreign in &self.foreign {
-            resolve.push_str("foreign.wit", foreign).expect("the other package's WIT");
+            resolve
+                .push_str("foreign.wit", foreign)
+                .expect("the other package's WIT");
         }
         let package = resolve
             .push_str("plugin.wit", &self.package())
             .expect("what it believes of the WIT");
-        let world = resolve.select_world(&[package], Some("a-guest")).expect("the world");
+        let world = resolve
+            .select_world(&[package], Some("a-guest"))
+            .expect("the world");
         let text = self.module(&resolve, world);
         let mut module = wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
         embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).expect("its metadata");
@@ -171,11 +177,19 @@ impl Guest {
             .iter()
             .filter_map(|(interface, function, params, has_context)| {
                 let is_its = |full: &&String| full.contains(&format!("/{interface}@"));
-                let full = exported.iter().find(is_its).filter(|_| !self.missing.contains(function))?;
+                let full = exported
+                    .iter()
+                    .find(is_its)
+                    .filter(|_| !self.missing.contains(function))?;
                 Some(self.function(full, function, params, *has_context))
             })
             .collect();
-        let Self { imports, items, memory, .. } = self;
+        let Self {
+            imports,
+            items,
+            memory,
+            ..
+        } = self;
         let mut image = self.image.clone();
         let name = image.text(&self.name);
         let version = image.text("1.0.0");
@@ -202,7 +216,9 @@ impl Guest {
         let body = self.bodies.get(function).map_or("", String::as_str);
         // The method's length stands there in the context.
         let body = match has_context {
-            true => format!("(if (i32.eq (i32.load offset=28 (local.get $ctx)) (i32.const 4)) (then {body}))"),
+            true => {
+                format!("(if (i32.eq (i32.load offset=28 (local.get $ctx)) (i32.const 4)) (then {body}))")
+            }
             false => body.to_owned(),
         };
         let answer = match function {

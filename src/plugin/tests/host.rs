@@ -30,7 +30,10 @@ async fn a_flood_of_calls_of_the_host() {
     let plugin = built(&repeating(guest, 1001, "(drop (call $now-ms))"), |_| {}).await;
     let (kind, detail) = failure(&plugin).await;
     assert_eq!(kind, ErrorKind::HostCall);
-    assert!(detail.contains("more than 1000 calls of the host (host-calls-max)"), "{detail}");
+    assert!(
+        detail.contains("more than 1000 calls of the host (host-calls-max)"),
+        "{detail}"
+    );
 }
 
 /// Counts what is logged.
@@ -63,7 +66,10 @@ async fn a_flood_of_log_is_counted_and_not_written() {
 async fn a_log_line_longer_than_a_call_may_move() {
     let guest = Guest::new()
         .importing("log", "write", "(param i32 i32 i32 i32 i32)")
-        .doing("on-message", "(call $write (i32.const 3) (i32.const 0) (i32.const 70000) (i32.const 0) (i32.const 0))");
+        .doing(
+            "on-message",
+            "(call $write (i32.const 3) (i32.const 0) (i32.const 70000) (i32.const 0) (i32.const 0))",
+        );
     let plugin = built(&guest, |spec| spec.limits.output_max = 64 << 10).await;
     let (kind, detail) = failure(&plugin).await;
     assert_eq!(kind, ErrorKind::BadDecision, "{detail}");
@@ -72,8 +78,14 @@ async fn a_log_line_longer_than_a_call_may_move() {
 /// Asks for the whole message so many times.
 fn copying(times: u32) -> Guest {
     let guest = Guest::new().importing("message", "get", "(param i32 i32 i32)");
-    repeating(guest, times, &format!("(call $get (i32.const 0) (i32.const 0) (i32.const {RESULT}))\
-        (global.set $heap (i32.const 131072)) (i64.store (i32.const {RESULT}) (i64.const 0))"))
+    repeating(
+        guest,
+        times,
+        &format!(
+            "(call $get (i32.const 0) (i32.const 0) (i32.const {RESULT}))\
+        (global.set $heap (i32.const 131072)) (i64.store (i32.const {RESULT}) (i64.const 0))"
+        ),
+    )
 }
 
 #[tokio::test]
@@ -109,7 +121,9 @@ async fn a_key_that_stands_twice_ends_the_call_and_is_not_the_plugins_fault() {
     let body = format!("(call $get (i32.const {at}) (i32.const {len}) (i32.const {RESULT}))");
     let plugin = built(&guest.doing("on-message", body), |_| {}).await;
     for _ in 0..10 {
-        let twice = plugin.on_message(&ctx(EVIL), &matter(r#"{"params":{"a":1,"a":2}}"#)).await;
+        let twice = plugin
+            .on_message(&ctx(EVIL), &matter(r#"{"params":{"a":1,"a":2}}"#))
+            .await;
         assert_eq!(twice.expect_err("no guess").kind, ErrorKind::Message);
     }
     assert_eq!(plugin.breaker(), crate::plugin::BreakerState::Closed);
@@ -120,23 +134,31 @@ async fn too_many_random_bytes_at_once() {
     let guest = Guest::new()
         .wanting("import random;")
         .importing("random", "get-bytes", "(param i32 i32)")
-        .doing("on-message", format!("(call $get-bytes (i32.const 65537) (i32.const {RESULT}))"));
+        .doing(
+            "on-message",
+            format!("(call $get-bytes (i32.const 65537) (i32.const {RESULT}))"),
+        );
     let plugin = built(&guest, |spec| spec.grant.random = true).await;
     assert_eq!(failure(&plugin).await.0, ErrorKind::HostCall);
 }
 
 /// A plugin that denies what it gets no HTTP answer for.
 async fn caller(url: &str, grant: HttpGrant, timeout: Duration) -> Plugin {
-    let mut guest = Guest::new()
-        .wanting("import http;")
-        .importing("http", "send", &format!("(param {})", "i32 ".repeat(10)));
+    let mut guest = Guest::new().wanting("import http;").importing(
+        "http",
+        "send",
+        &format!("(param {})", "i32 ".repeat(10)),
+    );
     let [method, method_len] = guest.image.text("GET");
     let [url, url_len] = guest.image.text(url);
     let mut denial = vec![1];
     denial.extend(guest.image.denial(None));
     let denial = guest.image.verdict(&denial, [0, 0]);
     let numbers = [method, method_len, url, url_len, 0, 0, 0, 0, 600_000, RESULT];
-    let arguments: String = numbers.iter().map(|number| format!("(i32.const {number})")).collect();
+    let arguments: String = numbers
+        .iter()
+        .map(|number| format!("(i32.const {number})"))
+        .collect();
     let guest = guest.doing(
         "on-message",
         format!(
@@ -170,12 +192,19 @@ async fn http_goes_where_the_grant_says_and_nowhere_else() {
     let (listener, address) = listener().await;
     let url = format!("http://{address}/judge");
     let time = Duration::from_secs(60);
-    for refused in [grant(&address, false), grant("127.0.0.1:1", true), grant("example.com", true)] {
+    for refused in [
+        grant(&address, false),
+        grant("127.0.0.1:1", true),
+        grant("example.com", true),
+    ] {
         let plugin = caller(&url, refused, time).await;
         assert!(evil(&plugin).await.expect("a verdict").outcome.is_err());
     }
     let server = tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await.expect("the only connection that was allowed");
+        let (mut stream, _) = listener
+            .accept()
+            .await
+            .expect("the only connection that was allowed");
         let mut request = [0; 1024];
         let read = stream.read(&mut request).await.expect("a request");
         assert!(request[..read].starts_with(b"GET /judge HTTP/1.1\r\n"));

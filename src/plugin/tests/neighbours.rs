@@ -31,7 +31,10 @@ async fn others_serve_while_a_plugin_spins_on_every_thread() {
         }
     });
     serving.await.expect("it serves");
-    assert!(spins.iter().all(|spin| !spin.is_finished()), "it served while they spun");
+    assert!(
+        spins.iter().all(|spin| !spin.is_finished()),
+        "it served while they spun"
+    );
     for spin in spins {
         assert_eq!(spin.await.expect("no panic"), ErrorKind::Timeout);
     }

@@ -37,7 +37,11 @@ async fn each_call_gets_a_new_one_where_that_is_wanted() {
     for _ in 0..3 {
         fine(&plugin).await;
     }
-    assert_eq!(plugin.instances(), (0, 0, 4, 1 << 20), "one at the start and three for calls");
+    assert_eq!(
+        plugin.instances(),
+        (0, 0, 4, 1 << 20),
+        "one at the start and three for calls"
+    );
 }
 
 #[tokio::test]
@@ -90,7 +94,12 @@ async fn instances_beyond_the_most_are_for_one_call() {
     for _ in 0..4 {
         out.push(plugin.pool.checkout(far()).await.expect("an instance"));
     }
-    let busy = plugin.pool.checkout(Instant::now()).await.err().expect("no fifth one");
+    let busy = plugin
+        .pool
+        .checkout(Instant::now())
+        .await
+        .err()
+        .expect("no fifth one");
     assert_eq!(busy.kind, ErrorKind::Overload);
     out.into_iter().for_each(|checkout| checkout.give_back());
     assert_eq!((plugin.instances().0, made(&plugin)), (1, 4));
@@ -121,7 +130,10 @@ async fn calls_that_find_all_instances_spinning_are_told_so() {
     .await;
     // On one thread four spinning guests take four times as long as the fifth call can wait.
     let calls = join_all((0..5).map(|_| evil(&plugin))).await;
-    let kinds: Vec<_> = calls.into_iter().map(|judged| judged.expect_err("no verdict").kind).collect();
+    let kinds: Vec<_> = calls
+        .into_iter()
+        .map(|judged| judged.expect_err("no verdict").kind)
+        .collect();
     let timeouts = [ErrorKind::Timeout; 4];
     assert_eq!((&kinds[..4], kinds[4]), (&timeouts[..], ErrorKind::Overload));
     assert_eq!(plugin.instances(), (0, 0, 4, 1 << 20));

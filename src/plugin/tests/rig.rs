@@ -6,7 +6,9 @@ use std::sync::{Arc, OnceLock};
 use crate::config::PluginSpec;
 use crate::plugin::call::{CallContext, CatalogItem, Direction, MessageKind};
 use crate::plugin::manifest::Manifest;
-use crate::plugin::{Blueprint, BuildError, ErrorKind, Judged, Matter, Plugin, PluginEngine, PluginError, PluginHost};
+use crate::plugin::{
+    Blueprint, BuildError, ErrorKind, Judged, Matter, Plugin, PluginEngine, PluginError, PluginHost,
+};
 use crate::protocol::document::Document;
 
 use super::guest::{EVIL, Guest};
@@ -35,7 +37,10 @@ pub(super) async fn build(guest: &Guest, change: impl FnOnce(&mut PluginSpec)) -
 }
 
 /// Makes a plugin of a guest that has `on-message` at least.
-pub(super) async fn build_some(guest: &Guest, change: impl FnOnce(&mut PluginSpec)) -> Result<Plugin, BuildError> {
+pub(super) async fn build_some(
+    guest: &Guest,
+    change: impl FnOnce(&mut PluginSpec),
+) -> Result<Plugin, BuildError> {
     build_in(host(), MANIFEST, guest, change).await
 }
 
@@ -66,7 +71,10 @@ pub(super) async fn built(guest: &Guest, change: impl FnOnce(&mut PluginSpec)) -
 
 /// Returns why there is no plugin.
 pub(super) async fn refused(guest: &Guest) -> String {
-    let refused = build(guest, |spec| spec.limits.init_timeout = std::time::Duration::from_millis(50)).await;
+    let refused = build(guest, |spec| {
+        spec.limits.init_timeout = std::time::Duration::from_millis(50)
+    })
+    .await;
     refused.expect_err("no plugin").to_string()
 }
 

@@ -24,7 +24,13 @@ const FROZEN: [(&str, &[u8], &str); 3] = [
 #[test]
 fn released_lines_are_frozen() {
     for (file, bytes, expected) in FROZEN {
-        let digest: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(digest, expected, "wit/{file} has changed: every built plugin would have to be built anew");
+        let digest: String = Sha256::digest(bytes)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        assert_eq!(
+            digest, expected,
+            "wit/{file} has changed: every built plugin would have to be built anew"
+        );
     }
 }
