@@ -49,4 +49,4 @@ pub use loader::{LoadError, LoadedPlugin, PluginLoader};
 pub use orders::PluginOrders;
 pub use plugin::{Judged, Matter, Plugin};
 pub use roster::{Roster, RosterError, RosterOptions};
-pub use set::{Passed, PluginSet, Plugins, Refusal, Why};
+pub use set::{Aim, Passed, PluginSet, Plugins, Refusal, Why};

@@ -24,12 +24,28 @@ pub mod method {
     pub const RESOURCES_LIST: &str = "resources/list";
     /// Lists resource templates.
     pub const TEMPLATES_LIST: &str = "resources/templates/list";
+    /// Reads a resource.
+    pub const READ: &str = "resources/read";
     /// Asks for `notifications/resources/updated`.
     pub const SUBSCRIBE: &str = "resources/subscribe";
     /// Takes a subscription back.
     pub const UNSUBSCRIBE: &str = "resources/unsubscribe";
     /// Lists prompts.
     pub const PROMPTS_LIST: &str = "prompts/list";
+    /// Gets a prompt.
+    pub const PROMPTS_GET: &str = "prompts/get";
+    /// Completes an argument of a prompt or resource template.
+    pub const COMPLETE: &str = "completion/complete";
+    /// Asks the client's model.
+    pub const SAMPLING: &str = "sampling/createMessage";
+    /// Asks how far a task has come.
+    pub const TASKS_GET: &str = "tasks/get";
+    /// Gets the result of a task: that of the request that began it.
+    pub const TASKS_RESULT: &str = "tasks/result";
+    /// Ends a task.
+    pub const TASKS_CANCEL: &str = "tasks/cancel";
+    /// How far a task has come.
+    pub const TASK_STATUS: &str = "notifications/tasks/status";
     /// A subscribed resource changed.
     pub const RESOURCE_UPDATED: &str = "notifications/resources/updated";
     /// The list of tools changed.
@@ -124,4 +140,6 @@ pub mod code {
     pub const OVERLOADED: i32 = -32004;
     /// The request was taken back by the client.
     pub const CANCELLED: i32 = -32005;
+    /// A policy of the gateway broke, so that it could neither allow nor refuse. What a policy refuses has its own code.
+    pub const POLICY_FAILED: i32 = -32050;
 }

@@ -11,6 +11,7 @@ mod layers;
 #[cfg(target_os = "linux")]
 mod leaks;
 mod mock;
+mod policy;
 mod readme;
 mod simulation;
 mod stress;

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::call::{CallContext, Direction, MessageKind};
 use super::super::plugin::Matter;
-use super::super::set::Why;
+use super::super::set::{Aim, Why};
 use super::super::signature::SecretKey;
 use super::super::trial::Trial;
 use super::super::watch::Watched;
@@ -511,7 +511,7 @@ async fn calls_go_on_while_sets_are_replaced_and_each_sees_one_set() {
                 let set = plugins.current();
                 let mut ctx = ctx();
                 let passed = set
-                    .on_message(&mut ctx, &matter(), SCAN)
+                    .on_message(&mut ctx, &matter(), SCAN, |_| Aim::default())
                     .await
                     .expect("it passes");
                 let versions: Vec<&str> = passed.notes.iter().map(|(_, version)| &**version).collect();

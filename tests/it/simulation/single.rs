@@ -11,7 +11,7 @@ use portcullis::gateway::{Answer, Delivery, Gateway, GatewayOptions, RequestCont
 use portcullis::protocol::Message;
 use portcullis::protocol::scan::{ScanOptions, UniqueKeys};
 use portcullis::registry::{Actor, EventLog, Registry, Source};
-use portcullis::session::{Caller, Transport};
+use portcullis::session::Transport;
 use portcullis::upstream::launch::{
     ChildProcess, EndFuture, Exit, Launch, LaunchFuture, LaunchSpec, Launched, ProcessEnd,
 };
@@ -137,6 +137,7 @@ async fn the_wait_for_the_process_is_part_of_a_requests_time() {
     let ctx = RequestContext {
         session: gateway.new_session(server, anonymous(), Transport::OneShot),
         delivery: Delivery::JsonOnly,
+        pinned: None,
     };
     let text = Bytes::from_static(br#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#);
     let options = ScanOptions {
