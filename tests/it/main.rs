@@ -1,6 +1,7 @@
 //! The integration tests: one binary, the real executable under test.
 
 mod admin;
+mod author;
 mod bench_parts;
 mod classic;
 mod cli;
