@@ -11,6 +11,7 @@ mod layers;
 #[cfg(target_os = "linux")]
 mod leaks;
 mod mock;
+mod modes;
 mod readme;
 mod simulation;
 mod stress;

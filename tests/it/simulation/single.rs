@@ -11,7 +11,7 @@ use portcullis::gateway::{Answer, Delivery, Gateway, GatewayOptions, RequestCont
 use portcullis::protocol::Message;
 use portcullis::protocol::scan::{ScanOptions, UniqueKeys};
 use portcullis::registry::{Actor, EventLog, Registry, Source};
-use portcullis::session::{Caller, Transport};
+use portcullis::session::Transport;
 use portcullis::upstream::launch::{
     ChildProcess, EndFuture, Exit, Launch, LaunchFuture, LaunchSpec, Launched, ProcessEnd,
 };
