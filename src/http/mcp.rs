@@ -11,7 +11,7 @@ use super::mode::Selection;
 use super::reply::{self, Response};
 use super::routes::HttpContext;
 use super::{post, stream};
-use crate::gateway::{GatewayError, Session};
+use crate::gateway::{Pinned, Session};
 use crate::protocol::ProtocolVersion;
 use crate::protocol::names::header;
 use crate::registry::{Server, Target};
@@ -93,7 +93,7 @@ pub(super) async fn handle<B: Buf, E>(
     }
     match method {
         Method::POST => post::handle(request, body).await,
-        Method::GET => stream::handle(request),
+        Method::GET => stream::handle(request).await,
         Method::DELETE => delete(&request),
         _ => reply::method_not_allowed("GET, POST, DELETE, OPTIONS"),
     }
@@ -136,16 +136,10 @@ impl McpRequest<'_> {
         }
     }
 
-    /// Returns the server on which a new session is to be opened.
-    ///
-    /// # Errors
-    /// It is disabled, and there is no other.
-    pub(super) fn server(&self) -> Result<Arc<Server>, GatewayError> {
-        let server = self.target.usual();
-        match server.is_enabled() {
-            true => Ok(server.clone()),
-            false => Err(GatewayError::Disabled(server.name().clone())),
-        }
+    /// Returns the policies that judge this request, if there are any.
+    pub(super) fn pin(&self) -> Option<Pinned> {
+        let header = |name: &str| self.headers.get(name)?.to_str().ok().map(str::to_owned);
+        self.context.gateway.pin(header)
     }
 
     fn named_session(&self) -> Option<(String, SessionNaming)> {

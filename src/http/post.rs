@@ -13,6 +13,7 @@ use super::reply::{self, Response};
 use super::sse::resumable_stream;
 use crate::gateway::{Answer, Delivery, Gateway, GatewayError, RequestContext, Session};
 use crate::protocol::names::{code, header, method};
+use crate::protocol::reply::write_error;
 use crate::protocol::scan::{ScanOptions, UniqueKeys, scan_array};
 use crate::protocol::{Kind, Message, MessageError};
 use crate::registry::Server;
@@ -105,7 +106,11 @@ async fn in_session(
         SessionNaming::XHeader => Delivery::JsonOnly,
         SessionNaming::Query => Delivery::SessionStream,
     };
-    let ctx = RequestContext { session, delivery };
+    let ctx = RequestContext {
+        session,
+        delivery,
+        pinned: request.pin(),
+    };
     let gateway = &request.context.gateway;
     let answer = match body {
         Body::One(message) => gateway.handle(&ctx, message).await,
@@ -138,15 +143,17 @@ async fn without_session(request: &McpRequest<'_>, body: Body) -> Response {
     if !is_one_shot {
         return session_required();
     }
-    let server = match request.server() {
+    let (gateway, pinned) = (&request.context.gateway, request.pin());
+    let chosen = gateway.choose_server(pinned.as_ref(), &request.caller, &request.target, &message);
+    let server = match chosen.await {
         Ok(server) => server,
-        Err(error) => return unavailable(&message, &error),
+        Err(error) => return not_served(&message, &error),
     };
-    let gateway = &request.context.gateway;
     let provisional = Provisional::open(request, server, Transport::OneShot, "one-shot");
     let ctx = RequestContext {
         session: provisional.session.clone(),
         delivery: Delivery::JsonOnly,
+        pinned,
     };
     let answer = gateway.handle(&ctx, message).await;
     respond(request, &ctx, answer)
@@ -197,11 +204,12 @@ async fn open(request: &McpRequest<'_>, message: Message) -> Response {
     if !takes_both(request) {
         return not_acceptable();
     }
-    let server = match request.server() {
+    let (gateway, pinned) = (&request.context.gateway, request.pin());
+    let chosen = gateway.choose_server(pinned.as_ref(), &request.caller, &request.target, &message);
+    let server = match chosen.await {
         Ok(server) => server,
-        Err(error) => return unavailable(&message, &error),
+        Err(error) => return not_served(&message, &error),
     };
-    let gateway = &request.context.gateway;
     let provisional = Provisional::open(
         request,
         server,
@@ -211,6 +219,7 @@ async fn open(request: &McpRequest<'_>, message: Message) -> Response {
     let ctx = RequestContext {
         session: provisional.session.clone(),
         delivery: Delivery::JsonOrStream,
+        pinned,
     };
     let answer = gateway.handle(&ctx, message).await;
     let mut response = respond(request, &ctx, answer);
@@ -259,11 +268,13 @@ fn session_required() -> Response {
     reply::refused(StatusCode::BAD_REQUEST, message)
 }
 
-fn unavailable(message: &Message, error: &GatewayError) -> Response {
-    reply::error_for(
-        StatusCode::SERVICE_UNAVAILABLE,
-        message.id(),
-        error.to_error_object().code,
-        error,
-    )
+/// What the policies refuse is an answer like others; what is not there is none.
+fn not_served(message: &Message, error: &GatewayError) -> Response {
+    let object = error.to_error_object();
+    if matches!(error, GatewayError::Policy(_) | GatewayError::NoServer) {
+        let mut out = Vec::new();
+        write_error(message.id(), &object, &mut out);
+        return reply::json(StatusCode::OK, out.into());
+    }
+    reply::error_for(StatusCode::SERVICE_UNAVAILABLE, message.id(), object.code, error)
 }

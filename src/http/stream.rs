@@ -11,7 +11,7 @@ use crate::protocol::names::header;
 use crate::session::{EventId, Transport};
 
 /// Handles a GET: the stream of a session, the rest of a stream that broke, or a new HTTP+SSE session.
-pub(super) fn handle(request: McpRequest<'_>) -> Response {
+pub(super) async fn handle(request: McpRequest<'_>) -> Response {
     if !accepts(request.headers, EVENT_STREAM) {
         let message = "this is an event stream: send Accept: text/event-stream";
         return reply::refused(StatusCode::NOT_ACCEPTABLE, message);
@@ -26,7 +26,7 @@ pub(super) fn handle(request: McpRequest<'_>) -> Response {
                 let message = "the header Mcp-Session-Id is missing; a session opens with initialize";
                 return reply::refused(StatusCode::BAD_REQUEST, message);
             }
-            open(&request)
+            open(&request).await
         }
     }
 }
@@ -62,15 +62,16 @@ fn of_session(request: &McpRequest<'_>, session: &std::sync::Arc<Session>) -> Re
 }
 
 /// Opens an HTTP+SSE session: the first event says where to post.
-fn open(request: &McpRequest<'_>) -> Response {
-    let server = match request.server() {
+async fn open(request: &McpRequest<'_>) -> Response {
+    let (gateway, pinned) = (&request.context.gateway, request.pin());
+    let chosen = gateway.choose_server_to_open(pinned.as_ref(), &request.caller, &request.target);
+    let server = match chosen.await {
         Ok(server) => server,
         Err(error) => {
             let code = error.to_error_object().code;
             return reply::error(StatusCode::SERVICE_UNAVAILABLE, code, error);
         }
     };
-    let gateway = &request.context.gateway;
     let session = gateway.new_session(server, request.caller.clone(), Transport::HttpSse);
     gateway.keep_session(&session);
     let prelude = endpoint(&post_uri(request, &session));

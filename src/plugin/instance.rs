@@ -165,6 +165,11 @@ impl Instance {
         self.calls < limits.calls_max && self.memory() <= limits.memory_keep
     }
 
+    /// Returns how much fuel it has used, where the engine counts.
+    pub(super) fn fuel(&self) -> Option<u64> {
+        Some(u64::MAX - self.store.get_fuel().ok()?)
+    }
+
     /// Returns the size of its linear memory, in bytes.
     pub(super) fn memory(&self) -> usize {
         self.store.data().memory()

@@ -7,7 +7,9 @@ use bytes::Bytes;
 use tracing::warn;
 
 use super::breaker::{Admission, Breaker, BreakerState};
-use super::call::{CallContext, Candidate, CatalogItem, Decision, Denial, Route, Verdict, body_of};
+use super::call::{
+    CallContext, Candidate, CatalogItem, Decision, Denial, Route, Topic, Verdict, body_of,
+};
 use super::error::{ErrorKind, PluginError, Stopped};
 use super::exports::Hook;
 use super::instance::{Question, Word};
@@ -129,6 +131,12 @@ impl Plugin {
         call.failed(Stopped::new(ErrorKind::BadDecision, problem))
     }
 
+    /// Returns how much fuel the instance that served last has used, in all its calls; none where the engine does not
+    /// count ([`PluginEngine::with_fuel`](super::PluginEngine::with_fuel)).
+    pub fn fuel(&self) -> Option<u64> {
+        self.pool.fuel()
+    }
+
     /// Returns what its breaker does.
     pub fn breaker(&self) -> BreakerState {
         self.breaker.state(Instant::now())
@@ -140,16 +148,16 @@ impl Plugin {
     }
 
     /// Returns whether a hook is to be asked about a message: a look at the manifest and the mode, no more.
-    pub fn wants(&self, hook: Hook, ctx: &CallContext) -> bool {
+    pub fn wants(&self, hook: Hook, topic: &Topic<'_>) -> bool {
         let Some(subscription) = self.subscription(hook) else {
             return false;
         };
-        let in_mode = match (&self.spec.modes, &ctx.mode) {
+        let in_mode = match (&self.spec.modes, topic.mode) {
             (None, _) => true,
-            (Some(modes), Some(mode)) => modes.contains(mode),
+            (Some(modes), Some(mode)) => modes.iter().any(|its| its == mode),
             (Some(_), None) => false,
         };
-        in_mode && subscription.wants(&ctx.method, ctx.direction.into(), ctx.kind.into())
+        in_mode && subscription.wants(topic.method, topic.direction.into(), topic.kind.into())
     }
 
     /// Returns which messages a hook subscribes to; `None` for a hook that it does not have.
@@ -247,7 +255,7 @@ impl Plugin {
         Ok(kept)
     }
 
-    /// Asks where a request should go: places in `candidates`, best first.
+    /// Asks where a request should go: places in `candidates`, best first; `None` leaves it to the gateway.
     ///
     /// # Errors
     /// The plugin could not judge.
@@ -256,7 +264,7 @@ impl Plugin {
         ctx: &CallContext,
         matter: &Matter,
         candidates: &[Candidate],
-    ) -> Result<Result<Vec<usize>, Denial>, PluginError> {
+    ) -> Result<Result<Option<Vec<usize>>, Denial>, PluginError> {
         let mut call = self.begin(Hook::Routing)?;
         let word = call.ask(Question::Choose(ctx, candidates), matter).await?;
         let Word::Route(route) = word else {
@@ -265,7 +273,7 @@ impl Plugin {
         match route {
             Route::Default => {
                 call.decided(Decided::Pass);
-                Ok(Ok((0..candidates.len()).collect()))
+                Ok(Ok(None))
             }
             Route::Deny(denial) => match check_denial(&denial) {
                 Ok(()) => {
@@ -277,7 +285,7 @@ impl Plugin {
             Route::To(indexes) => match check_route(&indexes, candidates.len()) {
                 Ok(places) => {
                     call.decided(Decided::Change);
-                    Ok(Ok(places))
+                    Ok(Ok(Some(places)))
                 }
                 Err(stopped) => Err(call.failed(stopped)),
             },

@@ -135,6 +135,11 @@ impl Pool {
         self.made.load(Ordering::Relaxed)
     }
 
+    /// Returns how much fuel the instance on top has used, where the engine counts.
+    pub(super) fn fuel(&self) -> Option<u64> {
+        self.idle().last()?.fuel()
+    }
+
     /// Returns the largest linear memory seen, in bytes.
     pub(super) fn memory(&self) -> usize {
         self.memory.load(Ordering::Relaxed)

@@ -95,6 +95,18 @@ impl Document {
         Ok(Some(span))
     }
 
+    /// Returns where a member of the object that stands at a place has its value; `None` where there is none.
+    ///
+    /// # Errors
+    /// The object holds a key twice.
+    pub fn member(&self, object: &Span, key: &str) -> Result<Option<Span>, Ambiguous> {
+        let Some(level) = self.level(object)?.filter(|level| level.is_object) else {
+            return Ok(None);
+        };
+        let place = level.place(&self.bytes, key);
+        Ok(place.map(|place| level.entries[place].value.clone()))
+    }
+
     /// Returns what is inside the object or array that stands at a place; `None` for any other value.
     ///
     /// # Errors
@@ -342,6 +354,20 @@ mod tests {
             .collect();
         let text = format!("{{{}}}", members.join(","));
         check_against_a_tree(&text, &["/k0/v/0", "/k199/v/1", "/k200", "/k17/v"]);
+    }
+
+    #[test]
+    fn finds_members_of_an_object_and_of_nothing_else() {
+        let document = Document::new(r#"{"a":{"b":1},"c":["d"]}"#.into());
+        let member = |pointer, key| {
+            let place = document.at(pointer).expect("unique keys").expect("a value");
+            let value = document.member(&place, key).expect("unique keys");
+            value.map(|span| document.text(span).to_owned())
+        };
+        assert_eq!(member("/a", "b").as_deref(), Some("1"));
+        assert_eq!(member("/a", "c"), None);
+        assert_eq!(member("/c", "0"), None);
+        assert_eq!(member("/a/b", "b"), None);
     }
 
     #[test]

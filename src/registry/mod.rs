@@ -8,7 +8,7 @@ mod registry;
 mod server;
 mod target;
 
-pub use catalog::Catalog;
+pub use catalog::{Catalog, ItemFacts};
 pub use error::RegistryError;
 pub use events::{Actor, Event, EventKind, EventLog, Order};
 pub use record::ServerRecord;

@@ -117,6 +117,7 @@ fn gateway() -> Arc<Gateway> {
         config: Arc::new(loader.load().expect("the defaults are valid").config),
         registry: Registry::new(Arc::new(EventLog::new(1)), Routes::new()),
         tasks: TaskTracker::new(),
+        plugins: Arc::default(),
     };
     Gateway::new(options, |gateway| {
         let hub = move |instance| -> Arc<dyn ServerMessages> {
@@ -136,6 +137,7 @@ async fn the_wait_for_the_process_is_part_of_a_requests_time() {
     let ctx = RequestContext {
         session: gateway.new_session(server, anonymous(), Transport::OneShot),
         delivery: Delivery::JsonOnly,
+        pinned: None,
     };
     let text = Bytes::from_static(br#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#);
     let options = ScanOptions {

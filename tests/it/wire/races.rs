@@ -56,6 +56,7 @@ async fn connect(pool: &ServerPool) -> UpstreamError {
     let applicant = Applicant {
         principal: "anonymous",
         facts: None,
+        preferred: None,
     };
     let lease = pool.lease(&applicant, || unreachable!("sessions share"));
     let deadline = Instant::now() + Duration::from_secs(60);
