@@ -107,7 +107,10 @@ impl PluginSet {
 
     /// Returns the request headers that any plugin may see, in lower case, each once.
     pub fn headers(&self) -> BTreeSet<&str> {
-        let granted = self.plugins.iter().flat_map(|plugin| &plugin.spec().grant.headers);
+        let granted = self
+            .plugins
+            .iter()
+            .flat_map(|plugin| &plugin.spec().grant.headers);
         granted.map(String::as_str).collect()
     }
 
@@ -215,7 +218,9 @@ impl PluginSet {
 
     fn asked<'a>(&'a self, hook: Hook, ctx: &'a CallContext) -> impl Iterator<Item = &'a Arc<Plugin>> {
         let topic = Topic::of(ctx);
-        self.plugins.iter().filter(move |plugin| plugin.wants(hook, &topic))
+        self.plugins
+            .iter()
+            .filter(move |plugin| plugin.wants(hook, &topic))
     }
 }
 
