@@ -6,7 +6,9 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::error::AuthorError;
-use crate::config::{Activate, ExpandedJson, Grants, HttpGrant, Isolation, PluginHostConfig, PluginLimits, PluginSpec};
+use crate::config::{
+    Activate, ExpandedJson, Grants, HttpGrant, Isolation, PluginHostConfig, PluginLimits, PluginSpec,
+};
 use crate::plugin::cache::CompileCache;
 use crate::plugin::manifest::{Manifest, Requests};
 use crate::plugin::orders::PARTS;

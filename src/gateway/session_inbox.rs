@@ -170,8 +170,10 @@ impl ServerMessages for SessionInbox {
             connection.tell(method::SET_LEVEL, params);
         }
         tell_subscriptions(connection, settings.subscriptions.iter());
-        let server = session.attachment().server().name().clone();
-        super::shared_hub::refresh_all(&self.gateway, &server, connection, None);
+    }
+
+    fn announced(&self, connection: &Arc<Connection>) {
+        super::shared_hub::refresh_all(&self.gateway, connection.server(), connection, None);
     }
 
     fn keeps_process(&self) -> bool {

@@ -232,6 +232,9 @@ impl ServerMessages for SharedHub {
             uris.extend(session.attachment().settings().subscriptions.iter().cloned());
         }
         tell_subscriptions(connection, uris.iter());
+    }
+
+    fn announced(&self, connection: &Arc<Connection>) {
         let sessions = self.sessions();
         refresh_all(&self.gateway, connection.server(), connection, Some(sessions));
     }

@@ -68,7 +68,8 @@ impl State {
             Ok(match state.ticks_left.checked_sub(1) {
                 Some(left) => {
                     state.ticks_left = left;
-                    UpdateDeadline::Yield(1)
+                    // Not only to the end of the queue: the runtime looks for what came in from outside first.
+                    UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))
                 }
                 None => UpdateDeadline::Interrupt,
             })

@@ -101,8 +101,6 @@ pub fn run(args: &ConfigArgs, verb: PluginVerb) -> anyhow::Result<ExitCode> {
         PluginVerb::New(new) => new::run(&new),
         PluginVerb::Build { folder } => build::run(&folder),
         PluginVerb::Inspect { path } => inspect::run(&path),
-        PluginVerb::List(form) => plugins::list(args, &form),
-        PluginVerb::Reload { name } => plugins::reload(args, name.as_deref()),
         PluginVerb::Test { folder } => test::run(&folder),
         PluginVerb::Bench { folder, fuel } => {
             bench::run(&folder, if fuel { Fuel::Counted } else { Fuel::Ignored })
@@ -112,6 +110,8 @@ pub fn run(args: &ConfigArgs, verb: PluginVerb) -> anyhow::Result<ExitCode> {
         PluginVerb::Keygen { file } => signing::keygen(&file),
         PluginVerb::Sign { folder, key } => signing::sign(&folder, &key),
         PluginVerb::Verify { folder, trusted } => signing::verify(&folder, &trusted),
+        PluginVerb::List(form) => plugins::list(args, &form),
+        PluginVerb::Reload { name } => plugins::reload(args, name.as_deref()),
         PluginVerb::Doctor => Ok(doctor::run()),
     }
 }

@@ -132,7 +132,8 @@ async fn failing_open_on_access_has_to_be_said_twice() {
     let skip = |spec: &mut crate::config::PluginSpec| spec.on_error = crate::config::OnError::Skip;
     let refusal = build(&Guest::new(), skip).await.expect_err("refused").to_string();
     check(&refusal, &["allow-fail-open = true"]);
-    let both = build(&Guest::new(), |spec| {
+    let guest = Guest::new();
+    let both = build(&guest, |spec| {
         skip(spec);
         spec.allow_fail_open = true;
     });
