@@ -12,6 +12,7 @@ mod layers;
 mod leaks;
 mod mock;
 mod policy;
+mod modes;
 mod readme;
 mod simulation;
 mod stress;
