@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tracing::info;
 
 use super::call::{CallContext, Candidate, CatalogItem, Denial, Topic};
-use super::error::{ErrorKind, PluginError};
+use super::error::{ErrorKind, PluginError, shortened};
 use super::exports::Hook;
 use super::plugin::{Matter, Plugin};
 use crate::config::OnError;
@@ -292,12 +292,12 @@ fn denied(plugin: &Plugin, ctx: &CallContext, denial: Denial) -> Refusal {
         plugin = plugin.name(),
         generation = plugin.generation(),
         request = ctx.request_id,
-        method = ctx.method,
-        target = ctx.target,
+        method = shortened(&ctx.method),
+        target = ctx.target.as_deref().map(shortened),
         server = ctx.server,
         mode = ctx.mode,
         code = denial.code,
-        reason = denial.reason,
+        reason = shortened(&denial.reason),
         "refused by policy"
     );
     Refusal {

@@ -11,8 +11,8 @@ mod layers;
 #[cfg(target_os = "linux")]
 mod leaks;
 mod mock;
-mod policy;
 mod modes;
+mod policy;
 mod readme;
 mod simulation;
 mod stress;
