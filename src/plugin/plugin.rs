@@ -7,9 +7,7 @@ use bytes::Bytes;
 use tracing::warn;
 
 use super::breaker::{Admission, Breaker, BreakerState};
-use super::call::{
-    CallContext, Candidate, CatalogItem, Decision, Denial, Route, Topic, Verdict, body_of,
-};
+use super::call::{CallContext, Candidate, CatalogItem, Decision, Denial, Route, Topic, Verdict, body_of};
 use super::error::{ErrorKind, PluginError, Stopped};
 use super::exports::Hook;
 use super::instance::{Question, Word};
