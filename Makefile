@@ -7,6 +7,7 @@ CARGO ?= cargo
 PROFILE := --release --locked
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 BINARY := $(TARGET)/release/portcullis
+GUESTS := $(TARGET)/bench-plugins
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/portcullis
 DENY_VERSION := 0.20.2
 DENY := $(CACHE)/tools-deny-$(DENY_VERSION)/bin/cargo-deny
@@ -18,7 +19,7 @@ SOAK_SEED ?= 1000000
 SOAK_ROUNDS ?= 20
 SOAK_SCALE ?= 5
 
-.PHONY: run build programs test fmt clippy doc lint deny audit check conformance compat bench soak
+.PHONY: run build programs test fmt clippy doc lint deny audit check conformance compat bench bench-plugins soak
 # The steps of `make test` share one machine, and some of them measure it.
 .NOTPARALLEL:
 
@@ -86,6 +87,15 @@ compat: programs
 ## bench: Portcullis beside a bare bridge, interleaved
 bench:
 	$(CARGO) bench --locked --bench bench
+
+## bench-plugins: what a policy costs, in each language, native and behind HTTP; builds the guests with the author's tools
+bench-plugins: build
+	rm -rf $(GUESTS) && mkdir -p $(GUESTS)
+	for lang in rust js python c; do \
+		$(BINARY) plugin new guest-$$lang --lang $$lang --hook on-message --in $(GUESTS) && \
+			$(BINARY) plugin build $(GUESTS)/guest-$$lang || { echo "no guest in $$lang"; rm -rf $(GUESTS)/guest-$$lang; }; \
+	done
+	$(CARGO) bench --locked --bench bench-plugins -- --guests $(GUESTS)
 
 ## soak: the simulation with many more schedules, then the stress and leak tests again and again
 soak:

@@ -1,5 +1,6 @@
 //! The composition root: a configuration becomes a running gateway, and a running gateway ends in the right order.
 
+mod plugins;
 pub mod state_dir;
 
 use std::io;
@@ -15,13 +16,16 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
+pub use self::plugins::ConfigSource;
+use self::plugins::PluginSide;
 use self::state_dir::{Addresses, Claim, StateError};
 use crate::config::{Config, Secret, SupervisionConfig, process_environment};
 use crate::gateway::{Gateway, GatewayOptions};
 use crate::http::{
-    AdminContext, AdminOptions, HttpContext, Listener, OriginPolicy, Principals, ServeOptions, admin_routes,
-    routes,
+    AdminContext, AdminOptions, HttpContext, Listener, ModePolicy, OriginPolicy, Principals, ServeOptions,
+    admin_routes, routes,
 };
+use crate::plugin::{Plugins, Roster, RosterError};
 use crate::registry::{Actor, EventLog, Registry, Source};
 use crate::upstream::PoolContext;
 use crate::upstream::backoff::chance;
@@ -45,6 +49,9 @@ pub enum AppError {
     /// The state directory or the admin token cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
+    /// A plugin that has to judge is not let in, or nobody would judge access in a mode.
+    #[error("the plugins are not ready")]
+    Plugins(#[from] RosterError),
 }
 
 /// A running gateway.
@@ -75,11 +82,27 @@ impl App {
         Self::start_with(config, Arc::new(SystemLaunch::new()?)).await
     }
 
+    /// Starts with a configuration whose plugins are followed while the gateway runs.
+    ///
+    /// # Errors
+    /// See [`AppError`].
+    pub async fn start_following(config: Config, source: ConfigSource) -> Result<Self, AppError> {
+        Self::begin(config, Arc::new(SystemLaunch::new()?), Some(source)).await
+    }
+
     /// Starts with another way of starting processes.
     ///
     /// # Errors
     /// See [`AppError`].
     pub async fn start_with(config: Config, launch: Arc<dyn Launch>) -> Result<Self, AppError> {
+        Self::begin(config, launch, None).await
+    }
+
+    async fn begin(
+        config: Config,
+        launch: Arc<dyn Launch>,
+        source: Option<ConfigSource>,
+    ) -> Result<Self, AppError> {
         let config = Arc::new(config);
         let listener = bind(config.listen, &config).await?;
         let admin = AdminPlace::find(&config, &listener).await?;
@@ -93,7 +116,8 @@ impl App {
         };
         let (draining, stop) = (CancellationToken::new(), CancellationToken::new());
         let tasks = TaskTracker::new();
-        let gateway = build_gateway(&config, launch, &tasks);
+        let plugins = PluginSide::start(&config, source).await?;
+        let gateway = build_gateway(&config, launch, &tasks, plugins.plugins.clone());
         let context = HttpContext {
             gateway: gateway.clone(),
             config: config.clone(),
@@ -103,11 +127,14 @@ impl App {
                 &config.http.allowed_origins,
             )),
             principals: Arc::new(Principals::new(&config)),
+            modes: Arc::new(ModePolicy::new(&config)),
         };
         // Who connects meanwhile waits: nobody is told that a configured server is not there.
         register_all(&gateway, &config).await;
-        let serving = serve(listener, admin, context, (&draining, &stop));
-        tasks.spawn(look_after_sessions(gateway.clone(), stop.clone()));
+        let roster = plugins.roster.clone();
+        let serving = serve(listener, admin, context, roster.clone(), (&draining, &stop));
+        tasks.spawn(look_after(gateway.clone(), roster, stop.clone()));
+        plugins.attend(&tasks, &stop);
         let drain_timeout = config.http.drain_timeout;
         Ok(Self {
             gateway,
@@ -245,6 +272,7 @@ fn serve(
     main: Listener,
     admin: Option<AdminPlace>,
     context: HttpContext,
+    roster: Option<Arc<Roster>>,
     (draining, stop): (&CancellationToken, &CancellationToken),
 ) -> Vec<JoinHandle<()>> {
     let mut serving = Vec::new();
@@ -259,6 +287,7 @@ fn serve(
     if let Some(admin) = admin {
         let admin_context = AdminContext::new(AdminOptions {
             gateway: context.gateway.clone(),
+            roster,
             listen: admin.address,
             token: admin.token.expose(),
             stopped: stop.clone(),
@@ -279,12 +308,21 @@ async fn bind(address: SocketAddr, config: &Config) -> Result<Listener, AppError
         .map_err(|source| AppError::Listen { address, source })
 }
 
-fn build_gateway(config: &Arc<Config>, launch: Arc<dyn Launch>, tasks: &TaskTracker) -> Arc<Gateway> {
-    let registry = Registry::new(Arc::new(EventLog::new(config.events.history_max)));
+fn build_gateway(
+    config: &Arc<Config>,
+    launch: Arc<dyn Launch>,
+    tasks: &TaskTracker,
+    plugins: Arc<Plugins>,
+) -> Arc<Gateway> {
+    let registry = Registry::new(
+        Arc::new(EventLog::new(config.events.history_max)),
+        config.routes.clone(),
+    );
     let options = GatewayOptions {
         config: config.clone(),
         registry: registry.clone(),
         tasks: tasks.clone(),
+        plugins,
     };
     let SupervisionConfig {
         starting_max,
@@ -320,9 +358,12 @@ fn build_gateway(config: &Arc<Config>, launch: Arc<dyn Launch>, tasks: &TaskTrac
     })
 }
 
-async fn look_after_sessions(gateway: Arc<Gateway>, stop: CancellationToken) {
+async fn look_after(gateway: Arc<Gateway>, roster: Option<Arc<Roster>>, stop: CancellationToken) {
     while tokio::time::timeout(ROUNDS, stop.cancelled()).await.is_err() {
         gateway.look_after_sessions();
+        if let Some(roster) = &roster {
+            roster.look_after_instances();
+        }
     }
 }
 

@@ -4,18 +4,21 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::error::AuthorError;
-use super::trial::{self, TrialOptions};
+use super::trial::Trial;
 use crate::config::{Isolation, PluginLimits};
 use crate::plugin::call::{CallContext, Candidate, CatalogItem, Direction, MessageKind};
-use crate::plugin::{Hook, Matter, Plugin, PluginEngine, PluginError};
+use crate::plugin::{Hook, Matter, Plugin, PluginError};
 use crate::protocol::document::Document;
 
 /// Measured for so long, after a tenth of it for warming up; at least [`CALLS_MIN`] calls.
 const TIME: Duration = Duration::from_millis(500);
 const CALLS_MIN: usize = 20;
+/// Calls over which fuel is counted.
+const FUEL_CALLS: u64 = 100;
 /// More would not make the figures better.
 const CALLS_MAX: usize = 100_000;
 /// Lengths of the messages, in bytes.
@@ -36,6 +39,8 @@ pub struct Cost {
     pub p50: Duration,
     /// All but one in a hundred took no longer.
     pub p99: Duration,
+    /// Instructions of a call, about, where they were counted.
+    pub fuel: Option<u64>,
 }
 
 /// What a plugin costs.
@@ -49,104 +54,160 @@ pub struct Costs {
     pub memory: usize,
 }
 
+/// Whether instructions are counted as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fuel {
+    /// They are, in a run of their own.
+    Counted,
+    /// They are not.
+    Ignored,
+}
+
 /// Measures the plugin in a folder.
 ///
 /// # Errors
 /// It cannot be loaded, or fails while it is measured.
-pub async fn measure(folder: &Path) -> Result<Costs, AuthorError> {
-    let warm = load(folder, Isolation::Pooled).await?;
-    let fresh = load(folder, Isolation::Fresh).await?;
-    Ok(Costs {
-        warm: costs(&warm, &LENGTHS).await?,
-        fresh: costs(&fresh, &LENGTHS[..1]).await?,
-        memory: warm.instances().3,
-    })
+pub async fn measure(folder: &Path, fuel: Fuel) -> Result<Costs, AuthorError> {
+    let warm = trial(Isolation::Pooled, Fuel::Ignored).load(folder).await?.plugin;
+    let fresh = trial(Isolation::Fresh, Fuel::Ignored).load(folder).await?.plugin;
+    let counting = match fuel {
+        Fuel::Counted => Some(trial(Isolation::Pooled, fuel).load(folder).await?.plugin),
+        Fuel::Ignored => None,
+    };
+    let mut costs = Costs {
+        warm: Vec::new(),
+        fresh: Vec::new(),
+        memory: 0,
+    };
+    for question in questions(&warm) {
+        let mut cost = question.cost(&warm).await?;
+        if let Some(plugin) = &counting {
+            cost.fuel = question.fuel(plugin).await?;
+        }
+        costs.warm.push(cost);
+        if question.length == LENGTHS[0] {
+            costs.fresh.push(question.cost(&fresh).await?);
+        }
+    }
+    costs.memory = warm.instances().3;
+    Ok(costs)
 }
 
-async fn load(folder: &Path, isolation: Isolation) -> Result<Plugin, AuthorError> {
-    let engine = PluginEngine::new().map_err(|error| AuthorError::Refused(error.to_string()))?;
-    let options = TrialOptions {
+fn trial(isolation: Isolation, fuel: Fuel) -> Trial {
+    Trial {
         isolation,
+        fuel: fuel == Fuel::Counted,
         limits: PluginLimits {
             // What is measured is not also to be cut off by it, and its figures are those of a warm instance.
             timeout: Duration::from_secs(2),
             calls_max: u64::MAX,
             ..PluginLimits::default()
         },
-    };
-    trial::load(folder, engine, options).await
+    }
 }
 
-async fn costs(plugin: &Plugin, lengths: &[usize]) -> Result<Vec<Cost>, AuthorError> {
-    let mut costs = Vec::new();
-    for hook in Hook::ALL
-        .into_iter()
-        .filter(|hook| plugin.exports().contains(hook))
-    {
-        for length in lengths {
+/// Returns what is asked of a plugin: each of its functions about a short and a long message.
+fn questions(plugin: &Plugin) -> Vec<Question> {
+    let mut questions = Vec::new();
+    let mut add = |function, about, length| questions.push(Question::new(function, about, length));
+    for hook in plugin.exports() {
+        for length in LENGTHS {
             let about = format!("{} KB", length / 1024);
-            let cost = match hook {
-                Hook::OnMessage => cost_of(plugin, "on-message", about, *length).await?,
-                Hook::Access => cost_of(plugin, "authorize", about, *length).await?,
-                Hook::Routing => cost_of(plugin, "choose", format!("{about}, 2 candidates"), *length).await?,
-            };
-            costs.push(cost);
+            match hook {
+                Hook::OnMessage => add("on-message", about, length),
+                Hook::Access => add("authorize", about, length),
+                Hook::Routing => add("choose", format!("{about}, 2 candidates"), length),
+            }
         }
         if hook == Hook::Access {
-            costs.push(cost_of(plugin, "filter", format!("{ITEMS} items"), LENGTHS[0]).await?);
+            add("filter", format!("{ITEMS} items"), LENGTHS[0]);
         }
     }
-    Ok(costs)
+    questions
 }
 
-/// Calls a function again and again.
-async fn cost_of(
-    plugin: &Plugin,
+/// A call that is made again and again.
+struct Question {
     function: &'static str,
     about: String,
     length: usize,
-) -> Result<Cost, AuthorError> {
-    let ctx = context(length);
-    let message = message(length);
-    let items: Vec<CatalogItem> = (0..ITEMS).map(item).collect();
-    let candidates = [candidate("a"), candidate("b")];
-    let broken = |error: PluginError| AuthorError::Refused(error.to_string());
-    let mut times = Vec::new();
-    let begin = Instant::now();
-    let mut warm_at = None;
-    while times.len() < CALLS_MIN || (begin.elapsed() < TIME && times.len() < CALLS_MAX) {
+    ctx: CallContext,
+    message: Bytes,
+    items: Vec<CatalogItem>,
+    candidates: [Candidate; 2],
+}
+
+impl Question {
+    fn new(function: &'static str, about: String, length: usize) -> Self {
+        Self {
+            function,
+            about,
+            length,
+            ctx: context(length),
+            message: message(length),
+            items: (0..ITEMS).map(item).collect(),
+            candidates: [candidate("a"), candidate("b")],
+        }
+    }
+
+    /// Makes one call and returns how long it took.
+    async fn ask(&self, plugin: &Plugin) -> Result<Duration, AuthorError> {
+        let broken = |error: PluginError| AuthorError::Refused(error.to_string());
         // Each call has a message that nobody has looked at yet, as in the gateway.
         let matter = Matter {
-            message: Arc::new(Document::new(message.clone())),
+            message: Arc::new(Document::new(self.message.clone())),
             input_schema: None,
         };
+        let (ctx, item) = (&self.ctx, self.items.first());
         let start = Instant::now();
-        match function {
-            "on-message" => drop(plugin.on_message(&ctx, &matter).await.map_err(broken)?),
-            "authorize" => drop(
+        match self.function {
+            "on-message" => drop(plugin.on_message(ctx, &matter).await.map_err(broken)?),
+            "authorize" => drop(plugin.authorize(ctx, &matter, item).await.map_err(broken)?),
+            "filter" => drop(plugin.filter(ctx, &matter, &self.items).await.map_err(broken)?),
+            _ => drop(
                 plugin
-                    .authorize(&ctx, &matter, items.first())
+                    .choose(ctx, &matter, &self.candidates)
                     .await
                     .map_err(broken)?,
             ),
-            "filter" => drop(plugin.filter(&ctx, &matter, &items).await.map_err(broken)?),
-            _ => drop(plugin.choose(&ctx, &matter, &candidates).await.map_err(broken)?),
         }
-        let time = start.elapsed();
-        if warm_at.is_none() && begin.elapsed() >= TIME / 10 {
-            warm_at = Some(times.len());
-        }
-        times.push(time);
+        Ok(start.elapsed())
     }
-    let mut times = times.split_off(warm_at.unwrap_or(0));
-    times.sort_unstable();
-    Ok(Cost {
-        function,
-        about,
-        calls: times.len(),
-        p50: quantile(&times, 50),
-        p99: quantile(&times, 99),
-    })
+
+    async fn cost(&self, plugin: &Plugin) -> Result<Cost, AuthorError> {
+        let mut times = Vec::new();
+        let warm_up = Instant::now();
+        while warm_up.elapsed() < TIME / 10 {
+            self.ask(plugin).await?;
+        }
+        let begin = Instant::now();
+        while times.len() < CALLS_MIN || (begin.elapsed() < TIME && times.len() < CALLS_MAX) {
+            times.push(self.ask(plugin).await?);
+        }
+        times.sort_unstable();
+        Ok(Cost {
+            function: self.function,
+            about: self.about.clone(),
+            calls: times.len(),
+            p50: quantile(&times, 50),
+            p99: quantile(&times, 99),
+            fuel: None,
+        })
+    }
+
+    /// Returns the mean of some calls, after the first.
+    async fn fuel(&self, plugin: &Plugin) -> Result<Option<u64>, AuthorError> {
+        self.ask(plugin).await?;
+        let before = plugin.fuel();
+        for _ in 0..FUEL_CALLS {
+            self.ask(plugin).await?;
+        }
+        let used = plugin
+            .fuel()
+            .zip(before)
+            .and_then(|(after, before)| after.checked_sub(before));
+        Ok(used.map(|used| used / FUEL_CALLS))
+    }
 }
 
 fn quantile(sorted: &[Duration], percent: usize) -> Duration {
@@ -172,7 +233,7 @@ fn context(length: usize) -> CallContext {
 }
 
 /// Returns a `tools/call` of a length: a short path, and a long text before it.
-fn message(length: usize) -> bytes::Bytes {
+fn message(length: usize) -> Bytes {
     let of = |text: String| -> Value {
         json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call",
             "params": { "name": "tool-0", "arguments": { "text": text, "path": "docs/a.txt" } } })

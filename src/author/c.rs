@@ -28,7 +28,7 @@ pub(super) fn build(plugin: &Path) -> Result<Vec<u8>, AuthorError> {
             "-Wall",
             "-Wextra",
         ])
-        .arguments(["-Wl,--strip-all", "-I"])
+        .arguments(["-Wl,--strip-all,-z,stack-size=65536", "-I"])
         .arguments([build.join("bindings")])
         .arguments(["-o"])
         .arguments([&module])

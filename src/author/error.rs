@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::plugin::LoadError;
 use crate::plugin::manifest::ManifestError;
 use crate::plugin::signature::SignatureError;
 
@@ -66,7 +67,10 @@ pub enum AuthorError {
     /// A signature or a key.
     #[error(transparent)]
     Signature(#[from] SignatureError),
-    /// The gateway would not take it, or it failed.
+    /// The gateway would not let it in.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// It failed, or something about it did.
     #[error("{0}")]
     Refused(String),
     /// Component and manifest do not fit.

@@ -4,56 +4,72 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 
 use super::error::AuthorError;
-use super::paths::COMPONENT_FILE;
-use crate::config::{Grants, HttpGrant, Isolation, PluginLimits, PluginSpec};
+use crate::config::{
+    Activate, ExpandedJson, Grants, HttpGrant, Isolation, PluginHostConfig, PluginLimits, PluginSpec,
+};
+use crate::plugin::cache::CompileCache;
 use crate::plugin::manifest::{Manifest, Requests};
-use crate::plugin::{Blueprint, Plugin, PluginEngine, PluginHost};
-use crate::schema::SchemaCache;
+use crate::plugin::orders::PARTS;
+use crate::plugin::{LoadError, LoadedPlugin, PluginEngine, PluginLoader, PluginOrders};
+
+/// In the folder of cases: what `init` gets where a case has no configuration of its own.
+pub(super) const CONFIGURATION_FILE: &str = "config.toml";
 
 /// How a plugin is tried.
 #[derive(Debug, Clone, Default)]
-pub(super) struct TrialOptions {
+pub(super) struct Trial {
     /// Whether each call gets an instance of its own.
     pub(super) isolation: Isolation,
     /// How far it may go.
     pub(super) limits: PluginLimits,
+    /// Whether the engine counts fuel.
+    pub(super) fuel: bool,
 }
 
-/// Loads the plugin in a folder.
-pub(super) async fn load(
-    folder: &Path,
-    engine: PluginEngine,
-    options: TrialOptions,
-) -> Result<Plugin, AuthorError> {
-    let manifest = Manifest::read(folder)?;
-    let path = folder.join(COMPONENT_FILE);
-    let component = std::fs::read(&path).map_err(AuthorError::io("read", &path))?;
-    let refused = |why: String| AuthorError::Refused(why);
-    let spec = PluginSpec {
-        grant: all_granted(&manifest.requests),
-        isolation: options.isolation,
-        limits: options.limits,
-        ..PluginSpec::unnamed(&manifest.plugin.name)
-    };
-    let blueprint = Blueprint {
-        config: configuration(folder)?,
-        component: engine
-            .component(&component)
-            .map_err(|error| refused(error.to_string()))?,
-        sha256: Sha256::digest(&component)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect(),
-        manifest: Arc::new(manifest),
-        spec: Arc::new(spec),
-    };
-    PluginHost::new(engine, Arc::new(SchemaCache::default()))
-        .build(blueprint)
-        .await
-        .map_err(|error| refused(error.to_string()))
+impl Trial {
+    /// Loads the plugin in a folder; runs none of its cases.
+    pub(super) async fn load(self, folder: &Path) -> Result<LoadedPlugin, AuthorError> {
+        let (schemas, cache) = (Arc::default(), CompileCache::of_user());
+        let loader = match self.fuel {
+            true => PluginLoader::with_engine(
+                PluginEngine::with_fuel().map_err(LoadError::from)?,
+                cache,
+                schemas,
+            ),
+            false => PluginLoader::new(cache, schemas),
+        };
+        let manifest = Manifest::read(folder)?;
+        let (spec, orders) = self.orders(folder, &manifest)?;
+        let read = loader
+            .read(folder.canonicalize().map_err(AuthorError::io("find", folder))?)
+            .await?;
+        Ok(loader.load_untried(read, &orders, Arc::new(spec), None).await?)
+    }
+
+    /// Returns what an operator would say who grants everything.
+    fn orders(self, folder: &Path, manifest: &Manifest) -> Result<(PluginSpec, PluginOrders), AuthorError> {
+        let (config, parts): (Map<_, _>, Map<_, _>) = configuration(folder)?
+            .into_iter()
+            .partition(|(key, _)| !PARTS.contains(&key.as_str()));
+        let spec = PluginSpec {
+            grant: all_granted(&manifest.requests),
+            isolation: self.isolation,
+            limits: self.limits,
+            config: ExpandedJson::literal(Value::Object(config)),
+            ..PluginSpec::unnamed(&manifest.plugin.name)
+        };
+        let host = PluginHostConfig {
+            dir: folder.to_owned(),
+            activate: Activate::Named,
+            require_signature: false,
+            trusted_keys: Vec::new(),
+            watch: false,
+        };
+        let plugins = Vec::new();
+        Ok((spec, PluginOrders { host, plugins, parts }))
+    }
 }
 
 /// Returns what the manifest asks for as if the operator had granted it.
@@ -70,14 +86,11 @@ fn all_granted(requests: &Requests) -> Grants {
     }
 }
 
-/// In the folder of cases: what `init` gets where a case has no configuration of its own.
-pub(super) const CONFIGURATION_FILE: &str = "config.toml";
-
 /// Returns the configuration to try a plugin with: `cases/config.toml`, or an empty one.
-fn configuration(folder: &Path) -> Result<Value, AuthorError> {
+fn configuration(folder: &Path) -> Result<Map<String, Value>, AuthorError> {
     let path = folder.join("cases").join(CONFIGURATION_FILE);
     if !path.exists() {
-        return Ok(Value::Object(Map::new()));
+        return Ok(Map::new());
     }
     let text = std::fs::read_to_string(&path).map_err(AuthorError::io("read", &path))?;
     toml::from_str(&text).map_err(|error| AuthorError::Refused(format!("{}: {error}", path.display())))

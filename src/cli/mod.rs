@@ -62,7 +62,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         None | Some(Command::Serve) => serve::run(&cli.options),
         Some(Command::Check) => check::run(&cli.options),
         Some(Command::Admin(command)) => admin::run(&cli.options, command),
-        Some(Command::Plugin(verb)) => plugin::run(verb),
+        Some(Command::Plugin(verb)) => plugin::run(&cli.options, verb),
         Some(Command::MockServer(args)) => mock_server::run(*args),
     }
 }

@@ -1,6 +1,8 @@
 //! `portcullis serve`: runs the gateway until it is told to stop.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
@@ -9,7 +11,7 @@ use tracing::{info, warn};
 use super::ConfigArgs;
 use super::output::print;
 use super::welcome::welcome;
-use crate::app::App;
+use crate::app::{App, ConfigSource};
 use crate::config::{Loaded, Loader};
 use crate::telemetry;
 
@@ -24,6 +26,7 @@ pub fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
         file,
         ..
     } = load(args)?;
+    let source = source(args, file.clone())?;
     telemetry::start(&config.log).map_err(anyhow::Error::msg)?;
     for warning in &warnings {
         warn!("{warning}");
@@ -38,7 +41,7 @@ pub fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
         // Descendants of a guard that was killed come to us; nobody else would end them.
         #[cfg(target_os = "linux")]
         crate::upstream::launch::become_subreaper().context("cannot become a subreaper")?;
-        let app = App::start(config).await?;
+        let app = App::start_following(config, source).await?;
         // It serves also where nobody reads that it does.
         let _ = print(&welcome(&app));
         let hurry = CancellationToken::new();
@@ -60,6 +63,20 @@ pub(super) fn load(args: &ConfigArgs) -> anyhow::Result<Loaded> {
     loader(args)?
         .load()
         .map_err(|error| anyhow::anyhow!("the configuration is not valid:\n{error}"))
+}
+
+/// Returns what reads the configuration again, from the same file: where that is gone, nothing else is read instead.
+fn source(args: &ConfigArgs, file: Option<PathBuf>) -> anyhow::Result<ConfigSource> {
+    let mut loader = loader(args)?;
+    loader.file.clone_from(&file);
+    let read = move || match loader.load() {
+        Ok(loaded) => Ok(loaded.config),
+        Err(error) => Err(format!("the configuration is not valid: {error}")),
+    };
+    Ok(ConfigSource {
+        file,
+        read: Arc::new(read),
+    })
 }
 
 /// Returns a loader of the configuration that the arguments mean.

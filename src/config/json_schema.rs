@@ -3,8 +3,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::keys::{Absent, Key, PRINCIPAL, PRINCIPALS, SECTIONS, SERVERS, TOP};
+use super::keys::{Absent, Key, MODES, PLUGINS, PRINCIPAL, PRINCIPALS, ROUTES, SECTIONS, SERVERS, TOP};
 use super::kind::Kind;
+use super::plugin_keys::{PLUGIN, ROUTE};
 use super::server_keys::{IDENTITY, SETTINGS};
 use super::units::{format_duration, format_size};
 
@@ -14,23 +15,29 @@ pub fn json_schema() -> Value {
     for (name, keys) in SECTIONS {
         properties.insert((*name).to_owned(), table(keys));
     }
-    properties.insert(
-        PRINCIPALS.to_owned(),
-        json!({
-            "description": "Clients with a token, by name.",
+    for (section, description, thing) in [
+        (PRINCIPALS, "Clients with a token, by name.", table(PRINCIPAL)),
+        (
+            MODES,
+            "What clients may use, by name; the plugins that receive it say how.",
+            json!({"type": "object"}),
+        ),
+    ] {
+        let named = json!({
+            "description": description,
             "type": "object",
             "propertyNames": {"pattern": NAME_PATTERN},
-            "additionalProperties": table(PRINCIPAL),
-        }),
-    );
-    let servers = json!({
-        "description": "The servers: a table keyed by name, or a list whose entries have a name.",
-        "anyOf": [
-            {"type": "object", "propertyNames": {"pattern": NAME_PATTERN}, "additionalProperties": {"$ref": "#/$defs/server"}},
-            {"type": "array", "items": {"allOf": [{"$ref": "#/$defs/server"}, {"required": ["name"]}]}},
-        ],
-    });
-    properties.insert(SERVERS.to_owned(), servers);
+            "additionalProperties": thing,
+        });
+        properties.insert(section.to_owned(), named);
+    }
+    for (section, things, thing) in [
+        (PLUGINS, "plugins, in the order in which they judge", "plugin"),
+        (SERVERS, "servers", "server"),
+        (ROUTES, "routes: several servers behind one name", "route"),
+    ] {
+        properties.insert(section.to_owned(), table_or_list(things, thing));
+    }
     properties.insert(
         "mcpServers".to_owned(),
         json!({"description": "Another name for `servers`.", "$ref": format!("#/properties/{SERVERS}")}),
@@ -41,7 +48,18 @@ pub fn json_schema() -> Value {
         "type": "object",
         "properties": properties,
         "additionalProperties": false,
-        "$defs": {"server": server()},
+        "$defs": {"server": server(), "plugin": table(PLUGIN), "route": table(ROUTE)},
+    })
+}
+
+fn table_or_list(things: &str, thing: &str) -> Value {
+    let reference = json!({"$ref": format!("#/$defs/{thing}")});
+    json!({
+        "description": format!("The {things}. A table keyed by name, or a list whose entries have a name."),
+        "anyOf": [
+            {"type": "object", "propertyNames": {"pattern": NAME_PATTERN}, "additionalProperties": reference},
+            {"type": "array", "items": {"allOf": [reference, {"required": ["name"]}]}},
+        ],
     })
 }
 
@@ -146,6 +164,15 @@ fn constraints(kind: Kind) -> Value {
         Kind::Choices(names) => list(json!({"enum": names})),
         Kind::Hosts | Kind::Origins | Kind::VariableNames => list(json!({"type": "string", "minLength": 1})),
         Kind::Templates => list(json!({"type": "string"})),
-        Kind::TemplateTable => json!({"type": "object", "additionalProperties": {"type": "string"}}),
+        Kind::TemplateTable | Kind::TextTable => {
+            json!({"type": "object", "additionalProperties": {"type": "string"}})
+        }
+        Kind::Names => list(json!({"type": "string", "pattern": NAME_PATTERN})),
+        Kind::HeaderNames => list(json!({"type": "string", "minLength": 1})),
+        Kind::PublicKeys => list(json!({"type": "string", "pattern": "^ed25519:[A-Za-z0-9+/]{43}=$"})),
+        Kind::Digest => json!({"type": "string", "pattern": "^[0-9A-Fa-f]{64}$"}),
+        Kind::Table(keys) => table(keys),
+        Kind::Entries(keys) => list(json!({"anyOf": [table(keys), {"type": "string"}]})),
+        Kind::Free => json!({"type": "object"}),
     }
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::choice::{Choice, LogFormat, PidNamespace};
 use super::kind::Kind;
-use super::server_keys::SETTINGS;
+use super::plugin_keys::{PLUGIN, PLUGIN_HOST, ROUTE};
+use super::server_keys::{SERVER, SETTINGS};
 
 /// One key.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +53,12 @@ pub(super) const TOP: &[Key] = &[
         "$XDG_STATE_HOME/portcullis or ~/.local/state/portcullis",
         "Directory for what outlives a run, such as the admin token.",
     ),
+    optional(
+        "default-mode",
+        Kind::Text,
+        "no mode: whoever has none of their own is refused where there are modes",
+        "The mode of whoever neither chooses one nor has one of their own.",
+    ),
 ];
 
 /// The sections with fixed keys, in the order in which they are shown.
@@ -64,6 +71,7 @@ pub(super) const SECTIONS: &[(&str, &[Key])] = &[
     ("supervision", SUPERVISION),
     ("events", EVENTS),
     ("log", LOG),
+    ("plugin-host", PLUGIN_HOST),
     (SERVER_DEFAULTS, SETTINGS),
 ];
 
@@ -73,6 +81,29 @@ pub(super) const SERVER_DEFAULTS: &str = "server-defaults";
 pub(super) const SERVERS: &str = "servers";
 /// The table of principals by name.
 pub(super) const PRINCIPALS: &str = "principals";
+/// The table of plugins by name.
+pub(super) const PLUGINS: &str = "plugins";
+/// The table of modes by name. What is in them is free: the plugins that receive them say what it means.
+pub(super) const MODES: &str = "modes";
+/// The table of routes by name.
+pub(super) const ROUTES: &str = "routes";
+
+/// The tables of named things with the keys of one of each, in the order in which they are shown.
+pub(super) const NAMED: &[(&str, &[&[Key]])] = &[
+    (PRINCIPALS, &[PRINCIPAL]),
+    (MODES, &[]),
+    (PLUGINS, &[PLUGIN]),
+    (SERVERS, &SERVER),
+    (ROUTES, &[ROUTE]),
+];
+
+/// Returns the keys of one thing of a table of named things.
+pub(super) fn named(section: &str) -> Option<&'static [&'static [Key]]> {
+    NAMED
+        .iter()
+        .find(|(name, _)| *name == section)
+        .map(|(_, groups)| *groups)
+}
 
 const HTTP: &[Key] = &[
     key(
@@ -129,6 +160,11 @@ const HTTP: &[Key] = &[
         "drain-timeout",
         Kind::Duration(Duration::ZERO, DAY),
         "How long requests in flight may finish when the gateway ends.",
+    ),
+    key(
+        "mode-header",
+        Kind::Flag,
+        "Whether the header x-portcullis-mode may choose the mode.",
     ),
 ];
 
@@ -215,11 +251,28 @@ const ADMIN: &[Key] = &[
     ),
 ];
 
-const ANONYMOUS: &[Key] = &[key(
-    "enabled",
-    Kind::Flag,
-    "Whether clients without a token are served.",
-)];
+const ANONYMOUS: &[Key] = &[
+    key(
+        "enabled",
+        Kind::Flag,
+        "Whether clients without a token are served.",
+    ),
+    ITS_MODES,
+    ITS_MODE,
+];
+
+const ITS_MODES: Key = optional(
+    "modes",
+    Kind::Names,
+    "its own mode alone, or else `default-mode`",
+    "The modes that it may choose.",
+);
+const ITS_MODE: Key = optional(
+    "mode",
+    Kind::Text,
+    "`default-mode`, if it may use that",
+    "Its own mode, where it chooses none.",
+);
 
 const SUPERVISION: &[Key] = &[
     key(
@@ -250,11 +303,15 @@ const LOG: &[Key] = &[
 ];
 
 /// The keys of one principal.
-pub(super) const PRINCIPAL: &[Key] = &[required(
-    "token",
-    Kind::Secret,
-    "The bearer token, at least 16 bytes; usually \"${VARIABLE}\".",
-)];
+pub(super) const PRINCIPAL: &[Key] = &[
+    required(
+        "token",
+        Kind::Secret,
+        "The bearer token, at least 16 bytes; usually \"${VARIABLE}\".",
+    ),
+    ITS_MODES,
+    ITS_MODE,
+];
 
 /// Returns the key of this name.
 pub(super) fn find(groups: &[&'static [Key]], name: &str) -> Option<&'static Key> {

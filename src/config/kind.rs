@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::Value;
 
+use super::keys::Key;
 use super::units::{format_duration, format_size, parse_duration, parse_size};
 
 /// What a key takes.
@@ -48,6 +50,22 @@ pub(super) enum Kind {
     TemplateTable,
     /// Like a template, and never shown.
     Secret,
+    /// A list of names of other things of the configuration.
+    Names,
+    /// A SHA-256 in hexadecimal.
+    Digest,
+    /// A list of public keys.
+    PublicKeys,
+    /// A list of names of HTTP headers.
+    HeaderNames,
+    /// A table of texts.
+    TextTable,
+    /// A table with these keys.
+    Table(&'static [Key]),
+    /// A list of tables with these keys. A text stands for a table with only the first of them.
+    Entries(&'static [Key]),
+    /// A table whose meaning is somebody else's. In its texts variables expand.
+    Free,
 }
 
 impl Kind {
@@ -74,7 +92,14 @@ impl Kind {
                 .map(drop)
                 .ok_or_else(|| expected("text (in quotes)", true, value)),
             Self::Templates => every(value, "texts (in quotes)", |_| Ok(())),
-            Self::TemplateTable => Err("expected a table of texts".to_owned()),
+            Self::Names => every(value, "names (in quotes)", |_| Ok(())),
+            Self::Digest => digest(value).map(drop),
+            Self::PublicKeys => every(value, "keys such as \"ed25519:BASE64\"", public_key),
+            Self::HeaderNames => every(value, "names of headers such as \"x-tenant\"", header_name),
+            // What is a table is looked into elsewhere: this is none.
+            Self::TemplateTable | Self::TextTable => Err("expected a table of texts".to_owned()),
+            Self::Table(_) | Self::Free => Err(expected("a table", true, value)),
+            Self::Entries(_) => Err(expected("a list of tables", true, value)),
         }
     }
 
@@ -82,7 +107,7 @@ impl Kind {
     pub(super) fn expands(self) -> bool {
         matches!(
             self,
-            Self::Template | Self::Templates | Self::TemplateTable | Self::Secret
+            Self::Template | Self::Templates | Self::TemplateTable | Self::Secret | Self::Free
         )
     }
 
@@ -90,7 +115,14 @@ impl Kind {
     pub(super) fn is_list(self) -> bool {
         matches!(
             self,
-            Self::Choices(_) | Self::Hosts | Self::Origins | Self::VariableNames | Self::Templates
+            Self::Choices(_)
+                | Self::Hosts
+                | Self::Origins
+                | Self::VariableNames
+                | Self::Templates
+                | Self::Names
+                | Self::PublicKeys
+                | Self::HeaderNames
         )
     }
 
@@ -100,7 +132,7 @@ impl Kind {
         let json = || serde_json::from_str(text).unwrap_or_else(|_| Value::from(text));
         match self {
             Self::Flag | Self::Count(..) => json(),
-            Self::TemplateTable => json(),
+            Self::TemplateTable | Self::TextTable | Self::Table(_) | Self::Entries(_) | Self::Free => json(),
             _ if self.is_list() && text.trim_start().starts_with('[') => json(),
             _ if self.is_list() && text.trim().is_empty() => Value::Array(Vec::new()),
             _ if self.is_list() => text.split(',').map(|part| Value::from(part.trim())).collect(),
@@ -311,6 +343,37 @@ fn variable_pattern(text: &str) -> Result<(), String> {
         ));
     }
     Ok(())
+}
+
+fn digest(value: &Value) -> Result<&str, String> {
+    let digest = text(value)?;
+    if digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(digest);
+    }
+    Err("is not a SHA-256: write the 64 hexadecimal digits that `sha256sum plugin.wasm` prints".to_owned())
+}
+
+/// What a public key begins with: its kind.
+pub(super) const ED25519: &str = "ed25519:";
+
+fn public_key(text: &str) -> Result<(), String> {
+    let bytes = text
+        .strip_prefix(ED25519)
+        .and_then(|key| BASE64_STANDARD.decode(key).ok());
+    match bytes {
+        Some(bytes) if bytes.len() == 32 => Ok(()),
+        _ => Err(format!(
+            "{text:?} is not a public key: write \"{ED25519}\" and its 32 bytes as base64"
+        )),
+    }
+}
+
+fn header_name(text: &str) -> Result<(), String> {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    match !text.is_empty() && text.bytes().all(is_token) {
+        true => Ok(()),
+        false => Err(format!("{text:?} is not the name of a header")),
+    }
 }
 
 /// Says what was expected, and what was found unless it may be secret.

@@ -8,10 +8,9 @@ use figment::{Error, Figment, Metadata, Profile, Provider};
 use serde_json::{Map, Value};
 
 use super::document::Format;
-use super::keys::{PRINCIPAL, PRINCIPALS, SECTIONS, SERVERS, TOP, find};
+use super::keys::{Key, SECTIONS, SERVERS, TOP, find, named};
 use super::kind::Kind;
 use super::normalise::{Role, kebab, normalise};
-use super::server_keys::SERVER;
 use super::tree::{Leaf, Node, Table};
 use super::violation::{Findings, Place};
 
@@ -91,6 +90,17 @@ impl Layer {
     }
 }
 
+/// Returns the names of a table of named things in the order in which they are first written. A merge forgets it.
+pub(super) fn names_in_order(layers: &[Layer], section: &str) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for name in layers.iter().flat_map(|layer| layer.names(section)) {
+        if !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
+        }
+    }
+    names
+}
+
 /// Merges the layers, later ones over earlier ones.
 pub(super) fn merge(layers: &[Layer]) -> Table {
     let numbered = layers.iter().enumerate();
@@ -160,7 +170,7 @@ fn path_of(rest: &str, below: &[Layer]) -> Result<Vec<String>, String> {
         .iter()
         .map(|part| part.to_lowercase().replace('_', "-"))
         .collect();
-    if path.len() > 1 && (path[0] == SERVERS || path[0] == PRINCIPALS) {
+    if path.len() > 1 && named(&path[0]).is_some() {
         let names = below.iter().flat_map(|layer| layer.names(&path[0]));
         let meant: BTreeSet<&str> = names.filter(|name| fold(name) == fold(parts[1])).collect();
         match meant.into_iter().collect::<Vec<_>>().as_slice() {
@@ -200,22 +210,27 @@ fn read(path: &[String], text: &str) -> Value {
 
 fn kind_of(path: &[String]) -> Option<Kind> {
     let parts: Vec<&str> = path.iter().map(String::as_str).collect();
-    let key = match *parts.as_slice() {
-        [SERVERS, _, "env", _] => return Some(Kind::Template),
-        [SERVERS, _, "disabled"] => return Some(Kind::Flag),
-        [SERVERS, _, key] => find(&SERVER, &kebab(key)),
-        [PRINCIPALS, _, key] => find(&[PRINCIPAL], &kebab(key)),
-        [section, key] => {
-            let keys = SECTIONS
-                .iter()
-                .find(|(name, _)| *name == kebab(section))
-                .map(|(_, keys)| *keys);
-            keys.and_then(|keys| find(&[keys], &kebab(key)))
+    match *parts.as_slice() {
+        [SERVERS, _, "env", _] => Some(Kind::Template),
+        [SERVERS, _, "disabled"] => Some(Kind::Flag),
+        [section, _, ref inside @ ..] if let Some(groups) = named(&kebab(section)) => {
+            kind_inside(groups, inside)
         }
-        [key] => find(&[TOP], &kebab(key)),
+        [section, ref inside @ ..] => match SECTIONS.iter().find(|(name, _)| *name == kebab(section)) {
+            Some((_, keys)) => kind_inside(&[keys], inside),
+            None => kind_inside(&[TOP], &parts),
+        },
+        [] => None,
+    }
+}
+
+fn kind_inside(groups: &[&'static [Key]], path: &[&str]) -> Option<Kind> {
+    let (first, rest) = path.split_first()?;
+    match (find(groups, &kebab(first))?.kind, rest) {
+        (kind, []) => Some(kind),
+        (Kind::Table(keys), rest) => kind_inside(&[keys], rest),
         _ => None,
-    };
-    key.map(|key| key.kind)
+    }
 }
 
 #[cfg(test)]

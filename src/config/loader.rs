@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::files;
-use super::keys::{PRINCIPALS, SERVERS};
-use super::layers::{Layer, merge};
+use super::keys::{PLUGINS, PRINCIPALS, ROUTES, SERVERS};
+use super::layers::{Layer, merge, names_in_order};
 use super::model::Config;
 use super::origins::Origins;
 use super::reading::{Surroundings, read};
@@ -86,12 +86,12 @@ impl Loader {
     }
 
     /// Reads and checks what concerns the gateway alone: for commands that talk to a running one, in a shell that
-    /// need not have the variables of its servers and principals.
+    /// need not have the variables of its servers, principals and plugins.
     ///
     /// # Errors
     /// Everything that is wrong with that, at once.
     pub fn load_gateway(&self) -> Result<Loaded, ConfigError> {
-        self.load_without(&[SERVERS, PRINCIPALS])
+        self.load_without(&[SERVERS, PRINCIPALS, PLUGINS, ROUTES])
     }
 
     fn load_without(&self, sections: &[&str]) -> Result<Loaded, ConfigError> {
@@ -117,7 +117,18 @@ impl Loader {
             layer.values.retain(|name, _| !sections.contains(&name.as_str()));
         }
         let merged = merge(&layers);
-        let config = read(&merged, &self.surroundings(&findings));
+        let working_dir = self.working_dir.as_deref().unwrap_or(Path::new(""));
+        let surroundings = Surroundings {
+            variables: &self.environment,
+            state_dir: self
+                .directory("XDG_STATE_HOME", ".local/state")
+                .map(|directory| directory.join("portcullis")),
+            working_dir,
+            file_dir: beside.unwrap_or(working_dir),
+            plugin_order: &names_in_order(&layers, PLUGINS),
+            findings: &findings,
+        };
+        let config = read(&merged, &surroundings);
         Self::warn_of_nothing(&config, file.as_deref(), &findings);
         let (config, warnings) = findings
             .conclude(config)
@@ -129,16 +140,6 @@ impl Loader {
             warnings,
             file,
         })
-    }
-
-    fn surroundings<'a>(&'a self, findings: &'a Findings) -> Surroundings<'a> {
-        let state_home = self.directory("XDG_STATE_HOME", ".local/state");
-        Surroundings {
-            variables: &self.environment,
-            state_dir: state_home.map(|directory| directory.join("portcullis")),
-            working_dir: self.working_dir.as_deref().unwrap_or(Path::new("")),
-            findings,
-        }
     }
 
     /// Returns where a file is looked for.

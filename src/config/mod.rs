@@ -12,9 +12,11 @@
 //! Secrets and the values of variables are never shown: not by `Debug`, not in errors, not in [`Origins`].
 
 mod choice;
+mod mode;
 mod model;
 mod name;
 mod plugin;
+mod route;
 mod secret;
 mod server;
 mod units;
@@ -30,6 +32,7 @@ mod api;
 mod expand;
 mod keys;
 mod kind;
+mod plugin_keys;
 mod reading;
 mod scope;
 mod server_keys;
@@ -46,6 +49,7 @@ mod tests;
 pub use choice::{Choice, ClientFeature, LogFormat, PidNamespace, Sharing, ValidateArguments, name_of};
 pub use json_schema::json_schema;
 pub use loader::{Loaded, Loader, process_environment};
+pub use mode::{ModeAccess, Modes};
 pub use model::{
     AdminConfig, AnonymousConfig, Config, EventConfig, HttpConfig, LogConfig, PrincipalConfig, RequestConfig,
     SessionConfig, SupervisionConfig, TOKEN_BYTES_MIN,
@@ -53,9 +57,10 @@ pub use model::{
 pub use name::{NAME_CHARACTERS_MAX, Name, NameError, OfPrincipal, OfServer, PrincipalName, ServerName};
 pub use origins::{Origin, Origins};
 pub use plugin::{
-    Activate, Grants, HttpGrant, Isolation, Modes, OnError, PluginHostConfig, PluginLimits, PluginSpec,
+    Activate, Grants, HttpGrant, Isolation, OnError, PluginHostConfig, PluginLimits, PluginSpec,
 };
-pub use secret::{Expanded, Secret};
+pub use route::{RouteServer, RouteSpec, Routes};
+pub use secret::{Expanded, ExpandedJson, Secret};
 pub use server::{RestartPolicy, SELF_COMMAND, ServerDefaults, ServerSpec};
 pub use units::{format_duration, format_size, parse_duration, parse_size};
 pub use violation::{ConfigError, Place, Violation};

@@ -7,7 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::choice::{LogFormat, PidNamespace};
+use super::mode::{ModeAccess, Modes};
 use super::name::{PrincipalName, ServerName};
+use super::plugin::{PluginHostConfig, PluginSpec};
+use super::route::Routes;
 use super::secret::Secret;
 use super::server::{ServerDefaults, ServerSpec};
 
@@ -30,6 +33,14 @@ pub struct Config {
     pub anonymous: AnonymousConfig,
     /// Clients with a token, by name.
     pub principals: BTreeMap<PrincipalName, PrincipalConfig>,
+    /// The mode of whoever neither chooses one nor has one of their own; one of `modes`.
+    pub default_mode: Option<String>,
+    /// The modes, by name.
+    pub modes: Modes,
+    /// What holds for all plugins.
+    pub plugin_host: PluginHostConfig,
+    /// The plugins that are named, in the order in which they judge.
+    pub plugins: Vec<Arc<PluginSpec>>,
     /// What all supervisors share.
     pub supervision: SupervisionConfig,
     /// The event stream.
@@ -40,6 +51,8 @@ pub struct Config {
     pub server_defaults: ServerDefaults,
     /// The servers, by name.
     pub servers: BTreeMap<ServerName, Arc<ServerSpec>>,
+    /// Several servers behind one name, by that name. None is the path of a server.
+    pub routes: Routes,
 }
 
 /// Limits and checks of the HTTP side.
@@ -67,6 +80,8 @@ pub struct HttpConfig {
     pub sse_after: Duration,
     /// How long requests in flight may finish when the gateway ends.
     pub drain_timeout: Duration,
+    /// Whether the header `x-portcullis-mode` may choose the mode.
+    pub mode_header: bool,
 }
 
 /// Limits of sessions.
@@ -121,6 +136,8 @@ pub struct AdminConfig {
 pub struct AnonymousConfig {
     /// Whether they are served.
     pub enabled: bool,
+    /// Their modes.
+    pub modes: ModeAccess,
 }
 
 /// A client with a token.
@@ -128,6 +145,8 @@ pub struct AnonymousConfig {
 pub struct PrincipalConfig {
     /// The bearer token: at least [`TOKEN_BYTES_MIN`] of visible ASCII, of no other principal.
     pub token: Secret,
+    /// Its modes.
+    pub modes: ModeAccess,
 }
 
 /// The fewest bytes of a principal's token.

@@ -83,7 +83,7 @@ impl<Of> serde::Serialize for Name<Of> {
     }
 }
 
-fn check_name(text: &str) -> Result<(), NameError> {
+pub(super) fn check_name(text: &str) -> Result<(), NameError> {
     let length = text.chars().count();
     if length == 0 {
         return Err(NameError::Empty);

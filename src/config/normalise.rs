@@ -5,7 +5,8 @@
 
 use serde_json::{Map, Value};
 
-use super::keys::{Key, PRINCIPAL, PRINCIPALS, SECTIONS, SERVERS, TOP, find};
+use super::keys::{Key, MODES, SECTIONS, SERVERS, TOP, find, named};
+use super::kind::Kind;
 use super::server_keys::{FOREIGN, SERVER, describe_server};
 use super::violation::{Findings, Place};
 
@@ -119,10 +120,11 @@ impl Normaliser<'_> {
             let taken = std::mem::take(value);
             *value = match key.as_str() {
                 SERVERS => self.named(taken, SERVERS, |map, path| self.server(map, path)),
-                PRINCIPALS => self.named(taken, PRINCIPALS, |map, path| {
-                    self.rename(map, &[PRINCIPAL], path)
-                }),
-                section => self.section(taken, section),
+                MODES => self.named(taken, MODES, |map, _| map),
+                section => match named(section) {
+                    Some(groups) => self.named(taken, section, |map, path| self.rename(map, groups, path)),
+                    None => self.section(taken, section),
+                },
             };
         }
         if role == Role::Servers {
@@ -230,6 +232,10 @@ impl Normaliser<'_> {
                 continue;
             }
             let name = spelling(&key, groups);
+            let value = match find(groups, &name) {
+                Some(known) => self.inside(value, known.kind, &join(path, &name)),
+                None => value,
+            };
             if renamed.insert(name.clone(), value).is_some() {
                 let message = format!("written twice, once as `{key}`: remove one of the two");
                 self.refuse(join(path, &name), message);
@@ -237,14 +243,30 @@ impl Normaliser<'_> {
         }
         renamed
     }
+
+    /// Normalises what a value holds, where its kind says what that is.
+    fn inside(&self, value: Value, kind: Kind, path: &str) -> Value {
+        match (kind, value) {
+            (Kind::Table(keys), Value::Object(map)) => self.rename(map, &[keys], path).into(),
+            (Kind::Entries(keys), Value::Array(list)) => {
+                let entry = |(index, value)| match value {
+                    Value::Object(map) => self.rename(map, &[keys], &format!("{path}[{index}]")).into(),
+                    text @ Value::String(_) => Map::from_iter([(keys[0].name.to_owned(), text)]).into(),
+                    other => other,
+                };
+                list.into_iter().enumerate().map(entry).collect()
+            }
+            (_, value) => value,
+        }
+    }
 }
 
 /// Returns the one spelling of a key, if the table knows it.
 fn spelling(key: &str, groups: &[&'static [Key]]) -> String {
     let is_root = find(groups, "state-dir").is_some();
     let spelled = if is_root { root_key(key) } else { kebab(key) };
-    let is_section = is_root
-        && (spelled == SERVERS || spelled == PRINCIPALS || SECTIONS.iter().any(|(name, _)| *name == spelled));
+    let is_section =
+        is_root && (named(&spelled).is_some() || SECTIONS.iter().any(|(name, _)| *name == spelled));
     let is_foreign = describe_server(groups)
         && (spelled == "disabled" || FOREIGN.iter().any(|(name, _)| *name == spelled));
     match is_section || is_foreign || find(groups, &spelled).is_some() {

@@ -4,12 +4,11 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::keys::{Absent, Key, PRINCIPAL, PRINCIPALS, SECTIONS, SERVERS, TOP, find};
+use super::keys::{Absent, Key, NAMED, SECTIONS, TOP, find};
 use super::kind::Kind;
 use super::model::Config;
 use super::normalise::join;
 use super::secret::{HIDDEN, shown_secret};
-use super::server_keys::SERVER;
 use super::tree::{Node, Table};
 use super::violation::Place;
 
@@ -33,6 +32,19 @@ pub struct Origins {
 }
 
 impl Origins {
+    /// Returns where the value of a key path was written, or else what holds it; for what is checked after loading.
+    pub fn place_of(&self, path: &str) -> Option<&Place> {
+        let holds = |key: &str, inner: &str| {
+            inner
+                .strip_prefix(key)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        let exact = self.entries.iter().find(|entry| holds(&entry.key, path));
+        exact
+            .or_else(|| self.entries.iter().find(|entry| holds(path, &entry.key)))
+            .map(|entry| &entry.place)
+    }
+
     /// Lists a merged configuration that was found valid.
     pub(super) fn of(merged: &Table, config: &Config) -> Self {
         let mut entries = Vec::new();
@@ -45,15 +57,12 @@ impl Origins {
                 entries.push(entry(&join(section, key.name), key, node, config));
             }
         }
-        for (section, groups) in [(PRINCIPALS, &[PRINCIPAL] as &[_]), (SERVERS, &SERVER)] {
+        for (section, groups) in NAMED {
             for (name, node) in merged.table(section).into_iter().flat_map(|table| &table.entries) {
                 let Node::Table(table) = node else { continue };
-                let set = table
-                    .entries
-                    .iter()
-                    .filter_map(|(key, node)| Some((find(groups, key)?, node)));
-                for (key, node) in set {
-                    push_set(&mut entries, &format!("{section}.{name}.{}", key.name), key, node);
+                for (key, node) in &table.entries {
+                    let kind = find(groups, key).map_or(Kind::Free, |key| key.kind);
+                    push_set(&mut entries, &format!("{section}.{name}.{key}"), kind, node);
                 }
             }
         }
@@ -100,21 +109,23 @@ fn entry(path: &str, key: &Key, node: Option<&Node>, config: &Config) -> Origin 
     }
 }
 
-/// Adds a key of a named thing, one line per environment variable.
-fn push_set(entries: &mut Vec<Origin>, path: &str, key: &Key, node: &Node) {
+/// Adds a key of a named thing, one line per value of a table.
+fn push_set(entries: &mut Vec<Origin>, path: &str, kind: Kind, node: &Node) {
     match node {
         Node::Table(table) => {
-            let values = table.entries.iter();
-            entries.extend(values.map(|(name, node)| Origin {
-                key: join(path, name),
-                value: show(Kind::Secret, node),
-                place: node.place().clone(),
-            }));
+            // A variable for a process may hold anything.
+            let kind = match kind {
+                Kind::TemplateTable => Kind::Secret,
+                kind => kind,
+            };
+            for (name, node) in &table.entries {
+                push_set(entries, &join(path, name), kind, node);
+            }
         }
         Node::Leaf(_) => {
             entries.push(Origin {
                 key: path.to_owned(),
-                value: show(key.kind, node),
+                value: show(kind, node),
                 place: node.place().clone(),
             });
         }

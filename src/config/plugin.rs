@@ -1,10 +1,20 @@
-//! What an operator says of the plugins: plain data.
+//! What an operator says of the plugins: plain data. What is in their configuration their own schemas say.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::Map;
+
+use super::choice::Choice;
+use super::kind::ED25519;
+use super::mode::{Modes, refuse_unknown_mode};
+use super::plugin_keys::PLUGIN;
+use super::reading::Surroundings;
+use super::scope::Scope;
+use super::secret::ExpandedJson;
+use super::texts::Texts;
+use super::tree::{Node, Table};
 
 /// What holds for all plugins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +25,7 @@ pub struct PluginHostConfig {
     pub activate: Activate,
     /// Whether a plugin without the signature of a trusted key is refused.
     pub require_signature: bool,
-    /// Public keys, as base64.
+    /// Public ed25519 keys, as base64.
     pub trusted_keys: Vec<String>,
     /// Whether the folder is watched.
     pub watch: bool,
@@ -29,6 +39,11 @@ pub enum Activate {
     Named,
     /// Also those that only lie in the folder: without grants, after the named ones, by name.
     Dropped,
+}
+
+impl Choice for Activate {
+    const NAMES: &'static [&'static str] = &["named", "dropped"];
+    const VALUES: &'static [Self] = &[Self::Named, Self::Dropped];
 }
 
 /// One plugin as the operator wants it.
@@ -51,7 +66,7 @@ pub struct PluginSpec {
     /// Whether instances are used again.
     pub isolation: Isolation,
     /// Its configuration, for its schema to check.
-    pub config: Value,
+    pub config: ExpandedJson,
 }
 
 /// What a plugin may use beyond the message, the log and the clock.
@@ -88,6 +103,11 @@ pub enum OnError {
     Skip,
 }
 
+impl Choice for OnError {
+    const NAMES: &'static [&'static str] = &["deny", "skip"];
+    const VALUES: &'static [Self] = &[Self::Deny, Self::Skip];
+}
+
 /// Whether a plugin's instances are used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Isolation {
@@ -96,6 +116,11 @@ pub enum Isolation {
     Pooled,
     /// Each call gets a new one.
     Fresh,
+}
+
+impl Choice for Isolation {
+    const NAMES: &'static [&'static str] = &["pooled", "fresh"];
+    const VALUES: &'static [Self] = &[Self::Pooled, Self::Fresh];
 }
 
 /// How far a plugin may go.
@@ -124,9 +149,6 @@ pub struct PluginLimits {
     /// Most lines of log in a second.
     pub log_rate: u32,
 }
-
-/// The settings of modes, by name: tables whose meaning is that of the plugins that receive them.
-pub type Modes = BTreeMap<String, Value>;
 
 impl Default for PluginLimits {
     fn default() -> Self {
@@ -158,7 +180,110 @@ impl PluginSpec {
             allow_fail_open: false,
             limits: PluginLimits::default(),
             isolation: Isolation::default(),
-            config: Value::Object(serde_json::Map::new()),
+            config: ExpandedJson::literal(Map::new().into()),
+        }
+    }
+
+    /// Checks one plugin's table and reads it. What the result contains counts only if nothing was refused.
+    pub(super) fn read(name: &str, table: &Table, modes: &Modes, path: &str, texts: &Texts<'_>) -> Self {
+        let scope = Scope::new(table, &[PLUGIN], path);
+        scope.check(&[], texts.findings);
+        if let Err(message) = check_name(name) {
+            texts.findings.refuse(&table.place, path, message);
+        }
+        for (index, mode) in scope.texts("modes").iter().enumerate() {
+            refuse_unknown_mode(&scope, "modes", Some(index), mode, modes, texts.findings);
+        }
+        let config = match scope.node("config") {
+            Some(Node::Table(table)) => Some(texts.json(table, &scope.path("config"))),
+            _ => None,
+        };
+        let unnamed = Self::unnamed(name);
+        Self {
+            modes: scope.leaf("modes").map(|_| scope.texts("modes")),
+            sha256: scope.text("sha256").map(|digest| digest.to_ascii_lowercase()),
+            grant: Grants::read(&scope),
+            on_error: scope.choice("on-error"),
+            allow_fail_open: scope.flag("allow-fail-open"),
+            limits: PluginLimits::read(&scope),
+            isolation: scope.choice("isolation"),
+            config: config.unwrap_or(unnamed.config),
+            name: unnamed.name,
+        }
+    }
+}
+
+/// The most characters of a plugin's name.
+const NAME_CHARACTERS_MAX: usize = 64;
+
+fn check_name(name: &str) -> Result<(), String> {
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if (1..=NAME_CHARACTERS_MAX).contains(&name.len()) && name.bytes().all(is_plain) {
+        return Ok(());
+    }
+    Err(format!(
+        "a plugin's name is that of its folder: 1 to {NAME_CHARACTERS_MAX} of `a-z`, `0-9` and `-`; rename it"
+    ))
+}
+
+impl PluginHostConfig {
+    pub(super) fn read(scope: &Scope<'_>, surroundings: &Surroundings<'_>) -> Self {
+        let keys = scope.texts("trusted-keys").into_iter();
+        Self {
+            dir: surroundings.file_dir.join(scope.text("dir").unwrap_or_default()),
+            activate: scope.choice("activate"),
+            require_signature: scope.flag("require-signature"),
+            trusted_keys: keys
+                .map(|key| key.trim_start_matches(ED25519).to_owned())
+                .collect(),
+            watch: scope.flag("watch"),
+        }
+    }
+}
+
+impl Grants {
+    fn read(plugin: &Scope<'_>) -> Self {
+        plugin
+            .inside("grant", |grant| Self {
+                kv: grant.inside("kv", |kv| kv.count("max-kib") << 10),
+                http: grant.inside("http", |http| HttpGrant {
+                    hosts: http.texts("hosts"),
+                    private_addresses: http.flag("private-addresses"),
+                }),
+                random: grant.flag("random"),
+                schema: grant.flag("schema"),
+                headers: grant
+                    .texts("headers")
+                    .iter()
+                    .map(|name| name.to_ascii_lowercase())
+                    .collect(),
+            })
+            .unwrap_or_default()
+    }
+}
+
+impl PluginLimits {
+    fn read(scope: &Scope<'_>) -> Self {
+        let default = Self::default();
+        let count = |key, default| scope.try_count(key).unwrap_or(default);
+        let small = |key, default| match scope.leaf(key) {
+            Some(_) => scope.small_count(key),
+            None => default,
+        };
+        Self {
+            timeout: scope.try_duration("timeout").unwrap_or(default.timeout),
+            init_timeout: scope.try_duration("init-timeout").unwrap_or(default.init_timeout),
+            memory_max: count("memory-max", default.memory_max),
+            memory_keep: count("memory-keep", default.memory_keep),
+            instances_max: count("instances-max", default.instances_max),
+            calls_max: scope
+                .try_count("calls-max")
+                .map_or(default.calls_max, |max| max as u64),
+            body_copy_max: count("body-copy-max", default.body_copy_max),
+            output_max: count("output-max", default.output_max),
+            notes_max: count("notes-max", default.notes_max),
+            host_calls_max: small("host-calls-max", default.host_calls_max),
+            log_rate: small("log-rate", default.log_rate),
         }
     }
 }

@@ -5,12 +5,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::expand::expand;
-use super::keys::{PRINCIPAL, PRINCIPALS, SECTIONS, SERVERS, TOP};
+use super::keys::{NAMED, PLUGINS, PRINCIPAL, PRINCIPALS, ROUTES, SECTIONS, SERVERS, TOP};
+use super::mode::{ModeAccess, Modes, read_default_mode, read_modes};
 use super::model::{
     AdminConfig, AnonymousConfig, Config, EventConfig, HttpConfig, LogConfig, PrincipalConfig, RequestConfig,
     SessionConfig, SupervisionConfig, TOKEN_BYTES_MIN,
 };
 use super::name::{PrincipalName, ServerName};
+use super::plugin::{PluginHostConfig, PluginSpec};
+use super::route::{RouteSpec, Routes};
 use super::scope::Scope;
 use super::secret::Secret;
 use super::server::{ServerDefaults, ServerSpec, refuse_above};
@@ -26,6 +29,10 @@ pub(super) struct Surroundings<'a> {
     pub(super) state_dir: Option<PathBuf>,
     /// What relative paths start from.
     pub(super) working_dir: &'a Path,
+    /// The directory of the main file, or the working directory where there is none.
+    pub(super) file_dir: &'a Path,
+    /// The names of the plugins in the order in which they were written.
+    pub(super) plugin_order: &'a [String],
     /// Where violations go.
     pub(super) findings: &'a Findings,
 }
@@ -44,6 +51,8 @@ pub(super) fn read(merged: &Table, surroundings: &Surroundings<'_>) -> Config {
     let state_dir = state_dir(&top, surroundings);
     let requests = sections.read("requests", findings, RequestConfig::read);
     let servers = servers(merged, &defaults, surroundings);
+    let modes = read_modes(merged, findings);
+    let default_mode = read_default_mode(&top, &modes, findings);
     let config = Config {
         // Without an address there is a violation; any other will do.
         listen: top
@@ -54,9 +63,13 @@ pub(super) fn read(merged: &Table, surroundings: &Surroundings<'_>) -> Config {
         admin: sections.read("admin", findings, |scope, _| {
             AdminConfig::read(scope, &state_dir, surroundings)
         }),
-        anonymous: sections.read("anonymous", findings, |scope, _| AnonymousConfig {
-            enabled: scope.flag("enabled"),
+        anonymous: sections.read("anonymous", findings, |scope, _| {
+            AnonymousConfig::read(scope, &modes, default_mode.as_ref(), findings)
         }),
+        plugin_host: sections.read("plugin-host", findings, |scope, _| {
+            PluginHostConfig::read(scope, surroundings)
+        }),
+        plugins: plugins(merged, &modes, surroundings),
         supervision: sections.read("supervision", findings, |scope, _| SupervisionConfig::read(scope)),
         events: sections.read("events", findings, |scope, _| EventConfig {
             history_max: scope.count("history-max"),
@@ -65,7 +78,10 @@ pub(super) fn read(merged: &Table, surroundings: &Surroundings<'_>) -> Config {
             format: scope.choice("format"),
             level: scope.text("level").unwrap_or_default(),
         }),
-        principals: principals(merged, surroundings),
+        principals: principals(merged, &modes, default_mode.as_ref(), surroundings),
+        routes: routes(merged, &servers, findings),
+        default_mode,
+        modes,
         server_defaults: defaults,
         requests,
         state_dir,
@@ -98,7 +114,7 @@ fn refuse_unknown_sections(merged: &Table, findings: &Findings) {
     let names: Vec<&str> = SECTIONS
         .iter()
         .map(|(name, _)| *name)
-        .chain([SERVERS, PRINCIPALS])
+        .chain(NAMED.iter().map(|(name, _)| *name))
         .collect();
     Scope::new(merged, &[TOP], "").check(&names, findings);
     for name in names {
@@ -141,6 +157,7 @@ impl HttpConfig {
             tcp_user_timeout: scope.duration("tcp-user-timeout"),
             sse_after: scope.duration("sse-after"),
             drain_timeout: scope.duration("drain-timeout"),
+            mode_header: scope.flag("mode-header"),
         }
     }
 }
@@ -233,7 +250,46 @@ fn servers(
     servers
 }
 
-fn principals(merged: &Table, surroundings: &Surroundings<'_>) -> BTreeMap<PrincipalName, PrincipalConfig> {
+impl AnonymousConfig {
+    fn read(scope: &Scope<'_>, modes: &Modes, default_mode: Option<&String>, findings: &Findings) -> Self {
+        let access = ModeAccess::read(scope, modes, default_mode, findings);
+        let enabled = scope.flag("enabled");
+        if enabled {
+            access.warn_of_none(modes, scope.place("modes"), "anonymous", findings);
+        }
+        Self {
+            enabled,
+            modes: access,
+        }
+    }
+}
+
+fn plugins(merged: &Table, modes: &Modes, surroundings: &Surroundings<'_>) -> Vec<Arc<PluginSpec>> {
+    let texts = Texts {
+        variables: Some(surroundings.variables),
+        findings: surroundings.findings,
+    };
+    let mut tables = named(merged, PLUGINS, surroundings.findings);
+    tables.sort_by_key(|(name, _)| surroundings.plugin_order.iter().position(|known| known == name));
+    let read = |(name, table): (&str, &Table)| {
+        PluginSpec::read(name, table, modes, &format!("{PLUGINS}.{name}"), &texts)
+    };
+    tables.into_iter().map(read).map(Arc::new).collect()
+}
+
+fn routes(merged: &Table, servers: &BTreeMap<ServerName, Arc<ServerSpec>>, findings: &Findings) -> Routes {
+    let tables = named(merged, ROUTES, findings).into_iter();
+    tables
+        .map(|(name, table)| (name.to_owned(), RouteSpec::read(name, table, servers, findings)))
+        .collect()
+}
+
+fn principals(
+    merged: &Table,
+    modes: &Modes,
+    default_mode: Option<&String>,
+    surroundings: &Surroundings<'_>,
+) -> BTreeMap<PrincipalName, PrincipalConfig> {
     let findings = surroundings.findings;
     let mut principals: BTreeMap<PrincipalName, PrincipalConfig> = BTreeMap::new();
     for (name, table) in named(merged, PRINCIPALS, findings) {
@@ -241,6 +297,8 @@ fn principals(merged: &Table, surroundings: &Surroundings<'_>) -> BTreeMap<Princ
         let scope = Scope::new(table, &[PRINCIPAL], &path);
         scope.check(&[], findings);
         let token = token(&scope, surroundings);
+        let access = ModeAccess::read(&scope, modes, default_mode, findings);
+        access.warn_of_none(modes, scope.place("modes"), &path, findings);
         match name.parse::<PrincipalName>() {
             Err(error) => findings.refuse(&table.place, path, format!("{error}; rename it")),
             Ok(_) if name == "anonymous" => {
@@ -256,7 +314,8 @@ fn principals(merged: &Table, surroundings: &Surroundings<'_>) -> BTreeMap<Princ
                     let message = format!("is the token of principal `{other}` too: give each their own");
                     findings.refuse(scope.place("token"), scope.path("token"), message);
                 }
-                principals.insert(name, PrincipalConfig { token });
+                let modes = access;
+                principals.insert(name, PrincipalConfig { token, modes });
             }
         }
     }

@@ -60,6 +60,33 @@ impl<'a> Scope<'a> {
         self.table.entries.get(key).or_else(fallback)
     }
 
+    /// Reads a table below this one with its keys, if it is there.
+    pub(super) fn inside<T>(&self, key: &str, read: impl FnOnce(&Scope<'_>) -> T) -> Option<T> {
+        let (Kind::Table(keys), Node::Table(table)) = (self.kind(key), self.node(key)?) else {
+            return None;
+        };
+        Some(read(&Scope::new(table, &[keys], &self.path(key))))
+    }
+
+    /// Reads the tables of a list with their keys.
+    pub(super) fn entries<T>(&self, key: &str, mut read: impl FnMut(&Scope<'_>) -> Option<T>) -> Vec<T> {
+        let (Kind::Entries(keys), Some(list)) = (self.kind(key), self.leaf(key)) else {
+            return Vec::new();
+        };
+        let entries = list.value.as_array().into_iter().flatten().enumerate();
+        let tables = entries.filter_map(|(index, entry)| Some((index, entry.as_object()?)));
+        tables
+            .filter_map(|(index, map)| {
+                let table = Table::new(map.clone(), &list.place);
+                read(&Scope::new(
+                    &table,
+                    &[keys],
+                    &format!("{}[{index}]", self.path(key)),
+                ))
+            })
+            .collect()
+    }
+
     /// Returns a key's value, if it is not a table.
     pub(super) fn leaf(&self, key: &str) -> Option<&'a Leaf> {
         match self.node(key)? {
@@ -99,6 +126,12 @@ impl<'a> Scope<'a> {
         let path = self.path(key.name);
         match (key.kind, node) {
             (Kind::TemplateTable, Node::Table(table)) => check_variables(table, &path, findings),
+            (Kind::TextTable, Node::Table(table)) => check_texts(table, &path, findings),
+            (Kind::Table(keys), Node::Table(table)) => Scope::new(table, &[keys], &path).check(&[], findings),
+            (Kind::Free, Node::Table(_)) => {}
+            (Kind::Entries(keys), Node::Leaf(leaf)) if leaf.value.is_array() => {
+                check_entries(leaf, keys, &path, findings);
+            }
             (kind, node) => {
                 if let Err(message) = kind.check(&node.value()) {
                     findings.refuse(node.place(), path, message);
@@ -209,6 +242,26 @@ impl<'a> Scope<'a> {
         find(self.groups, key)
             .expect("code reads the keys of the table alone")
             .kind
+    }
+}
+
+fn check_texts(table: &Table, path: &str, findings: &Findings) {
+    for (name, node) in &table.entries {
+        if let Err(message) = Kind::Text.check(&node.value()) {
+            findings.refuse(node.place(), join(path, name), message);
+        }
+    }
+}
+
+fn check_entries(list: &Leaf, keys: &'static [Key], path: &str, findings: &Findings) {
+    for (index, entry) in list.value.as_array().into_iter().flatten().enumerate() {
+        let path = format!("{path}[{index}]");
+        match Node::new(entry.clone(), &list.place) {
+            Node::Table(table) => Scope::new(&table, &[keys], &path).check(&[], findings),
+            Node::Leaf(_) => {
+                findings.refuse(&list.place, path, "expected a table, or a text for its first key")
+            }
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde_json::Value;
 use subtle::ConstantTimeEq;
 
 use super::expand::only_variable;
@@ -105,6 +106,44 @@ impl serde::Serialize for Expanded {
     }
 }
 
+/// A JSON value in whose texts `${VAR}` was filled in. Everything that prints it prints the template.
+#[derive(Clone, PartialEq)]
+pub struct ExpandedJson {
+    template: Value,
+    value: Value,
+}
+
+impl ExpandedJson {
+    /// A value that contains no variables: template and value are the same.
+    pub fn literal(value: Value) -> Self {
+        Self {
+            template: value.clone(),
+            value,
+        }
+    }
+
+    /// A template and what it became.
+    pub(super) fn new(template: Value, value: Value) -> Self {
+        Self { template, value }
+    }
+
+    /// Returns the value as it may be shown: variables by name.
+    pub fn template(&self) -> &Value {
+        &self.template
+    }
+
+    /// Returns the value with its variables filled in. It may hold secrets.
+    pub fn value(&self) -> &Value {
+        &self.value
+    }
+}
+
+impl fmt::Debug for ExpandedJson {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.template, formatter)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,5 +165,10 @@ mod tests {
         assert_eq!(format!("{text} {text:?}"), "Bearer ${KEY} \"Bearer ${KEY}\"");
         assert_eq!(serde_json::json!(text), serde_json::json!("Bearer ${KEY}"));
         assert_eq!(text.value(), "Bearer hunter2");
+        let json = ExpandedJson::new(
+            serde_json::json!({"key": "${KEY}"}),
+            serde_json::json!({"key": "hunter2"}),
+        );
+        assert_eq!(format!("{json:?}"), r#"{"key":"${KEY}"}"#);
     }
 }

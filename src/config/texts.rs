@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::expand::{expand, has_bare_variable};
+use super::normalise::join;
 use super::scope::Scope;
-use super::secret::Expanded;
-use super::tree::{Leaf, Node};
+use super::secret::{Expanded, ExpandedJson};
+use super::tree::{Leaf, Node, Table};
 use super::violation::{Findings, Place};
 
 /// Fills in variables, and reports those that are missing.
@@ -63,6 +64,46 @@ impl Texts<'_> {
             }
         }
         texts
+    }
+
+    /// Reads a table of anything, with the texts in it.
+    pub(super) fn json(&self, table: &Table, path: &str) -> ExpandedJson {
+        let (mut template, mut value) = (Map::new(), Map::new());
+        for (key, node) in &table.entries {
+            let path = join(path, key);
+            let (shown, filled) = match node {
+                Node::Table(table) => {
+                    let inside = self.json(table, &path);
+                    (inside.template().clone(), inside.value().clone())
+                }
+                Node::Leaf(Leaf { value, place }) => self.inside(value, place, &path),
+            };
+            template.insert(key.clone(), shown);
+            value.insert(key.clone(), filled);
+        }
+        ExpandedJson::new(template.into(), value.into())
+    }
+
+    /// Returns a value as it may be shown, and with its variables filled in.
+    fn inside(&self, value: &Value, place: &Place, path: &str) -> (Value, Value) {
+        match value {
+            Value::String(text) => {
+                let text = self.fill(text, place, path);
+                (text.template().into(), text.value().into())
+            }
+            Value::Array(list) => {
+                let entries = list.iter().enumerate();
+                let (template, value): (Vec<_>, Vec<_>) = entries
+                    .map(|(index, entry)| self.inside(entry, place, &format!("{path}[{index}]")))
+                    .unzip();
+                (template.into(), value.into())
+            }
+            Value::Object(map) => {
+                let inside = self.json(&Table::new(map.clone(), place), path);
+                (inside.template().clone(), inside.value().clone())
+            }
+            plain => (plain.clone(), plain.clone()),
+        }
     }
 
     fn fill(&self, text: &str, place: &Place, path: &str) -> Expanded {

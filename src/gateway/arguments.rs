@@ -22,10 +22,10 @@ impl Gateway {
             return None;
         }
         let tool = message.name()?;
-        let schema = server.catalog().input_schema(&tool)?;
+        let schema = server.catalog().facts("tool", &tool)?.input_schema?;
         let params = message.params()?;
         let arguments = member(&params, "arguments").map_or("{}", |arguments| arguments.get());
-        let problem = self.schemas.check(schema.get(), arguments)?;
+        let problem = self.schemas.check(&schema, arguments)?;
         warn!(server = %server.name(), tool = &*tool, "arguments do not fit the tool's input schema");
         trace!(problem, "what does not fit, with the argument itself");
         if mode == ValidateArguments::Warn {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::conversation::Session;
+use super::policy::Pinned;
 use crate::session::OutboxReader;
 
 /// How the client takes the answer of a request.
@@ -25,6 +26,8 @@ pub struct RequestContext {
     pub session: Arc<Session>,
     /// How an answer is taken.
     pub delivery: Delivery,
+    /// The policies that judge it; `None` without any. See [`Gateway::pin`](super::Gateway::pin).
+    pub pinned: Option<Pinned>,
 }
 
 /// What becomes of a message.

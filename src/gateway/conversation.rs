@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 
 use bytes::Bytes;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
+use tracing::debug;
 
+use super::error::GatewayError;
 use super::exchange::{Exchange, Reach};
+use super::policy::{Asked, Judge, Judging, Lane, Standing};
 use super::shared_hub::Seat;
 use crate::protocol::{Message, RequestId};
 use crate::registry::Server;
@@ -29,6 +32,9 @@ pub struct Conversation {
     server_requests: Mutex<BTreeMap<i64, ServerRequest>>,
     next_server_request: AtomicI64,
     settings: Mutex<Settings>,
+    judging: Judging,
+    /// The shared instance that the routing policies have chosen for it.
+    chosen_instance: OnceLock<u64>,
 }
 
 /// A session's lease, and its seat among those who share the instance.
@@ -49,10 +55,41 @@ pub struct Settings {
 }
 
 /// A request of the server that the client has not answered.
-#[derive(Debug, Clone)]
-struct ServerRequest {
+#[derive(Debug)]
+pub(super) struct ServerRequest {
     connection: Weak<Connection>,
     id: RequestId,
+    /// Who judges the answer, if anybody does.
+    pub(super) judged: Option<(Judge, Asked)>,
+}
+
+impl ServerRequest {
+    pub(super) fn new(
+        connection: &Arc<Connection>,
+        id: RequestId,
+        judged: Option<(Judge, Asked)>,
+    ) -> Self {
+        Self {
+            connection: Arc::downgrade(connection),
+            id,
+            judged,
+        }
+    }
+
+    /// Gives the server the client's answer, if it still waits.
+    pub(super) fn respond(&self, answer: &Message) {
+        let taken = self.connection.upgrade();
+        if !taken.is_some_and(|connection| connection.respond(&self.id, answer)) {
+            debug!("answer that the server no longer waits for");
+        }
+    }
+
+    /// Gives the server an error in the place of the client's answer.
+    pub(super) fn refuse(&self, error: &GatewayError) {
+        if let Some(connection) = self.connection.upgrade() {
+            connection.refuse(&self.id, &error.to_error_object());
+        }
+    }
 }
 
 /// Requests of a server that wait for one client, at most.
@@ -60,7 +97,7 @@ const SERVER_REQUESTS_MAX: usize = 256;
 
 impl Conversation {
     /// Returns the part of a session that has just been opened; `all_exchanges` counts those of every session.
-    pub fn new(server: Arc<Server>, all_exchanges: TaskTracker) -> Self {
+    pub(super) fn new(server: Arc<Server>, all_exchanges: TaskTracker, judging: Judging) -> Self {
         server.session_opened();
         Self {
             server,
@@ -70,7 +107,33 @@ impl Conversation {
             server_requests: Mutex::default(),
             next_server_request: AtomicI64::new(1),
             settings: Mutex::default(),
+            judging,
+            chosen_instance: OnceLock::new(),
         }
+    }
+
+    /// Notes the shared instance that it is to get. Only the first choice counts.
+    pub(super) fn choose_instance(&self, instance: u64) {
+        self.chosen_instance.get_or_init(|| instance);
+    }
+
+    /// Returns the shared instance that the routing policies have chosen for it, if they were asked.
+    pub(super) fn chosen_instance(&self) -> Option<u64> {
+        self.chosen_instance.get().copied()
+    }
+
+    /// Returns who judges a message of its server that belongs to no request; `None` without plugins.
+    pub(super) fn judge_of_server(&self) -> Option<Judge> {
+        self.judging.policy.judge_of_server()
+    }
+
+    /// Returns where what its server sends waits to be judged.
+    pub(super) fn lane(&self) -> &Arc<Lane> {
+        &self.judging.lane
+    }
+
+    pub(super) fn standing(&self) -> &Standing {
+        &self.judging.standing
     }
 
     /// Returns the server it talks to.
@@ -146,19 +209,13 @@ impl Conversation {
     }
 
     /// Remembers a request of the server and returns the id under which the client gets it.
-    pub(super) fn add_server_request(&self, connection: &Arc<Connection>, id: RequestId) -> Option<i64> {
+    pub(super) fn add_server_request(&self, request: ServerRequest) -> Option<i64> {
         let mut requests = self.server_requests.lock().expect("no holder panics");
         if requests.len() >= SERVER_REQUESTS_MAX {
             return None;
         }
         let number = self.next_server_request.fetch_add(1, Ordering::Relaxed);
-        requests.insert(
-            number,
-            ServerRequest {
-                connection: Arc::downgrade(connection),
-                id,
-            },
-        );
+        requests.insert(number, request);
         Some(number)
     }
 
@@ -195,21 +252,13 @@ impl Conversation {
         earlier.map(|(number, _)| number).collect()
     }
 
-    /// Gives a client's answer to the server that asked; `false` if nobody asked, or no longer waits.
-    pub(super) fn answer_server_request(&self, answer: &Message) -> bool {
+    /// Takes out the request of the server that a client answers; `None` if nobody asked, or no longer waits.
+    pub(super) fn take_server_request(&self, answer: &Message) -> Option<ServerRequest> {
         let Some(RequestId::Number(number)) = answer.id() else {
-            return false;
+            return None;
         };
-        let request = self
-            .server_requests
-            .lock()
-            .expect("no holder panics")
-            .remove(number);
-        let Some(request) = request else { return false };
-        request
-            .connection
-            .upgrade()
-            .is_some_and(|connection| connection.respond(&request.id, answer))
+        let mut requests = self.server_requests.lock().expect("no holder panics");
+        requests.remove(number)
     }
 
     fn exchanges(&self) -> MutexGuard<'_, Vec<Arc<Exchange>>> {

@@ -11,7 +11,6 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 use tracing::debug;
 
-use super::context::RequestContext;
 use super::conversation::Session;
 use super::error::GatewayError;
 use super::exchange::Exchange;
@@ -47,6 +46,7 @@ impl Gateway {
             return Err(GatewayError::NotInitialized);
         }
         let lease = self.lease(session, session.facts())?;
+        exchange.set_after(&message);
         note_subscription(session, &message)?;
         if lease.kind() != LeaseKind::Own && self.answer_for_shared(session, &lease, exchange, &message)? {
             return Ok(());
@@ -77,7 +77,7 @@ impl Gateway {
         Ok(())
     }
 
-    fn patience(&self, spec: &ServerSpec) -> Patience {
+    pub(super) fn patience(&self, spec: &ServerSpec) -> Patience {
         let limits = &self.config.requests;
         let timeout = spec.request_timeout.unwrap_or(limits.timeout);
         Patience {
@@ -114,8 +114,7 @@ impl Gateway {
     }
 
     /// Takes a notification of a client where it belongs.
-    pub(super) fn handle_notification(&self, ctx: &RequestContext, message: &Message) {
-        let session = &ctx.session;
+    pub(super) fn handle_notification(&self, session: &Arc<Session>, message: &Message) {
         match &*message.method() {
             // The gateway has told the server already, when it shook hands.
             method::INITIALIZED => {}

@@ -4,6 +4,7 @@ use serde_json::json;
 use thiserror::Error;
 
 use crate::config::ServerName;
+use crate::plugin::{Refusal, Why};
 use crate::protocol::MessageError;
 use crate::protocol::names::code;
 use crate::protocol::reply::ErrorObject;
@@ -53,6 +54,20 @@ pub enum GatewayError {
     /// The message is no message.
     #[error("{0}")]
     InvalidMessage(MessageError),
+    /// Behind the name of a route there is no server that the policies allow.
+    #[error("there is no server behind this name for this client")]
+    NoServer,
+    /// A policy refused the message, or could not judge it.
+    #[error("{}", words(.0))]
+    Policy(Box<Refusal>),
+    /// What the server sent cannot be shown to the policies without guessing.
+    #[error("{server} sent a message that cannot be judged: {problem}")]
+    Unjudgeable {
+        /// Which server.
+        server: ServerName,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The session has too many requests in flight.
     #[error("more than {0} requests of this session are in flight (requests.in-flight-max)")]
     TooManyInFlight(usize),
@@ -78,6 +93,12 @@ impl GatewayError {
             Self::InitializedTwice | Self::NotInitialized => code::INVALID_REQUEST,
             Self::InvalidParams(_) => code::INVALID_PARAMS,
             Self::InvalidMessage(error) => error.code,
+            Self::Policy(refusal) => match &refusal.why {
+                Why::Denied(denial) => denial.code,
+                Why::Failed(_) => code::POLICY_FAILED,
+            },
+            Self::NoServer => code::REFUSED,
+            Self::Unjudgeable { .. } => code::INTERNAL_ERROR,
             Self::TooManyInFlight(_)
             | Self::TooManySubscriptions(_)
             | Self::TooManyStreams
@@ -89,7 +110,41 @@ impl GatewayError {
                 object.with_data(json!({ "server": server, "reason": reason(error) }))
             }
             Self::Disabled(server) => object.with_data(json!({ "server": server, "reason": "disabled" })),
+            Self::Policy(refusal) => with_data_of(object, refusal),
             _ => object,
+        }
+    }
+}
+
+impl From<Refusal> for GatewayError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Policy(Box::new(refusal))
+    }
+}
+
+/// What the sender reads. That a policy broke must not look as if it had said no.
+fn words(refusal: &Refusal) -> String {
+    match &refusal.why {
+        Why::Denied(denial) => denial.message.clone(),
+        Why::Failed(error) => format!(
+            "the policy {} could not judge this ({}), so it was not let through: this is no decision of the policy",
+            refusal.plugin,
+            error.kind.as_str()
+        ),
+    }
+}
+
+fn with_data_of(object: ErrorObject, refusal: &Refusal) -> ErrorObject {
+    match &refusal.why {
+        Why::Denied(denial) => {
+            let data = denial.data.as_deref().map(serde_json::from_str);
+            match data {
+                Some(Ok(data)) => object.with_data(data),
+                _ => object,
+            }
+        }
+        Why::Failed(error) => {
+            object.with_data(json!({ "plugin": refusal.plugin, "kind": error.kind.as_str() }))
         }
     }
 }

@@ -16,6 +16,8 @@ use tracing::debug;
 use super::after::After;
 use super::conversation::Session;
 use super::error::GatewayError;
+use super::policy::{Asked, Judge, in_turn};
+use crate::plugin::call::Direction;
 use crate::protocol::names::method;
 use crate::protocol::reply::{write_error, write_notification, write_result};
 use crate::protocol::{Message, RequestId};
@@ -25,6 +27,7 @@ use crate::upstream::{Connection, Outcome, UpstreamError, Waiter};
 /// One request.
 #[derive(Debug)]
 pub struct Exchange {
+    me: Weak<Self>,
     client_id: RequestId,
     client_token: Option<RequestId>,
     session: Arc<Session>,
@@ -32,7 +35,10 @@ pub struct Exchange {
     _counted: TaskTrackerToken,
     /// After which time the answer becomes a stream; `None` where only the answer is taken.
     stream_after: Option<Duration>,
-    after: After,
+    /// Known when it is about to be sent, as the policies left it.
+    after: OnceLock<After>,
+    /// Who judges the answer and what comes before it, if anybody does.
+    judged: OnceLock<(Judge, Asked)>,
     /// Where it was sent, for a cancellation.
     upstream: OnceLock<(Weak<Connection>, i64)>,
     state: Mutex<State>,
@@ -113,18 +119,29 @@ impl Exchange {
         state: State,
     ) -> Arc<Self> {
         session.request_began();
-        let after = After::of(message, &session);
-        Arc::new(Self {
+        Arc::new_cyclic(|me| Self {
+            me: me.clone(),
             client_id: message.id().expect("an exchange is opened for a request").clone(),
             client_token: message.wanted_progress_token(),
             _counted: session.attachment().count_exchange(),
             session,
             stream_after,
-            after,
+            after: OnceLock::new(),
+            judged: OnceLock::new(),
             upstream: OnceLock::new(),
             state: Mutex::new(state),
             wake: Notify::new(),
         })
+    }
+
+    /// Notes what the end of it will mean for its session.
+    pub(super) fn set_after(&self, message: &Message) {
+        self.after.get_or_init(|| After::of(message, &self.session));
+    }
+
+    /// Notes who has judged it, and will judge the answer.
+    pub(super) fn judged_by(&self, judge: Judge, asked: Asked) {
+        self.judged.get_or_init(|| (judge, asked));
     }
 
     /// Returns the id that the client gave.
@@ -295,16 +312,63 @@ impl Exchange {
     }
 
     fn withdraw(&self) {
-        self.after.failed(&self.session);
+        self.failed();
         self.finish(End::Withdrawn);
     }
 
     /// Ends the exchange with an error of the gateway.
     pub(super) fn fail(&self, error: &GatewayError) {
-        self.after.failed(&self.session);
+        self.failed();
         let mut out = Vec::new();
         write_error(Some(&self.client_id), &error.to_error_object(), &mut out);
         self.finish(End::Answer(out.into()));
+    }
+
+    fn failed(&self) {
+        if let Some(after) = self.after.get() {
+            after.failed(&self.session);
+        }
+    }
+
+    /// Passes on how it ended, as the policies left it.
+    fn end_with(&self, outcome: Outcome) {
+        match outcome {
+            Outcome::Response(message) => {
+                match (message.error(), self.after.get()) {
+                    (None, Some(after)) => after.succeeded(&self.session),
+                    _ => self.failed(),
+                }
+                let mut out = Vec::with_capacity(message.bytes().len() + 32);
+                message.write_with_id(&self.client_id, &mut out);
+                self.finish(End::Answer(out.into()));
+            }
+            Outcome::Failed(UpstreamError::Cancelled) => self.withdraw(),
+            Outcome::Failed(error) => {
+                let server = self.session.attachment().server().name().clone();
+                self.fail(&GatewayError::Upstream { server, error });
+            }
+        }
+    }
+
+    /// Returns who judges an outcome, if anybody is to be asked about it.
+    fn judge_of(&self, outcome: &Outcome) -> Option<(Judge, Asked)> {
+        let (judge, asked) = self.judged.get()?;
+        let Outcome::Response(answer) = outcome else {
+            return None;
+        };
+        judge
+            .asks_of_answer(&self.session, Direction::ServerToClient, &asked.method, answer)
+            .then(|| (judge.clone(), asked.clone()))
+    }
+
+    fn pass_on_progress(&self, message: &Message) {
+        // A client that asked for no progress gets none, though the server could not know the token.
+        let Some(token) = &self.client_token else { return };
+        let mut out = Vec::new();
+        message.write_with_progress_token(token, &mut out);
+        if !self.event(out.into()) {
+            debug!("progress dropped: nobody takes it, or the stream is full");
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -336,31 +400,40 @@ impl Waiter for Exchange {
     }
 
     fn complete(&self, outcome: Outcome) {
-        match outcome {
-            Outcome::Response(message) => {
-                match message.error() {
-                    None => self.after.succeeded(&self.session),
-                    Some(_) => self.after.failed(&self.session),
+        let lane = self.session.attachment().lane();
+        let judge = self.judge_of(&outcome);
+        let Some(me) = self.me.upgrade().filter(|_| judge.is_some() || !lane.is_idle()) else {
+            return self.end_with(outcome);
+        };
+        let size = match &outcome {
+            Outcome::Response(answer) => answer.bytes().len(),
+            Outcome::Failed(_) => 0,
+        };
+        let turn = async move {
+            match (outcome, judge) {
+                (Outcome::Response(answer), Some((judge, asked))) => {
+                    let judged = judge.answer(&me.session, Direction::ServerToClient, asked, answer);
+                    match judged.await {
+                        Ok(answer) => me.end_with(Outcome::Response(answer)),
+                        Err(error) => me.fail(&error),
+                    }
                 }
-                let mut out = Vec::with_capacity(message.bytes().len() + 32);
-                message.write_with_id(&self.client_id, &mut out);
-                self.finish(End::Answer(out.into()));
+                (outcome, _) => me.end_with(outcome),
             }
-            Outcome::Failed(UpstreamError::Cancelled) => self.withdraw(),
-            Outcome::Failed(error) => {
-                let server = self.session.attachment().server().name().clone();
-                self.fail(&GatewayError::Upstream { server, error });
-            }
-        }
+        };
+        let taken = lane.push(Box::pin(turn), size, Priority::Required);
+        debug_assert!(taken.is_ok(), "an answer is always taken");
     }
 
     fn progress(&self, message: Message) {
-        // A client that asked for no progress gets none, though the server could not know the token.
-        let Some(token) = &self.client_token else { return };
-        let mut out = Vec::new();
-        message.write_with_progress_token(token, &mut out);
-        if !self.event(out.into()) {
-            debug!("progress dropped: nobody takes it, or the stream is full");
+        let Some(me) = self.me.upgrade() else { return };
+        let judge = self.judged.get().map(|(judge, _)| judge.clone());
+        let taken = in_turn(&self.session, judge, message, move |_, judged| match judged {
+            Ok(message) => me.pass_on_progress(&message),
+            Err(error) => debug!(%error, "progress dropped"),
+        });
+        if taken.is_err() {
+            debug!("progress dropped: too many messages wait to be judged");
         }
     }
 }

@@ -13,15 +13,18 @@ use super::context::{Answer, Delivery, RequestContext};
 use super::conversation::{Conversation, Session};
 use super::error::GatewayError;
 use super::exchange::{End, Exchange, First};
+use super::policy::{Judge, Judging, Lane, Pinned, Policy, Standing};
 use super::shared_hub::SharedHub;
 use crate::config::Config;
+use crate::plugin::Plugins;
 use crate::protocol::names::method;
 use crate::protocol::reply::{write_error, write_result};
+use crate::protocol::scan::{ScanOptions, UniqueKeys};
 use crate::protocol::{Kind, Message};
 use crate::registry::{Registry, Server};
 use crate::schema::SchemaCache;
 use crate::session::outbox::OutboxLimits;
-use crate::session::{SessionOptions, SessionStore, StoreLimits, Transport};
+use crate::session::{Caller, SessionOptions, SessionStore, StoreLimits, Transport};
 use crate::upstream::PoolContext;
 
 /// What a gateway is made of.
@@ -33,6 +36,8 @@ pub struct GatewayOptions {
     pub registry: Arc<Registry>,
     /// Who reaps the gateway's tasks.
     pub tasks: TaskTracker,
+    /// The policies.
+    pub plugins: Arc<Plugins>,
 }
 
 /// The gateway.
@@ -45,6 +50,7 @@ pub struct Gateway {
     pub(super) hubs: Mutex<HashMap<u64, Arc<SharedHub>>>,
     pub(super) schemas: SchemaCache,
     pub(super) tasks: TaskTracker,
+    policy: Arc<Policy>,
     /// Every exchange there is, also those of sessions that are not in the store.
     pub(super) exchanges: TaskTracker,
     draining: AtomicBool,
@@ -69,7 +75,12 @@ impl Gateway {
             config,
             registry,
             tasks,
+            plugins,
         } = options;
+        let client_scan = ScanOptions {
+            depth_max: config.requests.depth_max,
+            unique_keys: UniqueKeys::Everywhere,
+        };
         let limits = StoreLimits {
             max: config.sessions.max,
             idle_timeout: config.sessions.idle_timeout,
@@ -82,6 +93,7 @@ impl Gateway {
             hubs: Mutex::default(),
             schemas: SchemaCache::default(),
             tasks,
+            policy: Policy::new(plugins, client_scan),
             exchanges: TaskTracker::new(),
             draining: AtomicBool::new(false),
             started: Instant::now(),
@@ -109,6 +121,12 @@ impl Gateway {
         self.started.elapsed()
     }
 
+    /// Returns the policies that judge the messages of one HTTP request, to be kept with it; `None` without any. `header`
+    /// reads one of its headers as text.
+    pub fn pin(&self, header: impl Fn(&str) -> Option<String>) -> Option<Pinned> {
+        self.policy.pin(header)
+    }
+
     /// Returns what is registered.
     pub fn registry(&self) -> &Arc<Registry> {
         &self.registry
@@ -125,27 +143,25 @@ impl Gateway {
     }
 
     /// Returns a session that is not in the store yet.
-    pub fn new_session(
-        &self,
-        server: Arc<Server>,
-        principal: Arc<str>,
-        transport: Transport,
-    ) -> Arc<Session> {
+    pub fn new_session(&self, server: Arc<Server>, caller: Caller, transport: Transport) -> Arc<Session> {
         let limits = &self.config.sessions;
         let outbox = OutboxLimits {
             events_max: limits.outbox_events_max,
             bytes_max: limits.outbox_bytes_max,
         };
         let options = SessionOptions {
-            principal,
+            caller,
             transport,
             outbox,
             streams_max: limits.streams_max,
         };
-        Arc::new(Session::new(
-            options,
-            Conversation::new(server, self.exchanges.clone()),
-        ))
+        let counted = self.exchanges.clone();
+        let judging = Judging {
+            policy: self.policy.clone(),
+            lane: Lane::new(self.tasks.clone(), outbox),
+            standing: Standing::default(),
+        };
+        Arc::new(Session::new(options, Conversation::new(server, counted, judging)))
     }
 
     /// Puts a session into the store, ending the least recently used one where there are too many.
@@ -167,12 +183,18 @@ impl Gateway {
         match message.kind() {
             Kind::Request => self.handle_request(ctx, message).await,
             Kind::Notification => {
-                self.handle_notification(ctx, &message);
+                match self.judge(ctx) {
+                    None => self.handle_notification(&ctx.session, &message),
+                    Some(judge) => self.handle_judged_notification(judge, &ctx.session, message),
+                }
                 Answer::Accepted
             }
             Kind::Response => {
-                if !ctx.session.attachment().answer_server_request(&message) {
-                    debug!(session = ?ctx.session.id(), "answer to a request that nobody made, or no longer waits for");
+                match ctx.session.attachment().take_server_request(&message) {
+                    Some(request) => self.handle_answer(&ctx.session, request, message),
+                    None => {
+                        debug!(session = ?ctx.session.id(), "answer to a request that nobody made, or no longer waits for");
+                    }
                 }
                 Answer::Accepted
             }
@@ -201,14 +223,14 @@ impl Gateway {
         let reader = outbox.read_after(0);
         for request in requests {
             let exchange = Exchange::streaming(&request, ctx.session.clone(), outbox.clone());
-            self.start(&ctx.session, &exchange, request);
+            self.start(ctx, &exchange, request);
         }
         Answer::Stream(reader)
     }
 
     async fn handle_request(self: &Arc<Self>, ctx: &RequestContext, message: Message) -> Answer {
         if ctx.delivery == Delivery::SessionStream {
-            return self.handle_for_stream(&ctx.session, message);
+            return self.handle_for_stream(ctx, message);
         }
         if message.method() == method::PING && !self.is_draining() {
             return ping(&message);
@@ -221,54 +243,69 @@ impl Gateway {
         let _attendance = exchange.attend();
         if is_initialize {
             // Not on its own: nobody learns of the session if its client goes away now.
-            self.start_initialize(&ctx.session, &exchange, &message).await;
+            self.start_initialize(ctx, &exchange, &message).await;
         } else {
-            self.start(&ctx.session, &exchange, message);
+            self.start(ctx, &exchange, message);
         }
         answer_of(exchange.first().await)
     }
 
     /// Handles a request whose answer goes to the session's own stream.
-    fn handle_for_stream(self: &Arc<Self>, session: &Arc<Session>, message: Message) -> Answer {
+    fn handle_for_stream(self: &Arc<Self>, ctx: &RequestContext, message: Message) -> Answer {
+        let session = &ctx.session;
         let outbox = session.standalone().clone();
         if outbox.is_full() {
             return refused(&message, &GatewayError::NotReading);
         }
         let exchange = Exchange::streaming(&message, session.clone(), outbox);
         if message.method() == method::INITIALIZE {
-            let (gateway, session) = (self.clone(), session.clone());
+            let (gateway, ctx) = (self.clone(), ctx.clone());
             self.tasks.spawn(async move {
-                gateway.start_initialize(&session, &exchange, &message).await;
+                gateway.start_initialize(&ctx, &exchange, &message).await;
             });
         } else {
-            self.start(session, &exchange, message);
+            self.start(ctx, &exchange, message);
         }
         Answer::Accepted
     }
 
     async fn start_initialize(
         self: &Arc<Self>,
-        session: &Arc<Session>,
+        ctx: &RequestContext,
         exchange: &Arc<Exchange>,
         message: &Message,
     ) {
+        let session = &ctx.session;
         let started = match self.admit(session, exchange) {
-            Ok(()) => self.initialize(session, exchange, message).await,
+            Ok(()) => self.initialize(session, exchange, message, self.judge(ctx)).await,
             Err(error) => Err(error),
         };
         end_refused(started, exchange, session);
     }
 
     /// Brings a request to its server, or answers it; errors end the exchange.
-    fn start(self: &Arc<Self>, session: &Arc<Session>, exchange: &Arc<Exchange>, message: Message) {
+    fn start(self: &Arc<Self>, ctx: &RequestContext, exchange: &Arc<Exchange>, message: Message) {
+        let session = &ctx.session;
         let started = self.admit(session, exchange).and_then(|()| {
             if message.method() == method::PING {
                 exchange.answer(b"{}");
                 return Ok(());
             }
-            self.dispatch(session, exchange, message)
+            match self.judge(ctx) {
+                None => self.dispatch(session, exchange, message),
+                Some(judge) => self.start_judged(judge, session, exchange, message),
+            }
         });
         end_refused(started, exchange, session);
+    }
+
+    /// Returns who judges a message of a client, and its answer.
+    fn judge(&self, ctx: &RequestContext) -> Option<Judge> {
+        ctx.pinned.as_ref().map(|pinned| self.judge_of(pinned))
+    }
+
+    pub(super) fn judge_of(&self, pinned: &Pinned) -> Judge {
+        self.policy.judge(pinned)
     }
 
     /// Makes an exchange one of its session's, or refuses it.
@@ -288,7 +325,8 @@ impl Gateway {
     }
 }
 
-fn end_refused(started: Result<(), GatewayError>, exchange: &Exchange, session: &Session) {
+/// Ends an exchange whose request did not get to its server.
+pub(super) fn end_refused(started: Result<(), GatewayError>, exchange: &Exchange, session: &Session) {
     if let Err(error) = started {
         debug!(session = ?session.id(), id = %exchange.client_id(), %error, "request refused");
         exchange.fail(&error);

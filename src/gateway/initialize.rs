@@ -9,6 +9,7 @@ use super::conversation::{Held, Session};
 use super::error::GatewayError;
 use super::exchange::Exchange;
 use super::gateway::Gateway;
+use super::policy::Judge;
 use super::session_inbox::SessionInbox;
 use super::shared_hub::tell_subscriptions;
 use crate::protocol::mcp::InitializeParams;
@@ -28,19 +29,24 @@ impl Gateway {
         session: &Arc<Session>,
         exchange: &Arc<Exchange>,
         message: &Message,
+        judge: Option<Judge>,
     ) -> Result<(), GatewayError> {
         if session.facts().is_some() {
             return Err(GatewayError::InitializedTwice);
         }
-        let params = message.params().unwrap_or_default();
-        if params.len() > PARAMS_BYTES_MAX {
-            let text = format!("the params of initialize are longer than {PARAMS_BYTES_MAX} bytes");
-            return Err(GatewayError::InvalidParams(text));
-        }
-        let facts: InitializeParams = serde_json::from_slice(&params).map_err(|error| {
-            GatewayError::InvalidParams(format!("the params of initialize are not valid: {error}"))
-        })?;
+        let facts = match &judge {
+            None => facts_of(message)?,
+            Some(judge) => {
+                let message = judge.opening(session, message).await?;
+                let mut facts = facts_of(&message)?;
+                judge.restrain_client(session, &message, &mut facts).await;
+                facts
+            }
+        };
         let facts = Arc::new(facts);
+        if let Some(judge) = &judge {
+            self.choose_instance(judge, session, Some(&facts), message).await?;
+        }
         let lease = self.lease(session, Some(&facts))?;
         let deadline = Instant::now() + session.attachment().server().spec().handshake_timeout;
         let connection = match lease.upstream().connection(deadline).await {
@@ -56,7 +62,19 @@ impl Gateway {
         let is_own = lease.kind() == LeaseKind::Own;
         let version = agreed_version(&facts, result.version(), is_own);
         let hidden: &[&str] = if is_own { &[] } else { &NOT_ON_SHARED };
-        let json = result.for_client(version, hidden);
+        let answer = match judge {
+            None => result.for_client(version, hidden),
+            Some(judge) => {
+                let announced = judge.announcement(session, exchange.client_id(), (result, version), hidden);
+                match announced.await {
+                    Ok(answer) => answer.result().unwrap_or_default().to_vec(),
+                    Err(error) => {
+                        drop(session.attachment().release());
+                        return Err(error);
+                    }
+                }
+            }
+        };
         if !session.set_facts(facts, version) {
             return Err(GatewayError::InitializedTwice);
         }
@@ -64,12 +82,13 @@ impl Gateway {
             session = ?session.id(),
             server = %session.attachment().server().name(),
             principal = session.principal(),
+            mode = session.mode().map(|mode| &**mode),
             lease = lease.kind().as_str(),
             reason = lease.reason(),
             %version,
             "session opened"
         );
-        exchange.answer(&json);
+        exchange.answer(&answer);
         Ok(())
     }
 
@@ -96,6 +115,7 @@ impl Gateway {
         let applicant = Applicant {
             principal: session.principal(),
             facts,
+            preferred: conversation.chosen_instance(),
         };
         let lease = Arc::new(pool.lease(&applicant, || SessionInbox::new(self, session)));
         let before = held.replace(Held {
@@ -110,6 +130,17 @@ impl Gateway {
         }
         Ok(lease)
     }
+}
+
+fn facts_of(message: &Message) -> Result<InitializeParams, GatewayError> {
+    let params = message.params().unwrap_or_default();
+    if params.len() > PARAMS_BYTES_MAX {
+        let text = format!("the params of initialize are longer than {PARAMS_BYTES_MAX} bytes");
+        return Err(GatewayError::InvalidParams(text));
+    }
+    serde_json::from_slice(&params).map_err(|error| {
+        GatewayError::InvalidParams(format!("the params of initialize are not valid: {error}"))
+    })
 }
 
 /// A client that has the server for itself agrees with the server; one that shares it agrees with the gateway, which

@@ -13,6 +13,7 @@ pub mod exchange;
 mod gateway;
 mod initialize;
 mod operations;
+mod policy;
 mod session_inbox;
 pub mod shared_hub;
 
@@ -20,3 +21,4 @@ pub use context::{Answer, Delivery, RequestContext};
 pub use conversation::{Conversation, Session};
 pub use error::GatewayError;
 pub use gateway::{Gateway, GatewayOptions};
+pub use policy::Pinned;

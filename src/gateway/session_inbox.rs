@@ -10,8 +10,9 @@ use bytes::Bytes;
 use serde_json::value::to_raw_value;
 use tracing::debug;
 
-use super::conversation::{Session, destination};
+use super::conversation::{ServerRequest, Session, destination};
 use super::gateway::Gateway;
+use super::policy::{Asked, in_turn};
 use super::shared_hub::{refresh_after, tell_subscriptions};
 use crate::protocol::mcp::LISTINGS;
 use crate::protocol::names::{code, method};
@@ -71,23 +72,68 @@ fn deliver(session: &Session, data: Bytes) -> bool {
     session.standalone().push(data, Priority::Droppable).is_ok()
 }
 
+/// Puts a request of the server before the client, or says why not.
+fn ask(session: &Session, request: ServerRequest, message: &Message) -> Result<(), &'static str> {
+    let conversation = session.attachment();
+    let Some(number) = conversation.add_server_request(request) else {
+        return Err("too many requests wait for the client");
+    };
+    let mut out = Vec::new();
+    message.write_with_id(&RequestId::Number(number), &mut out);
+    if deliver(session, out.into()) || !conversation.forget_server_request(number) {
+        return Ok(());
+    }
+    Err("the client does not read its messages")
+}
+
+/// Puts a notification before the client.
+fn tell(session: &Session, connection: &Arc<Connection>, message: &Message) {
+    let mut out = Vec::new();
+    if message.method() == method::CANCELLED {
+        let number = message
+            .cancelled_request()
+            .and_then(|id| session.attachment().withdraw_server_request(connection, &id));
+        let Some(number) = number else { return };
+        message.write_with_cancelled_request(&RequestId::Number(number), &mut out);
+    } else {
+        message.write(&mut out);
+    }
+    let data = Bytes::from(out);
+    let delivered = match concerns_no_request(&message.method()) && session.standalone().is_attached() {
+        true => session.standalone().push(data, Priority::Droppable).is_ok(),
+        false => deliver(session, data),
+    };
+    if !delivered {
+        debug!(session = ?session.id(), method = %message.method(), "notification dropped: the client does not read");
+    }
+}
+
+fn refuse(connection: &Connection, id: &RequestId, text: &str) {
+    connection.refuse(id, &ErrorObject::new(code::INTERNAL_ERROR, text));
+}
+
 impl ServerMessages for SessionInbox {
     fn request(&self, connection: &Arc<Connection>, message: Message) {
-        let id = message.id().expect("a request has an id");
-        let refuse = |text: &str| {
-            connection.refuse(id, &ErrorObject::new(code::INTERNAL_ERROR, text));
-        };
+        let id = message.id().expect("a request has an id").clone();
         let Some(session) = self.session.upgrade() else {
-            return refuse("the client has gone");
+            return refuse(connection, &id, "the client has gone");
         };
-        let Some(number) = session.attachment().add_server_request(connection, id.clone()) else {
-            return refuse("too many requests wait for the client");
-        };
-        let mut out = Vec::new();
-        message.write_with_id(&RequestId::Number(number), &mut out);
-        if !deliver(&session, out.into()) {
-            session.attachment().forget_server_request(number);
-            refuse("the client does not read its messages");
+        let judge = session.attachment().judge_of_server();
+        let judged = judge.clone().map(|judge| (judge, Asked::of(&message)));
+        let (asker, its_id) = (connection.clone(), id.clone());
+        let taken = in_turn(&session, judge, message, move |session, passed| match passed {
+            Err(error) => drop(asker.refuse(&its_id, &error.to_error_object())),
+            // Its process has ended meanwhile, and the client has been told to forget what that asked.
+            Ok(_) if asker.is_closed() => {}
+            Ok(message) => {
+                let request = ServerRequest::new(&asker, its_id.clone(), judged);
+                if let Err(text) = ask(session, request, &message) {
+                    refuse(&asker, &its_id, text);
+                }
+            }
+        });
+        if taken.is_err() {
+            refuse(connection, &id, "too many messages wait to be judged");
         }
     }
 
@@ -101,23 +147,14 @@ impl ServerMessages for SessionInbox {
             connection,
             &message,
         );
-        let mut out = Vec::new();
-        if message.method() == method::CANCELLED {
-            let number = message
-                .cancelled_request()
-                .and_then(|id| session.attachment().withdraw_server_request(connection, &id));
-            let Some(number) = number else { return };
-            message.write_with_cancelled_request(&RequestId::Number(number), &mut out);
-        } else {
-            message.write(&mut out);
-        }
-        let data = Bytes::from(out);
-        let delivered = match concerns_no_request(&message.method()) && session.standalone().is_attached() {
-            true => session.standalone().push(data, Priority::Droppable).is_ok(),
-            false => deliver(&session, data),
-        };
-        if !delivered {
-            debug!(session = ?session.id(), method = %message.method(), "notification dropped: the client does not read");
+        let judge = session.attachment().judge_of_server();
+        let connection = connection.clone();
+        let taken = in_turn(&session, judge, message, move |session, passed| match passed {
+            Ok(message) => tell(session, &connection, &message),
+            Err(error) => debug!(session = ?session.id(), %error, "notification dropped"),
+        });
+        if taken.is_err() {
+            debug!(session = ?session.id(), "notification dropped: too many messages wait to be judged");
         }
     }
 
@@ -133,8 +170,10 @@ impl ServerMessages for SessionInbox {
             connection.tell(method::SET_LEVEL, params);
         }
         tell_subscriptions(connection, settings.subscriptions.iter());
-        let server = session.attachment().server().name().clone();
-        super::shared_hub::refresh_all(&self.gateway, &server, connection, None);
+    }
+
+    fn announced(&self, connection: &Arc<Connection>) {
+        super::shared_hub::refresh_all(&self.gateway, connection.server(), connection, None);
     }
 
     fn keeps_process(&self) -> bool {
@@ -145,6 +184,12 @@ impl ServerMessages for SessionInbox {
 
     fn congestion(&self) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
         let session = self.session.upgrade()?;
+        let lane = session.attachment().lane();
+        if !lane.is_idle() && lane.is_congested() {
+            let lane = lane.clone();
+            // Policies have their own limits of time.
+            return Some(Box::pin(async move { lane.relieved().await }));
+        }
         let Some(outbox) = session.congested_stream() else {
             self.has_waited.store(false, Ordering::Relaxed);
             return None;

@@ -15,6 +15,7 @@ use tracing::{debug, info};
 
 use super::conversation::Session;
 use super::gateway::Gateway;
+use super::policy::in_turn;
 use crate::config::ServerName;
 use crate::protocol::Message;
 use crate::protocol::mcp::{LISTINGS, Listing};
@@ -22,7 +23,7 @@ use crate::protocol::names::{code, method};
 use crate::protocol::reply::{self, ErrorObject};
 use crate::registry::{Actor, EventKind};
 use crate::session::SessionId;
-use crate::upstream::{Connection, ServerMessages};
+use crate::upstream::{Connection, SCAN, ServerMessages};
 
 /// The receiver, and who listens to it.
 pub struct SharedHub {
@@ -129,9 +130,10 @@ impl SharedHub {
         self.sessions.lock().expect("no holder panics")
     }
 
-    fn broadcast(&self, data: &Bytes) {
+    fn broadcast(&self, message: &Message) {
+        let data = line_of(message);
         for session in self.sessions() {
-            put(&session, data);
+            tell(&session, message, &data);
         }
     }
 
@@ -141,7 +143,7 @@ impl SharedHub {
         let data = line_of(message);
         for session in self.sessions() {
             if is_subscribed(&session.attachment().settings().subscriptions, &uri) {
-                put(&session, &data);
+                tell(&session, message, &data);
             }
         }
     }
@@ -153,6 +155,20 @@ fn is_subscribed(subscriptions: &BTreeSet<String>, uri: &str) -> bool {
             .is_some_and(|rest| parent.ends_with('/') || rest.starts_with('/'))
     };
     subscriptions.contains(uri) || subscriptions.iter().any(below)
+}
+
+/// Puts a notification, whose line is `data`, before a session in its turn, if the policies agree.
+fn tell(session: &Arc<Session>, message: &Message, data: &Bytes) {
+    let Some(judge) = session.attachment().judge_of_server() else {
+        return put(session, data);
+    };
+    let taken = in_turn(session, Some(judge), message.clone(), |session, judged| match judged {
+        Ok(message) => put(session, &line_of(&message)),
+        Err(error) => debug!(session = ?session.id(), %error, "notification dropped"),
+    });
+    if taken.is_err() {
+        debug!(session = ?session.id(), "notification dropped: too many messages wait to be judged");
+    }
 }
 
 fn put(session: &Session, data: &Bytes) {
@@ -198,7 +214,7 @@ impl ServerMessages for SharedHub {
                 }
             }
             name if LISTINGS.iter().any(|listing| listing.changed == name) => {
-                self.broadcast(&line_of(&message))
+                self.broadcast(&message)
             }
             name => {
                 connection.count_stray();
@@ -213,6 +229,9 @@ impl ServerMessages for SharedHub {
             uris.extend(session.attachment().settings().subscriptions.iter().cloned());
         }
         tell_subscriptions(connection, uris.iter());
+    }
+
+    fn announced(&self, connection: &Arc<Connection>) {
         let sessions = self.sessions();
         refresh_all(&self.gateway, connection.server(), connection, Some(sessions));
     }
@@ -310,7 +329,8 @@ fn refresh(
                 let mut out = Vec::new();
                 reply::write_notification(listing.changed, None, &mut out);
                 let data = Bytes::from(out);
-                sessions.iter().for_each(|session| put(session, &data));
+                let message = Message::parse(data.clone(), SCAN).expect("it was written here");
+                sessions.iter().for_each(|session| tell(session, &message, &data));
             }
         }
     });

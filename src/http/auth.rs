@@ -10,9 +10,10 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
 use crate::config::Config;
+use crate::session::Caller;
 
 /// The principal of everyone without a token.
-pub const ANONYMOUS: &str = "anonymous";
+pub const ANONYMOUS: &str = Caller::ANONYMOUS;
 
 /// The principals and the hashes of their tokens.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! `/mcp/{server}`: the endpoint of one server, for every transport of the handshake era (2025-11-25, "Streamable
+//! `/mcp/{server}` and `/modes/{mode}/mcp/{server}`: the endpoints of a server or a route, for every transport of the handshake era (2025-11-25, "Streamable
 //! HTTP"; 2024-11-05, "HTTP with SSE"). The one place downstream that knows the era.
 
 use std::sync::Arc;
@@ -7,20 +7,32 @@ use bytes::Buf;
 use futures_util::Stream;
 use http::{HeaderMap, Method, StatusCode};
 
+use super::mode::Selection;
 use super::reply::{self, Response};
 use super::routes::HttpContext;
 use super::{post, stream};
-use crate::gateway::Session;
+use crate::gateway::{Pinned, Session};
 use crate::protocol::ProtocolVersion;
 use crate::protocol::names::header;
-use crate::registry::Server;
-use crate::session::SessionId;
+use crate::registry::{Server, Target};
+use crate::session::{Caller, SessionId};
+
+/// What a URL names.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    pub(super) mode: Option<String>,
+    /// The last segment: the path of a server, or the name of a route.
+    pub(super) path: String,
+}
 
 /// A request whose sender is known.
 pub(super) struct McpRequest<'a> {
     pub(super) context: &'a HttpContext,
-    pub(super) server: Arc<Server>,
-    pub(super) principal: Arc<str>,
+    pub(super) target: Target,
+    /// The last segment of its URL.
+    pub(super) path: String,
+    pub(super) mode: Selection,
+    pub(super) caller: Caller,
     pub(super) headers: &'a HeaderMap,
     /// The raw query string, possibly empty.
     pub(super) query: &'a str,
@@ -40,7 +52,7 @@ pub(super) enum SessionNaming {
 /// Handles one request to a server's endpoint.
 pub(super) async fn handle<B: Buf, E>(
     context: HttpContext,
-    path: String,
+    endpoint: Endpoint,
     method: Method,
     headers: HeaderMap,
     query: String,
@@ -56,13 +68,23 @@ pub(super) async fn handle<B: Buf, E>(
         Ok(principal) => principal,
         Err(refusal) => return refusal.into(),
     };
-    let Some(server) = context.gateway.registry().server_at(&path) else {
+    let Endpoint { mode, path } = endpoint;
+    let mode = match context.modes.select(&principal, mode.as_deref(), &headers) {
+        Ok(mode) => mode,
+        Err(refusal) => return refusal.into(),
+    };
+    let Some(target) = context.gateway.registry().target_at(&path) else {
         return reply::server_not_found(&path);
     };
     let request = McpRequest {
         context: &context,
-        server,
-        principal,
+        target,
+        path,
+        caller: Caller {
+            principal,
+            mode: mode.mode().cloned(),
+        },
+        mode,
         headers: &headers,
         query: &query,
     };
@@ -71,7 +93,7 @@ pub(super) async fn handle<B: Buf, E>(
     }
     match method {
         Method::POST => post::handle(request, body).await,
-        Method::GET => stream::handle(request),
+        Method::GET => stream::handle(request).await,
         Method::DELETE => delete(&request),
         _ => reply::method_not_allowed("GET, POST, DELETE, OPTIONS"),
     }
@@ -101,17 +123,23 @@ impl McpRequest<'_> {
     /// Returns the session that the request names, if it names one.
     ///
     /// # Errors
-    /// The answer: the session is unknown, or belongs to another principal or server.
+    /// The answer: the session is unknown, or belongs to another principal, mode or server.
     pub(super) fn session(&self) -> Result<Option<(Arc<Session>, SessionNaming)>, Box<Response>> {
         let Some((text, naming)) = self.named_session() else {
             return Ok(None);
         };
         let sessions = self.context.gateway.sessions();
-        let session = SessionId::parse(&text).and_then(|id| sessions.get(id, &self.principal));
-        match session.filter(|session| Arc::ptr_eq(session.attachment().server(), &self.server)) {
+        let session = SessionId::parse(&text).and_then(|id| sessions.get(id, &self.caller));
+        match session.filter(|session| self.target.leads_to(session.attachment().server())) {
             Some(session) => Ok(Some((session, naming))),
             None => Err(Box::new(reply::session_not_found())),
         }
+    }
+
+    /// Returns the policies that judge this request, if there are any.
+    pub(super) fn pin(&self) -> Option<Pinned> {
+        let header = |name: &str| self.headers.get(name)?.to_str().ok().map(str::to_owned);
+        self.context.gateway.pin(header)
     }
 
     fn named_session(&self) -> Option<(String, SessionNaming)> {

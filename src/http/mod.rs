@@ -6,6 +6,7 @@ pub mod auth;
 mod body;
 mod health;
 mod mcp;
+pub mod mode;
 pub mod origin;
 mod post;
 mod reply;
@@ -17,6 +18,7 @@ mod stream;
 
 pub use admin::{AdminContext, AdminOptions};
 pub use auth::Principals;
+pub use mode::ModePolicy;
 pub use origin::OriginPolicy;
 pub use routes::{HttpContext, admin_routes, routes};
 pub use serve::{Listener, ServeOptions};

@@ -13,8 +13,10 @@ use super::reply::{self, Response};
 use super::sse::resumable_stream;
 use crate::gateway::{Answer, Delivery, Gateway, GatewayError, RequestContext, Session};
 use crate::protocol::names::{code, header, method};
+use crate::protocol::reply::write_error;
 use crate::protocol::scan::{ScanOptions, UniqueKeys, scan_array};
 use crate::protocol::{Kind, Message, MessageError};
+use crate::registry::Server;
 use crate::session::Transport;
 
 /// One body: a message, or in 2025-03-26 several.
@@ -104,7 +106,11 @@ async fn in_session(
         SessionNaming::XHeader => Delivery::JsonOnly,
         SessionNaming::Query => Delivery::SessionStream,
     };
-    let ctx = RequestContext { session, delivery };
+    let ctx = RequestContext {
+        session,
+        delivery,
+        pinned: request.pin(),
+    };
     let gateway = &request.context.gateway;
     let answer = match body {
         Body::One(message) => gateway.handle(&ctx, message).await,
@@ -137,14 +143,17 @@ async fn without_session(request: &McpRequest<'_>, body: Body) -> Response {
     if !is_one_shot {
         return session_required();
     }
-    if !request.server.is_enabled() {
-        return disabled(request, &message);
-    }
-    let gateway = &request.context.gateway;
-    let provisional = Provisional::open(request, Transport::OneShot, "one-shot");
+    let (gateway, pinned) = (&request.context.gateway, request.pin());
+    let chosen = gateway.choose_server(pinned.as_ref(), &request.caller, &request.target, &message);
+    let server = match chosen.await {
+        Ok(server) => server,
+        Err(error) => return not_served(&message, &error),
+    };
+    let provisional = Provisional::open(request, server, Transport::OneShot, "one-shot");
     let ctx = RequestContext {
         session: provisional.session.clone(),
         delivery: Delivery::JsonOnly,
+        pinned,
     };
     let answer = gateway.handle(&ctx, message).await;
     respond(request, &ctx, answer)
@@ -160,9 +169,14 @@ struct Provisional<'a> {
 }
 
 impl<'a> Provisional<'a> {
-    fn open(request: &'a McpRequest<'_>, transport: Transport, cause: &'static str) -> Self {
+    fn open(
+        request: &'a McpRequest<'_>,
+        server: Arc<Server>,
+        transport: Transport,
+        cause: &'static str,
+    ) -> Self {
         let gateway = &*request.context.gateway;
-        let session = gateway.new_session(request.server.clone(), request.principal.clone(), transport);
+        let session = gateway.new_session(server, request.caller.clone(), transport);
         Self {
             gateway,
             session,
@@ -190,14 +204,22 @@ async fn open(request: &McpRequest<'_>, message: Message) -> Response {
     if !takes_both(request) {
         return not_acceptable();
     }
-    if !request.server.is_enabled() {
-        return disabled(request, &message);
-    }
-    let gateway = &request.context.gateway;
-    let provisional = Provisional::open(request, Transport::StreamableHttp, "it was not initialized");
+    let (gateway, pinned) = (&request.context.gateway, request.pin());
+    let chosen = gateway.choose_server(pinned.as_ref(), &request.caller, &request.target, &message);
+    let server = match chosen.await {
+        Ok(server) => server,
+        Err(error) => return not_served(&message, &error),
+    };
+    let provisional = Provisional::open(
+        request,
+        server,
+        Transport::StreamableHttp,
+        "it was not initialized",
+    );
     let ctx = RequestContext {
         session: provisional.session.clone(),
         delivery: Delivery::JsonOrStream,
+        pinned,
     };
     let answer = gateway.handle(&ctx, message).await;
     let mut response = respond(request, &ctx, answer);
@@ -246,12 +268,13 @@ fn session_required() -> Response {
     reply::refused(StatusCode::BAD_REQUEST, message)
 }
 
-fn disabled(request: &McpRequest<'_>, message: &Message) -> Response {
-    let error = GatewayError::Disabled(request.server.name().clone());
-    reply::error_for(
-        StatusCode::SERVICE_UNAVAILABLE,
-        message.id(),
-        error.to_error_object().code,
-        error,
-    )
+/// What the policies refuse is an answer like others; what is not there is none.
+fn not_served(message: &Message, error: &GatewayError) -> Response {
+    let object = error.to_error_object();
+    if matches!(error, GatewayError::Policy(_) | GatewayError::NoServer) {
+        let mut out = Vec::new();
+        write_error(message.id(), &object, &mut out);
+        return reply::json(StatusCode::OK, out.into());
+    }
+    reply::error_for(StatusCode::SERVICE_UNAVAILABLE, message.id(), object.code, error)
 }

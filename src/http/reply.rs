@@ -11,6 +11,7 @@ use warp::Reply;
 
 use super::auth::AuthRefused;
 use super::body::BodyRefused;
+use super::mode::ModeRefused;
 use super::origin::OriginRefused;
 use crate::protocol::RequestId;
 use crate::protocol::names::code;
@@ -96,6 +97,12 @@ pub(super) fn server_not_found(path: &str) -> Response {
 impl From<OriginRefused> for Response {
     fn from(refusal: OriginRefused) -> Self {
         refused(StatusCode::FORBIDDEN, refusal)
+    }
+}
+
+impl From<ModeRefused> for Response {
+    fn from(refusal: ModeRefused) -> Self {
+        refused(refusal.status(), refusal)
     }
 }
 

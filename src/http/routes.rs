@@ -10,6 +10,8 @@ use warp::{Filter, Rejection};
 
 use super::admin::{self, AdminContext};
 use super::auth::Principals;
+use super::mcp::Endpoint;
+use super::mode::ModePolicy;
 use super::origin::OriginPolicy;
 use super::reply::Response;
 use super::{health, mcp, reply};
@@ -27,6 +29,8 @@ pub struct HttpContext {
     pub origins: Arc<OriginPolicy>,
     /// Who asks.
     pub principals: Arc<Principals>,
+    /// In which mode.
+    pub modes: Arc<ModePolicy>,
 }
 
 /// Returns the routes of a listener that serves the admin API alone.
@@ -46,18 +50,31 @@ pub fn routes(context: HttpContext, admin: Option<AdminContext>) -> BoxedFilter<
 fn public_routes(context: HttpContext) -> BoxedFilter<(Response,)> {
     let mcp_context = context.clone();
     let query = warp::query::raw().or_else(|_| async { Ok::<_, Infallible>((String::new(),)) });
-    let endpoint = warp::path("mcp")
+    let mcp_path = || {
+        warp::path("mcp")
+            .and(warp::path::param::<String>())
+            .and(warp::path::end())
+    };
+    let in_mode = warp::path("modes")
         .and(warp::path::param::<String>())
-        .and(warp::path::end())
+        .and(mcp_path())
+        .map(|mode, path| Endpoint {
+            mode: Some(mode),
+            path,
+        });
+    let endpoint = mcp_path()
+        .map(|path| Endpoint { mode: None, path })
+        .or(in_mode)
+        .unify()
         .and(warp::method())
         .and(warp::header::headers_cloned())
         .and(query)
         .and(warp::body::stream())
-        .then(move |path, method, headers: HeaderMap, query, body| {
+        .then(move |endpoint, method, headers: HeaderMap, query, body| {
             let context = mcp_context.clone();
             async move {
                 let origin = headers.get(header::ORIGIN).cloned();
-                let response = mcp::handle(context, path, method, headers, query, body).await;
+                let response = mcp::handle(context, endpoint, method, headers, query, body).await;
                 with_cors(response, origin)
             }
         });
@@ -120,7 +137,7 @@ fn with_cors(mut response: Response, origin: Option<HeaderValue>) -> Response {
         headers,
         header::ACCESS_CONTROL_ALLOW_HEADERS,
         "Authorization, Content-Type, Accept, Mcp-Session-Id, MCP-Protocol-Version, Last-Event-ID, X-Session-Id, \
-         Mcp-Method, Mcp-Name",
+         Mcp-Method, Mcp-Name, X-Portcullis-Mode",
     );
     set(headers, header::ACCESS_CONTROL_MAX_AGE, "600");
     response

@@ -6,12 +6,12 @@ use super::accept::{EVENT_STREAM, accepts};
 use super::mcp::McpRequest;
 use super::reply::{self, Response};
 use super::sse::{EventForm, endpoint, event_stream, resumable_stream};
-use crate::gateway::{GatewayError, Session};
+use crate::gateway::Session;
 use crate::protocol::names::header;
 use crate::session::{EventId, Transport};
 
 /// Handles a GET: the stream of a session, the rest of a stream that broke, or a new HTTP+SSE session.
-pub(super) fn handle(request: McpRequest<'_>) -> Response {
+pub(super) async fn handle(request: McpRequest<'_>) -> Response {
     if !accepts(request.headers, EVENT_STREAM) {
         let message = "this is an event stream: send Accept: text/event-stream";
         return reply::refused(StatusCode::NOT_ACCEPTABLE, message);
@@ -26,7 +26,7 @@ pub(super) fn handle(request: McpRequest<'_>) -> Response {
                 let message = "the header Mcp-Session-Id is missing; a session opens with initialize";
                 return reply::refused(StatusCode::BAD_REQUEST, message);
             }
-            open(&request)
+            open(&request).await
         }
     }
 }
@@ -62,21 +62,17 @@ fn of_session(request: &McpRequest<'_>, session: &std::sync::Arc<Session>) -> Re
 }
 
 /// Opens an HTTP+SSE session: the first event says where to post.
-fn open(request: &McpRequest<'_>) -> Response {
-    if !request.server.is_enabled() {
-        let error = GatewayError::Disabled(request.server.name().clone());
-        return reply::error(
-            StatusCode::SERVICE_UNAVAILABLE,
-            error.to_error_object().code,
-            error,
-        );
-    }
-    let gateway = &request.context.gateway;
-    let session = gateway.new_session(
-        request.server.clone(),
-        request.principal.clone(),
-        Transport::HttpSse,
-    );
+async fn open(request: &McpRequest<'_>) -> Response {
+    let (gateway, pinned) = (&request.context.gateway, request.pin());
+    let chosen = gateway.choose_server_to_open(pinned.as_ref(), &request.caller, &request.target);
+    let server = match chosen.await {
+        Ok(server) => server,
+        Err(error) => {
+            let code = error.to_error_object().code;
+            return reply::error(StatusCode::SERVICE_UNAVAILABLE, code, error);
+        }
+    };
+    let session = gateway.new_session(server, request.caller.clone(), Transport::HttpSse);
     gateway.keep_session(&session);
     let prelude = endpoint(&post_uri(request, &session));
     let keep_alive = request.context.config.http.keep_alive;
@@ -87,5 +83,6 @@ fn open(request: &McpRequest<'_>) -> Response {
 }
 
 fn post_uri(request: &McpRequest<'_>, session: &Session) -> String {
-    format!("/mcp/{}?sessionId={}", request.server.spec().path, session.id())
+    let prefix = request.mode.prefix();
+    format!("{prefix}/mcp/{}?sessionId={}", request.path, session.id())
 }

@@ -100,7 +100,7 @@ impl PluginHost {
             return Err(BuildError::Mismatch(problems));
         }
         let pre = self.engine.link(&component)?;
-        let exports = Exports::probe(&pre).map_err(|problem| BuildError::Mismatch(vec![problem]))?;
+        let exports = Exports::probe(&self.engine, &pre).map_err(BuildError::Mismatch)?;
         problems.extend(mismatches(&manifest, &spec, &exports));
         if !problems.is_empty() {
             return Err(BuildError::Mismatch(problems));

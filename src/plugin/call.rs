@@ -7,6 +7,31 @@ pub use super::bindings::types::{
 use super::manifest;
 use crate::protocol::edit;
 
+/// What decides whether a plugin is asked about a message at all.
+#[derive(Debug, Clone, Copy)]
+pub struct Topic<'a> {
+    /// The method; in an answer that of its request.
+    pub method: &'a str,
+    /// Which way it goes.
+    pub direction: Direction,
+    /// What it is.
+    pub kind: MessageKind,
+    /// The mode that it is sent in.
+    pub mode: Option<&'a str>,
+}
+
+impl<'a> Topic<'a> {
+    /// Returns what a context says of this.
+    pub fn of(ctx: &'a CallContext) -> Self {
+        Self {
+            method: &ctx.method,
+            direction: ctx.direction,
+            kind: ctx.kind,
+            mode: ctx.mode.as_deref(),
+        }
+    }
+}
+
 impl From<Direction> for manifest::Direction {
     fn from(direction: Direction) -> Self {
         match direction {

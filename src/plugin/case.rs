@@ -325,8 +325,8 @@ impl Case {
         method.unwrap_or_default()
     }
 
-    /// Returns the message as JSON text. What its kind needs of `jsonrpc`, `id` and `method` is added to a table, and to
-    /// a text that has no `jsonrpc`; another text stays as it is.
+    /// Returns the message as JSON text. What its kind needs of `jsonrpc`, `id`, `method`, `result` and `error` is added to
+    /// a table, and to a text that has no `jsonrpc`; another text stays as it is.
     pub fn message_text(&self) -> String {
         let given = self.message_object();
         if let Some(Value::String(text)) = &self.message
@@ -335,16 +335,16 @@ impl Case {
             return text.clone();
         }
         let mut whole = Map::new();
-        whole.insert("jsonrpc".to_owned(), "2.0".into());
+        let mut add = |key: &str, value: Value| whole.insert(key.to_owned(), value);
+        add("jsonrpc", "2.0".into());
         if self.context.kind != MessageKind::Notification {
-            whole.insert("id".to_owned(), 1.into());
+            add("id", 1.into());
         }
-        if matches!(
-            self.context.kind,
-            MessageKind::Request | MessageKind::Notification
-        ) {
-            whole.insert("method".to_owned(), self.method().into());
-        }
+        match self.context.kind {
+            MessageKind::Request | MessageKind::Notification => add("method", self.method().into()),
+            MessageKind::Response => add("result", json!({})),
+            MessageKind::ErrorResponse => add("error", json!({ "code": -32603, "message": "" })),
+        };
         whole.extend(given.unwrap_or_default());
         Value::Object(whole).to_string()
     }
@@ -354,6 +354,103 @@ impl Case {
             Value::Object(object) => Some(object),
             Value::String(text) => serde_json::from_str(&text).ok(),
             _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn case(text: &str) -> Case {
+        let text = format!("[[case]]\nname = \"c\"\n{text}");
+        let cases = Case::parse_file(Path::new("cases/c.toml"), &text).expect("a case");
+        cases.into_iter().next().expect("one")
+    }
+
+    fn refusal(text: &str) -> String {
+        let text = format!("[[case]]\nname = \"c\"\n{text}");
+        let refused = Case::parse_file(Path::new("cases/c.toml"), &text);
+        refused.expect_err("refused").to_string()
+    }
+
+    #[test]
+    fn messages_get_what_their_kind_needs() {
+        for (text, message) in [
+            (
+                "hook = \"on-message\"\nexpect = \"pass\"\nmessage = { method = \"a/b\", params = { x = 1 } }",
+                r#"{"jsonrpc":"2.0","id":1,"method":"a/b","params":{"x":1}}"#,
+            ),
+            (
+                "hook = \"on-message\"\nexpect = \"pass\"\ncontext = { method = \"n\", kind = \"notification\" }",
+                r#"{"jsonrpc":"2.0","method":"n"}"#,
+            ),
+            (
+                "hook = \"filter\"\nexpect = []\ncontext = { method = \"tools/list\", kind = \"response\" }",
+                r#"{"jsonrpc":"2.0","id":1,"result":{}}"#,
+            ),
+            (
+                "hook = \"on-message\"\nexpect = \"pass\"\ncontext = { method = \"m\" }\nmessage = '{\"params\":{}}'",
+                r#"{"jsonrpc":"2.0","id":1,"method":"m","params":{}}"#,
+            ),
+            (
+                "hook = \"on-message\"\nexpect = \"pass\"\ncontext = { method = \"m\" }\nmessage = 'no JSON'",
+                "no JSON",
+            ),
+            (
+                "hook = \"on-message\"\nexpect = \"pass\"\nmessage = '{ \"method\":\"m\", \"jsonrpc\":\"2.0\" }'",
+                r#"{ "method":"m", "jsonrpc":"2.0" }"#,
+            ),
+        ] {
+            assert_eq!(case(text).message_text(), message);
+        }
+    }
+
+    #[test]
+    fn expectations_are_decisions_or_indexes() {
+        let decision = case(
+            "hook = \"authorize\"\ncontext = { method = \"m\" }\nexpect = { decision = \"deny\", code = -3 }",
+        );
+        let Expectation::Decision(expected) = &decision.expect else {
+            panic!("a decision: {decision:?}");
+        };
+        assert_eq!((expected.decision, expected.code), (DecisionKind::Deny, Some(-3)));
+        let indexes = case("hook = \"choose\"\ncontext = { method = \"m\" }\nexpect = [1, 0]");
+        assert_eq!(indexes.expect, Expectation::Indexes(vec![1, 0]));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_with_the_remedy() {
+        for (text, said) in [
+            (
+                "hook = \"filter\"\ncontext = { method = \"m\" }\nexpect = \"pass\"",
+                "a list of indexes",
+            ),
+            (
+                "hook = \"choose\"\ncontext = { method = \"m\" }\nexpect = \"edit\"",
+                "choose answers",
+            ),
+            (
+                "hook = \"on-message\"\nexpect = \"pass\"",
+                "give `context.method`",
+            ),
+            (
+                "hook = \"on-message\"\nexpect = \"pass\"\ncontext = { method = \"m\" }\nitems = [{ kind = \"tool\", name = \"t\" }]",
+                "`items` belongs to the hook filter",
+            ),
+            (
+                "hook = \"on-message\"\nexpect = \"alow\"\ncontext = { method = \"m\" }",
+                "unknown variant `alow`",
+            ),
+            (
+                "hook = \"on-mesage\"\nexpect = \"pass\"",
+                "expected one of `on-message`",
+            ),
+            ("hook = \"on-message\"\nexpct = \"pass\"", "unknown field `expct`"),
+        ] {
+            let refusal = refusal(text);
+            assert!(refusal.starts_with("cases/c.toml: "), "{refusal}");
+            assert!(refusal.contains(said), "{text}: {refusal}");
         }
     }
 }

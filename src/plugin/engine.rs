@@ -9,17 +9,15 @@ use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use super::bindings::host;
-use super::state::State;
+use super::state::{CORE_INSTANCES_MAX, MEMORIES_MAX, State, TABLE_MAX, TABLES_MAX};
 use super::ticker::Ticker;
 
 /// Instances of all plugins at once, in the pool.
 const INSTANCES: u32 = 256;
-/// A component of Python is 38 core instances, one of JavaScript a handful.
-const CORE_INSTANCES: u32 = INSTANCES * 16;
-const CORE_INSTANCES_PER_COMPONENT: u32 = 64;
-const MEMORIES: u32 = INSTANCES * 2;
-const TABLES: u32 = INSTANCES * 4;
-const TABLES_PER_COMPONENT: u32 = 32;
+/// Of these, per instance on average: a component of Python is 38 core instances, one of JavaScript a handful.
+const CORE_INSTANCES: u32 = 16;
+const MEMORIES: u32 = 2;
+const TABLES: u32 = 4;
 /// The most that `memory-max` of a plugin can be, in bytes.
 pub const MEMORY_MAX: usize = 1 << 30;
 /// Deepest stack of a guest, in bytes.
@@ -62,15 +60,20 @@ impl PluginEngine {
     /// # Errors
     /// The machine cannot run compiled WebAssembly.
     pub fn new() -> Result<Self, EngineError> {
-        let pooling = InstanceAllocationStrategy::Pooling(pool());
-        let (engine, is_pooling) = match Engine::new(&config(Some(pooling), false)) {
-            Ok(engine) => (engine, true),
+        Self::pooled(pool(INSTANCES))
+    }
+
+    /// Returns an engine with another pool, or without, where the machine does not give as much.
+    pub(super) fn pooled(pool: PoolingAllocationConfig) -> Result<Self, EngineError> {
+        let pooling = InstanceAllocationStrategy::Pooling(pool);
+        // All address space is reserved here: this is the probe.
+        match Engine::new(&config(Some(pooling), false)) {
+            Ok(engine) => Self::of(engine, true),
             Err(error) => {
                 warn!(%error, "no pool for the instances of plugins: they are allocated one by one, which is slower");
-                (engine_error(Engine::new(&config(None, false)))?, false)
+                Self::of(engine_error(Engine::new(&config(None, false)))?, false)
             }
-        };
-        Self::of(engine, is_pooling)
+        }
     }
 
     /// Returns an engine that counts fuel: for measuring, not for serving.
@@ -167,23 +170,28 @@ fn config(allocation: Option<InstanceAllocationStrategy>, fuel: bool) -> Config 
     config.concurrency_support(false);
     config.max_wasm_stack(STACK_MAX);
     config.async_stack_size(STACK_MAX + (512 << 10));
-    config.wasm_backtrace_max_frames(NonZeroUsize::new(16));
+    config.wasm_backtrace_max_frames(NonZeroUsize::new(8));
     if let Some(allocation) = allocation {
         config.allocation_strategy(allocation);
     }
     config
 }
 
-fn pool() -> PoolingAllocationConfig {
+/// Returns a pool for so many instances.
+pub(super) fn pool(instances: u32) -> PoolingAllocationConfig {
+    let per_component = |most: usize| u32::try_from(most).expect("a small number");
     let mut pool = PoolingAllocationConfig::new();
-    pool.total_component_instances(INSTANCES)
-        .total_core_instances(CORE_INSTANCES)
-        .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT)
-        .total_memories(MEMORIES)
-        .total_tables(TABLES)
-        .max_tables_per_component(TABLES_PER_COMPONENT)
+    pool.total_component_instances(instances)
+        .total_core_instances(instances * CORE_INSTANCES)
+        .max_core_instances_per_component(per_component(CORE_INSTANCES_MAX))
+        .total_memories(instances * MEMORIES)
+        .max_memories_per_component(per_component(MEMORIES_MAX))
+        .max_memories_per_module(per_component(MEMORIES_MAX))
+        .total_tables(instances * TABLES)
+        .max_tables_per_component(per_component(TABLES_MAX))
         .max_tables_per_module(4)
-        .total_stacks(INSTANCES)
+        .table_elements(TABLE_MAX)
+        .total_stacks(instances)
         .max_memory_size(MEMORY_MAX)
         .linear_memory_keep_resident(64 << 10)
         .table_keep_resident(8 << 10);

@@ -1,6 +1,7 @@
 //! Why a plugin could not judge. What it decided is never an error.
 
 use thiserror::Error;
+use wasmtime::{FrameInfo, PoolConcurrencyLimitError, Trap, WasmBacktrace};
 
 /// What kind of failure it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -86,12 +87,25 @@ pub(super) struct Stopped {
 }
 
 impl Stopped {
+    /// `detail` may hold what a guest said, as long as it likes.
     pub(super) fn new(kind: ErrorKind, detail: impl Into<String>) -> Self {
         Self {
             kind,
-            detail: detail.into(),
+            detail: cut(detail.into(), DETAIL_MAX),
         }
     }
+}
+
+/// Longest detail of an error, in bytes.
+const DETAIL_MAX: usize = 1024;
+
+/// Cuts a text to so many bytes.
+pub(super) fn cut(mut text: String, max: usize) -> String {
+    if text.len() > max {
+        text.truncate(text.floor_char_boundary(max));
+        text.push('…');
+    }
+    text
 }
 
 /// Says what an error of wasmtime means.
@@ -99,10 +113,27 @@ pub(super) fn classify(error: &wasmtime::Error) -> Stopped {
     if let Some(stopped) = error.downcast_ref::<Stopped>() {
         return stopped.clone();
     }
-    match error.downcast_ref::<wasmtime::Trap>() {
-        Some(wasmtime::Trap::Interrupt) => Stopped::new(ErrorKind::Timeout, "it took too long"),
-        Some(trap) => Stopped::new(ErrorKind::Trap, trap.to_string()),
+    if let Some(full) = error.downcast_ref::<PoolConcurrencyLimitError>() {
+        let text = format!("the pool of all plugins is used up: {full}");
+        return Stopped::new(ErrorKind::Overload, text);
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::Interrupt) => Stopped::new(ErrorKind::Timeout, "it took too long"),
+        Some(trap) => Stopped::new(ErrorKind::Trap, format!("{trap}{}", place(error))),
         // Lifting a result that breaks the rules of the component model, or is larger than `output-max`.
         None => Stopped::new(ErrorKind::BadDecision, error.root_cause().to_string()),
     }
+}
+
+/// Says in which functions a guest was, the innermost first, if its component still has their names.
+fn place(error: &wasmtime::Error) -> String {
+    let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else {
+        return String::new();
+    };
+    let names = backtrace.frames().iter().filter_map(FrameInfo::func_name);
+    let names: Vec<_> = names.collect();
+    if names.is_empty() {
+        return String::new();
+    }
+    format!(" in {}", names.join(", called by "))
 }

@@ -58,49 +58,24 @@ impl Template {
     /// Returns an instance on which `init` has been called.
     pub(super) async fn instantiate(&self) -> Result<Instance, Stopped> {
         let mut store = State::store(&self.engine, self.shared.clone());
-        let deadline = Instant::now() + self.shared.limits.init_timeout;
-        store.data_mut().begin(None, deadline);
+        let time = self.shared.limits.init_timeout;
+        store.data_mut().begin(None, time, Instant::now() + time);
         store.set_epoch_deadline(1);
         let _running = self.engine.ticker().run();
-        let init = |error: wasmtime::Error| {
-            let stopped = classify(&error);
-            Stopped::new(
-                ErrorKind::Init,
-                format!("it cannot be started: {}", stopped.detail),
-            )
-        };
-        let instance = self.pre.instantiate_async(&mut store).await.map_err(init)?;
-        let load = |store: &mut Store<State>| -> wasmtime::Result<_> {
-            let exports = &self.exports;
-            Ok((
-                exports.lifecycle.load(&mut *store, &instance)?,
-                exports
-                    .on_message
-                    .as_ref()
-                    .map(|hook| hook.load(&mut *store, &instance))
-                    .transpose()?,
-                exports
-                    .access
-                    .as_ref()
-                    .map(|hook| hook.load(&mut *store, &instance))
-                    .transpose()?,
-                exports
-                    .routing
-                    .as_ref()
-                    .map(|hook| hook.load(&mut *store, &instance))
-                    .transpose()?,
-            ))
-        };
-        let (lifecycle, on_message, access, routing) = load(&mut store).map_err(init)?;
+        let instance = self
+            .pre
+            .instantiate_async(&mut store)
+            .await
+            .map_err(|error| not_started(&error))?;
+        let (lifecycle, on_message, access, routing) = self
+            .exports
+            .load(&mut store, &instance)
+            .map_err(|problem| Stopped::new(ErrorKind::Init, problem))?;
         let answer = lifecycle.call_init(&mut store, &self.config).await;
         match answer {
             Ok(Ok(())) => {}
             Ok(Err(text)) => return Err(Stopped::new(ErrorKind::Init, format!("init refused: {text}"))),
-            Err(error) => {
-                let stopped = classify(&error);
-                let text = format!("init failed ({}): {}", stopped.kind.as_str(), stopped.detail);
-                return Err(Stopped::new(ErrorKind::Init, text));
-            }
+            Err(error) => return Err(not_started(&error)),
         }
         store.data_mut().end();
         Ok(Instance {
@@ -115,6 +90,19 @@ impl Template {
     }
 }
 
+/// Says why there is no instance: the plugin's fault, unless the engine has no room.
+fn not_started(error: &wasmtime::Error) -> Stopped {
+    let stopped = classify(error);
+    if stopped.kind == ErrorKind::Overload {
+        return stopped;
+    }
+    let (kind, detail) = (stopped.kind.as_str(), stopped.detail);
+    Stopped::new(
+        ErrorKind::Init,
+        format!("it cannot be started ({kind}): {detail}"),
+    )
+}
+
 impl Instance {
     /// Returns the name and version that the component gives itself.
     pub(super) async fn describe(
@@ -122,7 +110,7 @@ impl Instance {
         engine: &PluginEngine,
         time: Duration,
     ) -> Result<lifecycle::Info, Stopped> {
-        self.store.data_mut().begin(None, Instant::now() + time);
+        self.store.data_mut().begin(None, time, Instant::now() + time);
         self.store.set_epoch_deadline(1);
         let _running = engine.ticker().run();
         let info = self.lifecycle.call_describe(&mut self.store).await;
@@ -138,7 +126,11 @@ impl Instance {
         deadline: Instant,
     ) -> Result<Word, Stopped> {
         self.calls += 1;
-        self.store.data_mut().begin(Some(subject), deadline);
+        // What was spent on waiting for an instance is not the guest's.
+        let left = deadline.saturating_duration_since(Instant::now());
+        let state = self.store.data_mut();
+        let time = state.shared.limits.timeout.max(left);
+        state.begin(Some(subject), time, deadline);
         self.store.set_epoch_deadline(1);
         let _running = engine.ticker().run();
         let store = &mut self.store;
@@ -171,6 +163,11 @@ impl Instance {
     pub(super) fn is_fresh_enough(&self) -> bool {
         let limits = &self.store.data().shared.limits;
         self.calls < limits.calls_max && self.memory() <= limits.memory_keep
+    }
+
+    /// Returns how much fuel it has used, where the engine counts.
+    pub(super) fn fuel(&self) -> Option<u64> {
+        Some(u64::MAX - self.store.get_fuel().ok()?)
     }
 
     /// Returns the size of its linear memory, in bytes.

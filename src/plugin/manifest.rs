@@ -333,3 +333,97 @@ pub fn is_name(text: &str) -> bool {
         && text.starts_with(|first: char| first.is_ascii_lowercase())
         && text.bytes().all(fits)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEAST: &str = "[plugin]\nname = \"p\"\nversion = \"1\"\n[hooks]\naccess = { methods = [\"*\"] }\n";
+
+    fn refusal(text: &str) -> String {
+        let refused = Manifest::parse(Path::new("plugins/p/plugin.toml"), text);
+        refused.expect_err("refused").to_string()
+    }
+
+    #[test]
+    fn the_least_manifest_asks_for_nothing() {
+        let manifest = Manifest::parse(Path::new("plugin.toml"), LEAST).expect("a manifest");
+        assert_eq!(manifest.requests, Requests::default());
+        let hooks: Vec<_> = manifest.hooks.entries().map(|(name, _)| name).collect();
+        assert_eq!(hooks, ["access"]);
+    }
+
+    #[test]
+    fn subscriptions_fit_by_method_direction_and_kind() {
+        let text = LEAST.replace(
+            "\"*\"] }",
+            "\"tools/*\"], directions = [\"client-to-server\"], kinds = [\"request\"] }",
+        );
+        let manifest = Manifest::parse(Path::new("plugin.toml"), &text).expect("a manifest");
+        let access = manifest.hooks.access.expect("it has access");
+        let (out, back) = (Direction::ClientToServer, Direction::ServerToClient);
+        assert!(access.wants("tools/call", out, MessageKind::Request));
+        assert!(!access.wants("tools/call", out, MessageKind::Notification));
+        assert!(!access.wants("tools/call", back, MessageKind::Request));
+        assert!(!access.wants("prompts/get", out, MessageKind::Request));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_file_place_and_remedy() {
+        for (wrong, said) in [
+            (
+                LEAST.replace("access", "acess"),
+                "unknown field `acess`, expected one of",
+            ),
+            (LEAST.replace("\"*\"", "\"a*b\""), "is no pattern for methods"),
+            (
+                LEAST.replace("\"*\"", ""),
+                "hooks.access: an empty list fits nothing",
+            ),
+            (
+                LEAST.replace("\"p\"", "\"P p\""),
+                "plugin.name: \"P p\" is no name",
+            ),
+            (
+                LEAST.replace("access = { methods = [\"*\"] }", ""),
+                "add on-message, access or routing",
+            ),
+            (
+                format!("{LEAST}[requests]\nheaders = [\"X-Tenant\"]"),
+                "lower case",
+            ),
+            (
+                format!("{LEAST}[build]\nlang = \"go\""),
+                "expected one of `rust`, `js`",
+            ),
+            (
+                format!("{LEAST}[[smoke]]\nname = \"s\"\nhook = \"filter\"\nexpect = [0]"),
+                "smoke: \"s\": no method",
+            ),
+            ("x".repeat(2 << 20), "more than"),
+        ] {
+            let refusal = refusal(&wrong);
+            assert!(refusal.starts_with("plugins/p/plugin.toml"), "{refusal}");
+            assert!(refusal.contains(said), "{said}: {refusal}");
+        }
+        let place = refusal(&LEAST.replace("access", "acess"));
+        assert!(place.contains("line 5"), "{place}");
+    }
+
+    #[test]
+    fn names_are_those_of_folders() {
+        for (name, expected) in [
+            ("a", true),
+            ("path-guard-2", true),
+            ("", false),
+            ("2a", false),
+            ("-a", false),
+            ("a/b", false),
+            ("..", false),
+            ("A", false),
+        ] {
+            assert_eq!(is_name(name), expected, "{name}");
+        }
+        assert!(is_name(&"a".repeat(NAME_MAX)) && !is_name(&"a".repeat(NAME_MAX + 1)));
+    }
+}

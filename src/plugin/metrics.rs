@@ -124,7 +124,9 @@ impl Metrics {
     pub(super) fn failed(&self, hook: Hook, kind: ErrorKind, time: Duration) {
         let metrics = &self.hooks[hook as usize];
         metrics.errors.fetch_add(1, Ordering::Relaxed);
-        metrics.time(time);
+        if kind != ErrorKind::Open {
+            metrics.time(time);
+        }
         self.errors[kind.index()].fetch_add(1, Ordering::Relaxed);
     }
 

@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tracing::warn;
 
-use super::breaker::{Breaker, BreakerState};
-use super::call::{CallContext, Candidate, CatalogItem, Decision, Denial, Route, Verdict, body_of};
+use super::breaker::{Admission, Breaker, BreakerState};
+use super::call::{
+    CallContext, Candidate, CatalogItem, Decision, Denial, Route, Topic, Verdict, body_of,
+};
 use super::error::{ErrorKind, PluginError, Stopped};
 use super::exports::Hook;
 use super::instance::{Question, Word};
@@ -117,6 +119,24 @@ impl Plugin {
         (pool.idle_count(), pool.busy_count(), pool.made(), pool.memory())
     }
 
+    /// Counts a failure that shows only after the call: what the plugin decided cannot be done.
+    pub(super) fn misjudged(&self, hook: Hook, problem: &str) -> PluginError {
+        let mut call = Call {
+            plugin: self,
+            hook,
+            start: Instant::now(),
+            admission: Admission::default(),
+            is_over: false,
+        };
+        call.failed(Stopped::new(ErrorKind::BadDecision, problem))
+    }
+
+    /// Returns how much fuel the instance that served last has used, in all its calls; none where the engine does not
+    /// count ([`PluginEngine::with_fuel`](super::PluginEngine::with_fuel)).
+    pub fn fuel(&self) -> Option<u64> {
+        self.pool.fuel()
+    }
+
     /// Returns what its breaker does.
     pub fn breaker(&self) -> BreakerState {
         self.breaker.state(Instant::now())
@@ -128,16 +148,16 @@ impl Plugin {
     }
 
     /// Returns whether a hook is to be asked about a message: a look at the manifest and the mode, no more.
-    pub fn wants(&self, hook: Hook, ctx: &CallContext) -> bool {
+    pub fn wants(&self, hook: Hook, topic: &Topic<'_>) -> bool {
         let Some(subscription) = self.subscription(hook) else {
             return false;
         };
-        let in_mode = match (&self.spec.modes, &ctx.mode) {
+        let in_mode = match (&self.spec.modes, topic.mode) {
             (None, _) => true,
-            (Some(modes), Some(mode)) => modes.contains(mode),
+            (Some(modes), Some(mode)) => modes.iter().any(|its| its == mode),
             (Some(_), None) => false,
         };
-        in_mode && subscription.wants(&ctx.method, ctx.direction.into(), ctx.kind.into())
+        in_mode && subscription.wants(topic.method, topic.direction.into(), topic.kind.into())
     }
 
     /// Returns which messages a hook subscribes to; `None` for a hook that it does not have.
@@ -235,7 +255,7 @@ impl Plugin {
         Ok(kept)
     }
 
-    /// Asks where a request should go: places in `candidates`, best first.
+    /// Asks where a request should go: places in `candidates`, best first; `None` leaves it to the gateway.
     ///
     /// # Errors
     /// The plugin could not judge.
@@ -244,7 +264,7 @@ impl Plugin {
         ctx: &CallContext,
         matter: &Matter,
         candidates: &[Candidate],
-    ) -> Result<Result<Vec<usize>, Denial>, PluginError> {
+    ) -> Result<Result<Option<Vec<usize>>, Denial>, PluginError> {
         let mut call = self.begin(Hook::Routing)?;
         let word = call.ask(Question::Choose(ctx, candidates), matter).await?;
         let Word::Route(route) = word else {
@@ -253,7 +273,7 @@ impl Plugin {
         match route {
             Route::Default => {
                 call.decided(Decided::Pass);
-                Ok(Ok((0..candidates.len()).collect()))
+                Ok(Ok(None))
             }
             Route::Deny(denial) => match check_denial(&denial) {
                 Ok(()) => {
@@ -265,7 +285,7 @@ impl Plugin {
             Route::To(indexes) => match check_route(&indexes, candidates.len()) {
                 Ok(places) => {
                     call.decided(Decided::Change);
-                    Ok(Ok(places))
+                    Ok(Ok(Some(places)))
                 }
                 Err(stopped) => Err(call.failed(stopped)),
             },
@@ -273,13 +293,27 @@ impl Plugin {
     }
 
     /// Says what a verdict comes to, or what is wrong with it.
-    pub(super) fn judged(&self, ctx: &CallContext, matter: &Matter, verdict: Verdict) -> Result<Judged, Stopped> {
+    pub(super) fn judged(
+        &self,
+        ctx: &CallContext,
+        matter: &Matter,
+        verdict: Verdict,
+    ) -> Result<Judged, Stopped> {
         let notes_max = self.spec.limits.notes_max;
         if verdict.notes.len() > notes_max {
             let text = format!(
                 "{} notes, and the most is {notes_max} (notes-max)",
                 verdict.notes.len()
             );
+            return Err(Stopped::new(ErrorKind::BadDecision, text));
+        }
+        let notes_bytes: usize = verdict
+            .notes
+            .iter()
+            .map(|(key, value)| key.len() + value.len())
+            .sum();
+        if notes_bytes > NOTES_BYTES_MAX {
+            let text = format!("notes of {notes_bytes} bytes, and the most is {NOTES_BYTES_MAX}");
             return Err(Stopped::new(ErrorKind::BadDecision, text));
         }
         let outcome = match verdict.decision {
@@ -314,38 +348,36 @@ impl Plugin {
         edits: impl Iterator<Item = edit::Edit>,
     ) -> Result<Bytes, Stopped> {
         let body = body_of(ctx.kind);
-        let mut text = matter.message.bytes().clone();
-        for (count, edit) in edits.enumerate() {
-            let bad = |text: String| Stopped::new(ErrorKind::BadDecision, text);
-            if count == EDITS_MAX {
-                return Err(bad(format!("more than {EDITS_MAX} edits")));
-            }
-            let inside = edit.pointer.strip_prefix(body);
-            if !inside.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
-                return Err(bad(format!(
-                    "an edit of {:?}: only what is inside {body} can be changed",
-                    edit.pointer
-                )));
-            }
-            text = edit::apply(&text, &[edit]).map_err(|error| bad(error.to_string()))?;
+        let bad = |text: String| Stopped::new(ErrorKind::BadDecision, text);
+        let edits: Vec<edit::Edit> = edits.collect();
+        let is_inside = |edit: &&edit::Edit| {
+            let rest = edit.pointer.strip_prefix(body);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        if let Some(outside) = edits.iter().find(|edit| !is_inside(edit)) {
+            let pointer = &outside.pointer;
+            return Err(bad(format!(
+                "an edit of {pointer:?}: only what is inside {body} can be changed"
+            )));
         }
-        Ok(text)
+        edit::apply(matter.message.bytes(), &edits).map_err(|error| bad(error.to_string()))
     }
 
     /// Begins a call, unless the plugin is not to be asked.
     fn begin(&self, hook: Hook) -> Result<Call<'_>, PluginError> {
         let start = Instant::now();
-        if !self.breaker.admits(start) {
+        let Some(admission) = self.breaker.admit(start) else {
             self.metrics.failed(hook, ErrorKind::Open, Duration::ZERO);
             return Err(self.error(Stopped::new(
                 ErrorKind::Open,
                 "it failed too often and is left alone for a while",
             )));
-        }
+        };
         Ok(Call {
             plugin: self,
             hook,
             start,
+            admission,
             is_over: false,
         })
     }
@@ -359,8 +391,8 @@ impl Plugin {
     }
 }
 
-/// Most edits of one verdict.
-const EDITS_MAX: usize = 1000;
+/// Most bytes of the notes of one verdict. Every later plugin of the chain is given them.
+const NOTES_BYTES_MAX: usize = 8 << 10;
 
 /// A denial has to be one that can be sent.
 pub(super) fn check_denial(denial: &Denial) -> Result<(), Stopped> {
@@ -398,6 +430,7 @@ struct Call<'a> {
     plugin: &'a Plugin,
     hook: Hook,
     start: Instant,
+    admission: Admission,
     is_over: bool,
 }
 
@@ -424,10 +457,10 @@ impl Call<'_> {
 
     fn decided(&mut self, decided: Decided) {
         self.is_over = true;
-        self.plugin
-            .metrics
-            .decided(self.hook, decided, self.start.elapsed());
-        self.plugin.breaker.succeeded();
+        let now = Instant::now();
+        let time = now.duration_since(self.start);
+        self.plugin.metrics.decided(self.hook, decided, time);
+        self.plugin.breaker.succeeded(self.admission, now);
     }
 
     fn failed(&mut self, stopped: Stopped) -> PluginError {
@@ -446,8 +479,10 @@ impl Call<'_> {
             "a plugin could not judge"
         );
         if !stopped.kind.is_fault() {
-            plugin.breaker.unknown();
-        } else if let Some(time) = plugin.breaker.failed(Instant::now()) {
+            plugin.breaker.unknown(self.admission);
+        } else if let Some(time) = plugin.breaker.failed(self.admission, Instant::now()) {
+            // What the others remember may be what is wrong.
+            plugin.pool.clear();
             warn!(
                 plugin = plugin.name(),
                 ?time,
@@ -461,7 +496,7 @@ impl Call<'_> {
 impl Drop for Call<'_> {
     fn drop(&mut self) {
         if !self.is_over {
-            self.plugin.breaker.unknown();
+            self.plugin.breaker.unknown(self.admission);
         }
     }
 }

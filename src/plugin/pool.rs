@@ -114,6 +114,12 @@ impl Pool {
         drop(gone);
     }
 
+    /// Lets all waiting instances go.
+    pub(super) fn clear(&self) {
+        let gone = std::mem::take(&mut *self.idle());
+        drop(gone);
+    }
+
     /// Returns how many instances wait for a call.
     pub(super) fn idle_count(&self) -> usize {
         self.idle().len()
@@ -127,6 +133,11 @@ impl Pool {
     /// Returns how many instances were ever made.
     pub(super) fn made(&self) -> u64 {
         self.made.load(Ordering::Relaxed)
+    }
+
+    /// Returns how much fuel the instance on top has used, where the engine counts.
+    pub(super) fn fuel(&self) -> Option<u64> {
+        self.idle().last()?.fuel()
     }
 
     /// Returns the largest linear memory seen, in bytes.

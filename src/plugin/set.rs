@@ -1,12 +1,14 @@
 //! All plugins that judge, in their order. A request holds the set that it began with to its end.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use tracing::info;
 
-use super::call::{CallContext, Candidate, CatalogItem, Denial};
+use super::call::{CallContext, Candidate, CatalogItem, Denial, Topic};
 use super::error::{ErrorKind, PluginError};
 use super::exports::Hook;
 use super::plugin::{Matter, Plugin};
@@ -19,6 +21,15 @@ use crate::protocol::scan::ScanOptions;
 #[derive(Debug, Default)]
 pub struct PluginSet {
     plugins: Vec<Arc<Plugin>>,
+}
+
+/// What a message is about, as its circumstances say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Aim {
+    /// The tool, prompt, resource or task.
+    pub target: Option<String>,
+    /// The input schema of the tool that is called, if it is known.
+    pub input_schema: Option<Arc<str>>,
 }
 
 /// The set that holds at present. Whoever asks it twice for one request may get two.
@@ -62,6 +73,8 @@ pub enum Why {
 pub struct Passed {
     /// The message as it goes on, if a plugin changed it.
     pub changed: Option<Bytes>,
+    /// Whether it is about something else now.
+    pub is_retargeted: bool,
     /// `note.<plugin>.<key>` and the value, of all plugins.
     pub notes: Vec<(String, String)>,
 }
@@ -83,8 +96,19 @@ impl PluginSet {
     }
 
     /// Returns whether any plugin's hook is to be asked about a message.
-    pub fn wants(&self, hook: Hook, ctx: &CallContext) -> bool {
-        self.asked(hook, ctx).next().is_some()
+    pub fn wants(&self, hook: Hook, topic: &Topic<'_>) -> bool {
+        self.plugins.iter().any(|plugin| plugin.wants(hook, topic))
+    }
+
+    /// Returns whether any plugin may check a message against the input schema of its tool.
+    pub fn reads_schemas(&self) -> bool {
+        self.plugins.iter().any(|plugin| plugin.spec().grant.schema)
+    }
+
+    /// Returns the request headers that any plugin may see, in lower case, each once.
+    pub fn headers(&self) -> BTreeSet<&str> {
+        let granted = self.plugins.iter().flat_map(|plugin| &plugin.spec().grant.headers);
+        granted.map(String::as_str).collect()
     }
 
     /// Returns whether any plugin decides on access.
@@ -105,7 +129,7 @@ impl PluginSet {
         item: Option<&CatalogItem>,
     ) -> Result<(), Refusal> {
         for plugin in self.asked(Hook::Access, ctx) {
-            match plugin.authorize(ctx, matter, item).await {
+            match plugin.authorize(&shown_to(plugin, ctx), matter, item).await {
                 Ok(Ok(())) => {}
                 Ok(Err(denial)) => return Err(denied(plugin, ctx, denial)),
                 Err(error) => failed(plugin, error)?,
@@ -119,7 +143,7 @@ impl PluginSet {
     pub async fn filter(&self, ctx: &CallContext, matter: &Matter, items: &[CatalogItem]) -> Vec<bool> {
         let mut kept = vec![true; items.len()];
         for plugin in self.asked(Hook::Access, ctx) {
-            match plugin.filter(ctx, matter, items).await {
+            match plugin.filter(&shown_to(plugin, ctx), matter, items).await {
                 Ok(its) => kept.iter_mut().zip(its).for_each(|(kept, its)| *kept &= its),
                 Err(error) => {
                     if failed(plugin, error).is_err() {
@@ -132,49 +156,34 @@ impl PluginSet {
     }
 
     /// Shows a message to every plugin that validates; each sees what the ones before have made of it. `ctx` gets their
-    /// notes.
+    /// notes, and the new target where one changed what the message is about, which `aim_of` reads.
     ///
     /// # Errors
-    /// One refused, could not judge, or made something of the message that is none.
+    /// One refused, could not judge, made something of the message that is none, or changed what it is about although
+    /// another had done so already.
     pub async fn on_message(
         &self,
         ctx: &mut CallContext,
         matter: &Matter,
         options: ScanOptions,
+        aim_of: impl Fn(&Document) -> Aim,
     ) -> Result<Passed, Refusal> {
-        let mut passed = Passed::default();
-        let mut matter = matter.clone();
+        let mut course = Course {
+            matter: matter.clone(),
+            passed: Passed::default(),
+            options,
+            aim_of,
+        };
         for plugin in &self.plugins {
-            if !plugin.wants(Hook::OnMessage, ctx) {
-                continue;
-            }
-            let judged = match plugin.on_message(ctx, &matter).await {
-                Ok(judged) => judged,
-                Err(error) => {
-                    failed(plugin, error)?;
-                    continue;
-                }
-            };
-            if let Some(changed) = judged.outcome.map_err(|denial| denied(plugin, ctx, denial))? {
-                if let Err(error) = Message::parse(changed.clone(), options) {
-                    failed(plugin, bad_change(plugin, &error.message))?;
-                    continue;
-                }
-                ctx.body_size = u32::try_from(changed.len()).unwrap_or(u32::MAX);
-                matter.message = Arc::new(Document::new(changed.clone()));
-                passed.changed = Some(changed);
-            }
-            for (key, value) in judged.notes {
-                let note = (format!("note.{}.{key}", plugin.name()), value);
-                ctx.attributes.push(note.clone());
-                passed.notes.push(note);
+            if plugin.wants(Hook::OnMessage, &Topic::of(ctx)) {
+                course.ask(plugin, ctx).await?;
             }
         }
-        Ok(passed)
+        Ok(course.passed)
     }
 
-    /// Asks where a request should go: places in `candidates`, best first. Each plugin chooses among what the ones before
-    /// have left.
+    /// Asks where a request should go: places in `candidates`, best first; `None` leaves it to the gateway. Each plugin
+    /// chooses among what the ones before have left.
     ///
     /// # Errors
     /// One refused, or could not judge.
@@ -183,24 +192,93 @@ impl PluginSet {
         ctx: &CallContext,
         matter: &Matter,
         candidates: &[Candidate],
-    ) -> Result<Vec<usize>, Refusal> {
+    ) -> Result<Option<Vec<usize>>, Refusal> {
+        let mut is_chosen = false;
         let mut places: Vec<usize> = (0..candidates.len()).collect();
         for plugin in self.asked(Hook::Routing, ctx) {
             if places.len() < 2 {
                 break;
             }
             let left: Vec<Candidate> = places.iter().map(|place| candidates[*place].clone()).collect();
-            match plugin.choose(ctx, matter, &left).await {
-                Ok(Ok(chosen)) => places = chosen.into_iter().map(|place| places[place]).collect(),
+            match plugin.choose(&shown_to(plugin, ctx), matter, &left).await {
+                Ok(Ok(None)) => {}
+                Ok(Ok(Some(chosen))) => {
+                    is_chosen = true;
+                    places = chosen.into_iter().map(|place| places[place]).collect();
+                }
                 Ok(Err(denial)) => return Err(denied(plugin, ctx, denial)),
                 Err(error) => failed(plugin, error)?,
             }
         }
-        Ok(places)
+        Ok(is_chosen.then_some(places))
     }
 
     fn asked<'a>(&'a self, hook: Hook, ctx: &'a CallContext) -> impl Iterator<Item = &'a Arc<Plugin>> {
-        self.plugins.iter().filter(move |plugin| plugin.wants(hook, ctx))
+        let topic = Topic::of(ctx);
+        self.plugins.iter().filter(move |plugin| plugin.wants(hook, &topic))
+    }
+}
+
+/// Returns the context without the request headers that a plugin was not granted.
+fn shown_to<'a>(plugin: &Plugin, ctx: &'a CallContext) -> Cow<'a, CallContext> {
+    let granted = &plugin.spec().grant.headers;
+    let is_shown = |(key, _): &(String, String)| {
+        let header = key.strip_prefix("header.");
+        header.is_none_or(|name| granted.contains(name))
+    };
+    if ctx.attributes.iter().all(is_shown) {
+        return Cow::Borrowed(ctx);
+    }
+    let mut ctx = ctx.clone();
+    ctx.attributes.retain(is_shown);
+    Cow::Owned(ctx)
+}
+
+/// A message on its way along the plugins that validate.
+struct Course<F> {
+    matter: Matter,
+    passed: Passed,
+    options: ScanOptions,
+    aim_of: F,
+}
+
+impl<F: Fn(&Document) -> Aim> Course<F> {
+    async fn ask(&mut self, plugin: &Plugin, ctx: &mut CallContext) -> Result<(), Refusal> {
+        let judged = match plugin.on_message(&shown_to(plugin, ctx), &self.matter).await {
+            Ok(judged) => judged,
+            Err(error) => return failed(plugin, error),
+        };
+        if let Some(changed) = judged.outcome.map_err(|denial| denied(plugin, ctx, denial))?
+            && let Err(problem) = self.change(ctx, changed)
+        {
+            return failed(plugin, bad_change(plugin, &problem));
+        }
+        for (key, value) in judged.notes {
+            let note = (format!("note.{}.{key}", plugin.name()), value);
+            ctx.attributes.push(note.clone());
+            self.passed.notes.push(note);
+        }
+        Ok(())
+    }
+
+    /// Goes on with what a plugin has made of the message; or says why not.
+    fn change(&mut self, ctx: &mut CallContext, changed: Bytes) -> Result<(), String> {
+        Message::parse(changed.clone(), self.options)
+            .map_err(|error| format!("what it made of the message is none: {}", error.message))?;
+        let document = Document::new(changed.clone());
+        let aim = (self.aim_of)(&document);
+        if aim.target != ctx.target {
+            if self.passed.is_retargeted {
+                return Err("it changed what the message is about, as another plugin had already".to_owned());
+            }
+            self.passed.is_retargeted = true;
+            ctx.target = aim.target;
+            self.matter.input_schema = aim.input_schema;
+        }
+        ctx.body_size = u32::try_from(changed.len()).unwrap_or(u32::MAX);
+        self.matter.message = Arc::new(document);
+        self.passed.changed = Some(changed);
+        Ok(())
     }
 }
 
@@ -238,9 +316,5 @@ fn failed(plugin: &Plugin, error: PluginError) -> Result<(), Refusal> {
 }
 
 fn bad_change(plugin: &Plugin, problem: &str) -> PluginError {
-    PluginError {
-        plugin: plugin.name().to_owned(),
-        kind: ErrorKind::BadDecision,
-        detail: format!("what it made of the message is none: {problem}"),
-    }
+    plugin.misjudged(Hook::OnMessage, problem)
 }

@@ -255,7 +255,9 @@ const TARGETS: [&str; 5] = [
 
 fn target(message: &[u8]) -> Option<String> {
     let message: Value = serde_json::from_slice(message).ok()?;
-    let named = TARGETS.iter().find_map(|pointer| message.pointer(pointer)?.as_str());
+    let named = TARGETS
+        .iter()
+        .find_map(|pointer| message.pointer(pointer)?.as_str());
     named.map(str::to_owned)
 }
 
@@ -263,7 +265,11 @@ fn catalog_item(item: &CaseItem, ctx: &CallContext) -> CatalogItem {
     CatalogItem {
         kind: item.kind.clone(),
         name: item.name.clone(),
-        server: item.server.clone().or_else(|| ctx.server.clone()).unwrap_or_default(),
+        server: item
+            .server
+            .clone()
+            .or_else(|| ctx.server.clone())
+            .unwrap_or_default(),
         description: item.description.clone(),
         annotations: item.annotations.as_ref().map(text),
     }
@@ -282,7 +288,10 @@ fn candidates(case: &Case) -> Vec<Candidate> {
 }
 
 fn texts(values: &Map<String, Value>) -> Vec<(String, String)> {
-    values.iter().map(|(key, value)| (key.clone(), text(value))).collect()
+    values
+        .iter()
+        .map(|(key, value)| (key.clone(), text(value)))
+        .collect()
 }
 
 /// A text stands for itself, anything else for its JSON.

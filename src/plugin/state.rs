@@ -1,23 +1,38 @@
 //! What belongs to one instance: what its host functions read, and how far it may go.
+//!
+//! A call's time is counted in ticks that the guest has seen, not read from a clock: where the machine is busy, a guest
+//! that was kept waiting by others has not taken too long. Host functions that wait do so until the call's deadline.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use wasmtime::{ResourceLimiter, Store, UpdateDeadline};
 
 use super::engine::PluginEngine;
 use super::error::{ErrorKind, Stopped};
 use super::shared::Shared;
+use super::ticker::TICK;
 use crate::protocol::document::Document;
+
+/// Most elements of one table of a guest.
+pub(super) const TABLE_MAX: usize = 20_000;
+/// Most core instances of one component. One of Python has 38.
+pub(super) const CORE_INSTANCES_MAX: usize = 64;
+/// Most memories of one component.
+pub(super) const MEMORIES_MAX: usize = 4;
+/// Most tables of one component.
+pub(super) const TABLES_MAX: usize = 32;
 
 /// The data of a store.
 pub(super) struct State {
     pub(super) shared: Arc<Shared>,
     /// The message of the call in progress.
     pub(super) subject: Option<Subject>,
-    /// When the call in progress has to be over.
+    /// Until when host functions of the call in progress may wait.
     pub(super) deadline: Instant,
+    ticks_left: u64,
     host_calls_left: u32,
+    copy_left: usize,
     memory: usize,
 }
 
@@ -37,30 +52,40 @@ impl State {
             shared,
             subject: None,
             deadline: Instant::now(),
+            ticks_left: 0,
             host_calls_left: 0,
+            copy_left: 0,
             memory: 0,
         };
         let mut store = Store::new(engine.engine(), state);
         store.limiter(|state| state);
+        // Only an engine for measuring counts fuel; the others refuse it.
+        let _ = store.set_fuel(u64::MAX);
         // Bounds what one call moves out of the guest: its answer, and the arguments of each host function.
         store.set_hostcall_fuel(output_max);
-        store.epoch_deadline_callback(|context| {
-            // Only looks: a store that is changed here would be unsound to go on with.
-            let is_over = Instant::now() >= context.data().deadline;
-            Ok(if is_over {
-                UpdateDeadline::Interrupt
-            } else {
-                UpdateDeadline::Yield(1)
+        store.epoch_deadline_callback(|mut context| {
+            let state = context.data_mut();
+            Ok(match state.ticks_left.checked_sub(1) {
+                Some(left) => {
+                    state.ticks_left = left;
+                    // Not only to the end of the queue: the runtime looks for what came in from outside first.
+                    UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))
+                }
+                None => UpdateDeadline::Interrupt,
             })
         });
         store
     }
 
-    /// Begins a call.
-    pub(super) fn begin(&mut self, subject: Option<Subject>, deadline: Instant) {
+    /// Begins a call, in which the guest may run for so long.
+    pub(super) fn begin(&mut self, subject: Option<Subject>, time: Duration, deadline: Instant) {
+        let limits = &self.shared.limits;
+        self.host_calls_left = limits.host_calls_max;
+        self.copy_left = limits.body_copy_max;
+        // The first tick can come at once: it is not counted.
+        self.ticks_left = u64::try_from(time.as_nanos().div_ceil(TICK.as_nanos())).unwrap_or(u64::MAX);
         self.subject = subject;
         self.deadline = deadline;
-        self.host_calls_left = self.shared.limits.host_calls_max;
     }
 
     /// Ends a call.
@@ -89,9 +114,29 @@ impl State {
     }
 }
 
+impl State {
+    /// Takes so many bytes of the message from what the call may still copy; returns whether there are as many.
+    pub(super) fn may_copy(&mut self, bytes: usize) -> bool {
+        let left = self.copy_left.checked_sub(bytes);
+        self.copy_left = left.unwrap_or(self.copy_left);
+        left.is_some()
+    }
+
+    /// As [`State::may_copy`], where the guest could not be told.
+    pub(super) fn copy(&mut self, bytes: usize) -> Result<(), Stopped> {
+        if self.may_copy(bytes) {
+            return Ok(());
+        }
+        let limit = self.shared.limits.body_copy_max;
+        let text = format!("it copied more than {limit} bytes of the message (body-copy-max)");
+        Err(Stopped::new(ErrorKind::HostCall, text))
+    }
+}
+
 impl ResourceLimiter for State {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        let total = self.memory - current.min(self.memory) + desired;
+        // `desired` can be anything: a guest asks as it likes.
+        let total = (self.memory - current.min(self.memory)).saturating_add(desired);
         let limit = self.shared.limits.memory_max;
         if total > limit {
             let text = format!("it wanted {total} bytes of memory, and may have {limit} (memory-max)");
@@ -104,7 +149,16 @@ impl ResourceLimiter for State {
     fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         Ok(desired <= TABLE_MAX)
     }
-}
 
-/// Most elements of one table of a guest.
-const TABLE_MAX: usize = 100_000;
+    fn instances(&self) -> usize {
+        CORE_INSTANCES_MAX
+    }
+
+    fn memories(&self) -> usize {
+        MEMORIES_MAX
+    }
+
+    fn tables(&self) -> usize {
+        TABLES_MAX
+    }
+}

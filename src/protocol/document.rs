@@ -87,12 +87,24 @@ impl Document {
             let Some(level) = self.level(&span)? else {
                 return Ok(None);
             };
-            let Some(entry) = level.find(&self.bytes, &token) else {
+            let Some(place) = level.place(&self.bytes, &token) else {
                 return Ok(None);
             };
-            span = entry.value.clone();
+            span = level.entries[place].value.clone();
         }
         Ok(Some(span))
+    }
+
+    /// Returns where a member of the object that stands at a place has its value; `None` where there is none.
+    ///
+    /// # Errors
+    /// The object holds a key twice.
+    pub fn member(&self, object: &Span, key: &str) -> Result<Option<Span>, Ambiguous> {
+        let Some(level) = self.level(object)?.filter(|level| level.is_object) else {
+            return Ok(None);
+        };
+        let place = level.place(&self.bytes, key);
+        Ok(place.map(|place| level.entries[place].value.clone()))
     }
 
     /// Returns what is inside the object or array that stands at a place; `None` for any other value.
@@ -132,16 +144,17 @@ impl Level {
             .map(|entry| key_text(bytes, &entry.key))
     }
 
-    fn find(&self, bytes: &[u8], token: &str) -> Option<&Entry> {
+    /// Returns the place of the entry that a token of a pointer names.
+    pub(super) fn place(&self, bytes: &[u8], token: &str) -> Option<usize> {
         if !self.is_object {
-            return self.entries.get(index(token)?);
+            return index(token).filter(|place| *place < self.entries.len());
         }
         if !self.by_key.is_empty() {
-            return self.by_key.get(token).map(|place| &self.entries[*place]);
+            return self.by_key.get(token).copied();
         }
         self.entries
             .iter()
-            .find(|entry| key_text(bytes, &entry.key) == token)
+            .position(|entry| is_key(bytes, &entry.key, token))
     }
 
     /// Notes the members of the object or the elements of the array that begins at `start`.
@@ -191,7 +204,7 @@ impl Level {
 }
 
 /// Returns the index that a token of a pointer names (RFC 6901 §4): no sign, no leading zero.
-pub(super) fn index(token: &str) -> Option<usize> {
+fn index(token: &str) -> Option<usize> {
     let plain = token.bytes().all(|byte| byte.is_ascii_digit()) && (token == "0" || !token.starts_with('0'));
     if plain { token.parse().ok() } else { None }
 }
@@ -215,8 +228,14 @@ pub(super) fn unescaped(token: &str) -> Option<Cow<'_, str>> {
     Some(Cow::Owned(text))
 }
 
+/// Returns whether the key that stands with its quotes at `span` is this one.
+fn is_key(bytes: &[u8], span: &Span, key: &str) -> bool {
+    let raw = &bytes[span.start + 1..span.end - 1];
+    raw == key.as_bytes() && !raw.contains(&b'\\') || raw.contains(&b'\\') && key_text(bytes, span) == key
+}
+
 /// Returns the text of a key that stands with its quotes at `span`.
-pub(super) fn key_text<'a>(bytes: &'a [u8], span: &Span) -> Cow<'a, str> {
+fn key_text<'a>(bytes: &'a [u8], span: &Span) -> Cow<'a, str> {
     let quoted = &bytes[span.clone()];
     let raw = &quoted[1..quoted.len() - 1];
     if !raw.contains(&b'\\') {
@@ -335,6 +354,20 @@ mod tests {
             .collect();
         let text = format!("{{{}}}", members.join(","));
         check_against_a_tree(&text, &["/k0/v/0", "/k199/v/1", "/k200", "/k17/v"]);
+    }
+
+    #[test]
+    fn finds_members_of_an_object_and_of_nothing_else() {
+        let document = Document::new(r#"{"a":{"b":1},"c":["d"]}"#.into());
+        let member = |pointer, key| {
+            let place = document.at(pointer).expect("unique keys").expect("a value");
+            let value = document.member(&place, key).expect("unique keys");
+            value.map(|span| document.text(span).to_owned())
+        };
+        assert_eq!(member("/a", "b").as_deref(), Some("1"));
+        assert_eq!(member("/a", "c"), None);
+        assert_eq!(member("/c", "0"), None);
+        assert_eq!(member("/a/b", "b"), None);
     }
 
     #[test]

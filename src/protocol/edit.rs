@@ -1,9 +1,12 @@
 //! Changing a JSON text at RFC 6901 pointers: what is not meant stays byte for byte.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use thiserror::Error;
 
-use super::document::{Ambiguous, Document, Level, index, key_text, unescaped};
+use super::document::{Ambiguous, Document, Level, unescaped};
 use super::scan::Span;
 
 /// One change.
@@ -30,39 +33,110 @@ pub enum EditError {
     /// An object on the way holds a key twice.
     #[error(transparent)]
     Ambiguous(#[from] Ambiguous),
+    /// So many values come and go in so long a text that it would take too long.
+    #[error("too many changes for so long a text: replace what holds them instead")]
+    TooMuch,
 }
+
+/// Bytes written for one list of changes, at most, besides the first pass.
+const WORK_MAX: usize = 64 << 20;
 
 /// Applies changes in their order; each sees what the ones before have done.
 ///
 /// A member that is not there is added at the end of its object. In an array an element is replaced, and `-` appends.
+/// Values that are replaced by others are written in one pass; whatever else changes costs a pass of its own.
 ///
 /// # Errors
 /// See [`EditError`]; the first one met, and then nothing is changed.
 pub fn apply(text: &Bytes, edits: &[Edit]) -> Result<Bytes, EditError> {
-    let mut text = text.clone();
+    let mut draft = Draft {
+        document: Document::new(text.clone()),
+        changes: BTreeMap::new(),
+        work_left: WORK_MAX + text.len(),
+    };
     for edit in edits {
-        text = apply_one(text, edit)?;
+        draft.edit(edit)?;
     }
-    Ok(text)
+    draft.write()?;
+    Ok(draft.document.bytes().clone())
 }
 
-fn apply_one(text: Bytes, edit: &Edit) -> Result<Bytes, EditError> {
+/// A text, and changes of it that are still to be written: as long as they do not touch, all can be found in one text.
+struct Draft<'a> {
+    document: Document,
+    /// By the start of what they replace.
+    changes: BTreeMap<usize, Change<'a>>,
+    work_left: usize,
+}
+
+/// A piece of the text, and what stands there instead.
+struct Change<'a> {
+    span: Span,
+    insert: Cow<'a, str>,
+    /// Whether one value takes the place of another: all else stays where a pointer finds it.
+    is_replacement: bool,
+}
+
+impl<'a> Draft<'a> {
+    fn edit(&mut self, edit: &'a Edit) -> Result<(), EditError> {
+        if let Some(value) = &edit.value {
+            serde_json::from_str::<serde::de::IgnoredAny>(value)
+                .map_err(|_| EditError::Value(edit.pointer.clone()))?;
+        }
+        let mut change = find(&self.document, edit);
+        let is_apart = change
+            .as_ref()
+            .is_ok_and(|change| change.is_replacement && self.is_free(&change.span));
+        if !is_apart && !self.changes.is_empty() {
+            self.write()?;
+            change = find(&self.document, edit);
+        }
+        let change = change?;
+        let is_replacement = change.is_replacement;
+        self.changes.insert(change.span.start, change);
+        if is_replacement { Ok(()) } else { self.write() }
+    }
+
+    fn is_free(&self, span: &Span) -> bool {
+        let before = self.changes.range(..span.end).next_back();
+        before.is_none_or(|(_, change)| change.span.end <= span.start)
+    }
+
+    fn write(&mut self) -> Result<(), EditError> {
+        if self.changes.is_empty() {
+            return Ok(());
+        }
+        let bytes = self.document.bytes();
+        let left = self.work_left.checked_sub(bytes.len());
+        self.work_left = left.ok_or(EditError::TooMuch)?;
+        let mut out = Vec::with_capacity(bytes.len());
+        let mut from = 0;
+        for change in std::mem::take(&mut self.changes).into_values() {
+            out.extend_from_slice(&bytes[from..change.span.start]);
+            out.extend_from_slice(change.insert.as_bytes());
+            from = change.span.end;
+        }
+        out.extend_from_slice(&bytes[from..]);
+        self.document = Document::new(out.into());
+        Ok(())
+    }
+}
+
+/// Finds what a change means in a text.
+fn find<'a>(document: &Document, edit: &'a Edit) -> Result<Change<'a>, EditError> {
     let nowhere = || EditError::Nowhere(edit.pointer.clone());
     let pointer = || EditError::Pointer(edit.pointer.clone());
-    if let Some(value) = &edit.value {
-        serde_json::from_str::<serde::de::IgnoredAny>(value)
-            .map_err(|_| EditError::Value(edit.pointer.clone()))?;
-    }
     let (parent, token) = edit.pointer.rsplit_once('/').ok_or_else(pointer)?;
     let token = unescaped(token).ok_or_else(pointer)?;
-    let document = Document::new(text);
     let parent = document.at(parent)?.ok_or_else(nowhere)?;
     let level = document.level(&parent)?.ok_or_else(nowhere)?;
-    let bytes = document.bytes();
-    let place = place_of(&level, bytes, &token);
+    let place = level.place(document.bytes(), &token);
     let (span, insert) = match (place, &edit.value) {
-        (Some(place), Some(value)) => (level.entries()[place].value.clone(), value.clone()),
-        (Some(place), None) => (removal(&level, place), String::new()),
+        (Some(place), Some(value)) => (
+            level.entries()[place].value.clone(),
+            Cow::Borrowed(value.as_str()),
+        ),
+        (Some(place), None) => (removal(&level, place), Cow::Borrowed("")),
         (None, Some(value)) => {
             let prefix = match level.is_object() {
                 true => format!("{}:", serde_json::Value::from(&*token)),
@@ -71,15 +145,15 @@ fn apply_one(text: Bytes, edit: &Edit) -> Result<Bytes, EditError> {
             };
             let comma = if level.entries().is_empty() { "" } else { "," };
             let end = parent.end - 1;
-            (end..end, format!("{comma}{prefix}{value}"))
+            (end..end, Cow::Owned(format!("{comma}{prefix}{value}")))
         }
         (None, None) => return Err(nowhere()),
     };
-    let mut out = Vec::with_capacity(bytes.len() + insert.len());
-    out.extend_from_slice(&bytes[..span.start]);
-    out.extend_from_slice(insert.as_bytes());
-    out.extend_from_slice(&bytes[span.end..]);
-    Ok(out.into())
+    Ok(Change {
+        span,
+        insert,
+        is_replacement: place.is_some() && edit.value.is_some(),
+    })
 }
 
 /// Returns the text without those elements of the array at a pointer that `keep` refuses; `None` if there is no array.
@@ -113,16 +187,6 @@ pub fn retain(
     Ok(Some(out.into()))
 }
 
-fn place_of(level: &Level, bytes: &[u8], token: &str) -> Option<usize> {
-    if !level.is_object() {
-        return index(token).filter(|place| *place < level.entries().len());
-    }
-    level
-        .entries()
-        .iter()
-        .position(|entry| key_text(bytes, &entry.key) == token)
-}
-
 /// Returns what goes when an entry goes: it, and one of the commas beside it.
 fn removal(level: &Level, place: usize) -> Span {
     let entries = level.entries();
@@ -143,14 +207,18 @@ fn removal(level: &Level, place: usize) -> Span {
 mod tests {
     use super::*;
 
+    fn edit(pointer: &str, value: Option<&str>) -> Edit {
+        Edit {
+            pointer: pointer.to_owned(),
+            value: value.map(str::to_owned),
+        }
+    }
+
     #[track_caller]
     fn check(text: &str, edits: &[(&str, Option<&str>)], expect: Result<&str, &str>) {
         let edits: Vec<_> = edits
             .iter()
-            .map(|(pointer, value)| Edit {
-                pointer: (*pointer).to_owned(),
-                value: value.map(str::to_owned),
-            })
+            .map(|(pointer, value)| edit(pointer, *value))
             .collect();
         let done = apply(&Bytes::copy_from_slice(text.as_bytes()), &edits);
         let done = done.map_err(|error| error.to_string());
@@ -186,6 +254,59 @@ mod tests {
             ("/a/b", None),
         ];
         check("{}", &edits, Ok(r#"{"a":{"c":2}}"#));
+    }
+
+    #[test]
+    fn replacements_in_one_pass_are_as_good_as_one_by_one() {
+        let text = r#"{"a": [1, {"b": "x"}, 3], "c": {"d": 4}, "e": 5}"#;
+        for edits in [
+            // Apart, in any order.
+            vec![
+                ("/e", Some("50")),
+                ("/a/1/b", Some("\"yy\"")),
+                ("/c/d", Some("[]")),
+            ],
+            // The same place again, one inside another, one around another.
+            vec![("/e", Some("50")), ("/e", Some("{}")), ("/e/f", Some("1"))],
+            vec![
+                ("/a", Some(r#"{"1":{}}"#)),
+                ("/a/1/b", Some("7")),
+                ("/e", Some("6")),
+            ],
+            vec![("/a/1/b", Some("7")), ("/a/1", Some("8")), ("/a/0", Some("9"))],
+            // Places move.
+            vec![
+                ("/a/2", Some("30")),
+                ("/a/0", None),
+                ("/a/1", Some("31")),
+                ("/a/-", Some("32")),
+            ],
+            vec![("/c/d", Some("40")), ("/c/d", None), ("/c", Some("1"))],
+        ] {
+            let mut one_by_one = Bytes::copy_from_slice(text.as_bytes());
+            let all: Vec<_> = edits
+                .iter()
+                .map(|(pointer, value)| edit(pointer, *value))
+                .collect();
+            for edit in &all {
+                one_by_one = apply(&one_by_one, std::slice::from_ref(edit)).expect("it fits");
+            }
+            let at_once = apply(&Bytes::copy_from_slice(text.as_bytes()), &all);
+            assert_eq!(at_once.as_ref(), Ok(&one_by_one), "{edits:?}");
+            assert!(serde_json::from_slice::<serde_json::Value>(&one_by_one).is_ok());
+        }
+    }
+
+    #[test]
+    fn replaces_as_much_as_one_likes_but_does_not_move_a_long_text_for_ever() {
+        let text: Bytes = format!("[{}1]", "1,".repeat(1 << 20)).into();
+        let replaced: Vec<_> = (0..10_000)
+            .map(|place| edit(&format!("/{place}"), Some("22")))
+            .collect();
+        let longer = apply(&text, &replaced).expect("one pass");
+        assert_eq!(longer.len(), text.len() + replaced.len());
+        let removed = vec![edit("/0", None); 100];
+        assert_eq!(apply(&text, &removed), Err(EditError::TooMuch));
     }
 
     #[test]

@@ -90,6 +90,12 @@ impl InitializeResult {
         &self.fields["capabilities"]
     }
 
+    /// Returns the names of all capabilities.
+    pub fn capability_names(&self) -> Vec<&str> {
+        let capabilities = self.capabilities().as_object().into_iter();
+        capabilities.flat_map(Map::keys).map(String::as_str).collect()
+    }
+
     /// Returns what the server says of itself: `serverInfo`.
     pub fn server_info(&self) -> Option<&Value> {
         self.fields.get("serverInfo")
@@ -109,13 +115,17 @@ impl InitializeResult {
     }
 }
 
-/// What a server can list (2025-11-25, "Pagination"): the method, the member of the result, the capability.
+/// What a server can list (2025-11-25, "Pagination").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Listing {
     /// `tools/list` and so on.
     pub method: &'static str,
     /// The array in the result.
     pub member: &'static str,
+    /// The member of an item by which others name it.
+    pub key: &'static str,
+    /// What a policy calls an item.
+    pub kind: &'static str,
     /// What the server announces if it can list these.
     pub capability: &'static str,
     /// The notification that says the list changed.
@@ -129,24 +139,32 @@ pub const LISTINGS: [Listing; 4] = {
         Listing {
             method: method::TOOLS_LIST,
             member: "tools",
+            key: "name",
+            kind: "tool",
             capability: "tools",
             changed: method::TOOLS_CHANGED,
         },
         Listing {
             method: method::RESOURCES_LIST,
             member: "resources",
+            key: "uri",
+            kind: "resource",
             capability: "resources",
             changed: method::RESOURCES_CHANGED,
         },
         Listing {
             method: method::TEMPLATES_LIST,
             member: "resourceTemplates",
+            key: "uriTemplate",
+            kind: "resource-template",
             capability: "resources",
             changed: method::RESOURCES_CHANGED,
         },
         Listing {
             method: method::PROMPTS_LIST,
             member: "prompts",
+            key: "name",
+            kind: "prompt",
             capability: "prompts",
             changed: method::PROMPTS_CHANGED,
         },

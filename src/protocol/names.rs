@@ -24,12 +24,28 @@ pub mod method {
     pub const RESOURCES_LIST: &str = "resources/list";
     /// Lists resource templates.
     pub const TEMPLATES_LIST: &str = "resources/templates/list";
+    /// Reads a resource.
+    pub const READ: &str = "resources/read";
     /// Asks for `notifications/resources/updated`.
     pub const SUBSCRIBE: &str = "resources/subscribe";
     /// Takes a subscription back.
     pub const UNSUBSCRIBE: &str = "resources/unsubscribe";
     /// Lists prompts.
     pub const PROMPTS_LIST: &str = "prompts/list";
+    /// Gets a prompt.
+    pub const PROMPTS_GET: &str = "prompts/get";
+    /// Completes an argument of a prompt or resource template.
+    pub const COMPLETE: &str = "completion/complete";
+    /// Asks the client's model.
+    pub const SAMPLING: &str = "sampling/createMessage";
+    /// Asks how far a task has come.
+    pub const TASKS_GET: &str = "tasks/get";
+    /// Gets the result of a task: that of the request that began it.
+    pub const TASKS_RESULT: &str = "tasks/result";
+    /// Ends a task.
+    pub const TASKS_CANCEL: &str = "tasks/cancel";
+    /// How far a task has come.
+    pub const TASK_STATUS: &str = "notifications/tasks/status";
     /// A subscribed resource changed.
     pub const RESOURCE_UPDATED: &str = "notifications/resources/updated";
     /// The list of tools changed.
@@ -40,6 +56,50 @@ pub mod method {
     pub const PROMPTS_CHANGED: &str = "notifications/prompts/list_changed";
     /// The client's roots changed.
     pub const ROOTS_CHANGED: &str = "notifications/roots/list_changed";
+
+    /// Every method of MCP, in any of its versions up to 2026-07-28 and its official extensions. Others are not
+    /// forbidden: servers and clients may have methods of their own.
+    pub const KNOWN: [&str; 39] = [
+        INITIALIZE,
+        INITIALIZED,
+        PING,
+        CANCELLED,
+        PROGRESS,
+        LOG_MESSAGE,
+        SET_LEVEL,
+        TOOLS_LIST,
+        TOOLS_CALL,
+        RESOURCES_LIST,
+        TEMPLATES_LIST,
+        "resources/read",
+        "resources/directory/read",
+        SUBSCRIBE,
+        UNSUBSCRIBE,
+        PROMPTS_LIST,
+        "prompts/get",
+        "completion/complete",
+        "sampling/createMessage",
+        "elicitation/create",
+        "notifications/elicitation/complete",
+        "roots/list",
+        RESOURCE_UPDATED,
+        TOOLS_CHANGED,
+        RESOURCES_CHANGED,
+        PROMPTS_CHANGED,
+        ROOTS_CHANGED,
+        "tasks/get",
+        "tasks/update",
+        "tasks/list",
+        "tasks/result",
+        "tasks/cancel",
+        "notifications/tasks",
+        "notifications/tasks/status",
+        "server/discover",
+        "subscriptions/listen",
+        "notifications/subscriptions/acknowledged",
+        "skills/list",
+        "skills/get",
+    ];
 }
 
 /// Header names in lower case, as HTTP/2 and the `http` crate want them.
@@ -52,6 +112,8 @@ pub mod header {
     pub const LAST_EVENT_ID: &str = "last-event-id";
     /// A session named the way of Portcullis' first design; answers are plain JSON.
     pub const X_SESSION_ID: &str = "x-session-id";
+    /// The mode that a client chooses, where the operator lets the header choose.
+    pub const X_MODE: &str = "x-portcullis-mode";
 }
 
 /// JSON-RPC error codes. Those of the gateway lie in -32000 to -32019, to which the specification gives no meaning.
@@ -78,4 +140,6 @@ pub mod code {
     pub const OVERLOADED: i32 = -32004;
     /// The request was taken back by the client.
     pub const CANCELLED: i32 = -32005;
+    /// A policy of the gateway broke, so that it could neither allow nor refuse. What a policy refuses has its own code.
+    pub const POLICY_FAILED: i32 = -32050;
 }

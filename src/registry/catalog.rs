@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use sha2::{Digest, Sha256};
+use tokio::sync::watch;
 use tracing::{debug, warn};
 
 use crate::protocol::mcp::{LISTINGS, Listing};
@@ -27,14 +28,27 @@ const PAGE_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone, Default)]
 struct List {
     items: Vec<Arc<RawValue>>,
-    by_name: HashMap<String, usize>,
+    facts: HashMap<String, ItemFacts>,
     digest: [u8; 32],
+}
+
+/// What a list says of one item, as the server wrote it.
+#[derive(Debug, Clone, Default)]
+pub struct ItemFacts {
+    /// For people and models.
+    pub description: Option<Arc<str>>,
+    /// Hints, as JSON.
+    pub annotations: Option<Arc<str>>,
+    /// JSON Schema of the arguments of a tool.
+    pub input_schema: Option<Arc<str>>,
 }
 
 /// The lists of one server. A std mutex: held to swap or to read an `Arc`.
 #[derive(Debug, Default)]
 pub struct Catalog {
     lists: Mutex<Lists>,
+    /// Whether the server has ever been asked for them.
+    is_read: watch::Sender<bool>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -74,6 +88,17 @@ impl Catalog {
         }
     }
 
+    /// Returns whether the server has ever been asked for its lists.
+    pub fn is_read(&self) -> bool {
+        *self.is_read.borrow()
+    }
+
+    /// Waits until a server that is running has been asked for its lists.
+    pub async fn read(&self) {
+        let read = self.is_read.subscribe().wait_for(|is_read| *is_read).await.map(drop);
+        read.expect("the sender lives as long as the catalog");
+    }
+
     /// Returns the version that the server says it has.
     pub fn server_version(&self) -> Option<String> {
         self.lists
@@ -83,11 +108,11 @@ impl Catalog {
             .clone()
     }
 
-    /// Returns the input schema of a tool, if the server listed the tool.
-    pub fn input_schema(&self, tool: &str) -> Option<Box<RawValue>> {
-        let tools = self.lists.lock().expect("no holder panics").lists[0].clone();
-        let item = &tools.items[*tools.by_name.get(tool)?];
-        member(item.get().as_bytes(), "inputSchema").map(ToOwned::to_owned)
+    /// Returns what the server has listed of an item: `kind` and `name` as in [`Listing`].
+    pub fn facts(&self, kind: &str, name: &str) -> Option<ItemFacts> {
+        let index = LISTINGS.iter().position(|listing| listing.kind == kind)?;
+        let list = self.lists.lock().expect("no holder panics").lists[index].clone();
+        list.facts.get(name).cloned()
     }
 
     /// Reads the lists that `wanted` names from a server that is ready; returns the names of those that are different
@@ -118,6 +143,8 @@ impl Catalog {
         lists.announced = Some(handshake.capabilities().clone());
         let version = handshake.server_info().and_then(|info| info.get("version"));
         lists.server_version = version.and_then(|version| version.as_str()).map(str::to_owned);
+        drop(lists);
+        self.is_read.send_replace(true);
         changed
     }
 }
@@ -162,20 +189,19 @@ async fn read_list(connection: &Connection, listing: &Listing) -> Option<List> {
         }
     }
     items.truncate(ITEMS_MAX);
-    Some(List::new(items))
+    Some(List::new(items, listing.key))
 }
 
 impl List {
-    fn new(items: Vec<Arc<RawValue>>) -> Self {
+    /// Of two items with one name the first counts.
+    fn new(items: Vec<Arc<RawValue>>, key: &str) -> Self {
         let mut hash = Sha256::new();
-        let mut by_name = HashMap::new();
-        for (index, item) in items.iter().enumerate() {
+        let mut facts = HashMap::new();
+        for item in &items {
             hash.update(item.get());
             hash.update([0]);
-            let name = members(item.get().as_bytes())
-                .and_then(|members| serde_json::from_str::<String>(members.get("name")?.get()).ok());
-            if let Some(name) = name {
-                by_name.entry(name).or_insert(index);
+            if let Some((name, its)) = facts_of(item, key) {
+                facts.entry(name).or_insert(its);
             }
         }
         let digest = if items.is_empty() {
@@ -185,8 +211,20 @@ impl List {
         };
         Self {
             items,
-            by_name,
+            facts,
             digest,
         }
     }
+}
+
+fn facts_of(item: &RawValue, key: &str) -> Option<(String, ItemFacts)> {
+    let members = members(item.get().as_bytes())?;
+    let string = |key| serde_json::from_str::<String>(members.get(key)?.get()).ok();
+    let json = |key| members.get(key).map(|value| Arc::from(value.get()));
+    let facts = ItemFacts {
+        description: string("description").map(Arc::from),
+        annotations: json("annotations"),
+        input_schema: json("inputSchema"),
+    };
+    Some((string(key)?, facts))
 }

@@ -1,4 +1,4 @@
-//! The registry: every server by name and by path, and the operations on them.
+//! The registry: every server by name and by path, what URLs lead to, and the operations on servers.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -9,7 +9,8 @@ use tracing::info;
 use super::error::RegistryError;
 use super::events::{Actor, EventKind, EventLog, NewEvent};
 use super::server::{Server, Source};
-use crate::config::{ServerName, ServerSpec};
+use super::target::{RouteTarget, Target};
+use crate::config::{Routes, ServerName, ServerSpec};
 use crate::upstream::PoolContext;
 use crate::upstream::{Connection, Phase, ServerPool, StateChange};
 
@@ -20,6 +21,8 @@ use crate::upstream::{Connection, Phase, ServerPool, StateChange};
 #[derive(Debug)]
 pub struct Registry {
     servers: Mutex<BTreeMap<ServerName, Arc<Server>>>,
+    /// The routes of the configuration; constant.
+    routes: Routes,
     events: Arc<EventLog>,
 }
 
@@ -35,10 +38,11 @@ pub enum Reconfigured {
 }
 
 impl Registry {
-    /// Returns an empty registry.
-    pub fn new(events: Arc<EventLog>) -> Arc<Self> {
+    /// Returns a registry without servers.
+    pub fn new(events: Arc<EventLog>, routes: Routes) -> Arc<Self> {
         Arc::new(Self {
             servers: Mutex::default(),
+            routes,
             events,
         })
     }
@@ -65,13 +69,24 @@ impl Registry {
         found.ok_or_else(|| RegistryError::ServerNotFound(name.to_owned()))
     }
 
-    /// Returns a server by the segment of its URL.
-    pub fn server_at(&self, path: &str) -> Option<Arc<Server>> {
+    /// Returns what the segment of a URL leads to: a server, or a route of which at least one server is registered.
+    pub fn target_at(&self, path: &str) -> Option<Target> {
         let servers = self.lock();
         let by_name = servers.get(path).filter(|server| server.spec().path == path);
-        by_name
-            .or_else(|| servers.values().find(|server| server.spec().path == path))
-            .cloned()
+        let server = by_name.or_else(|| servers.values().find(|server| server.spec().path == path));
+        if let Some(server) = server {
+            return Some(Target::Server(server.clone()));
+        }
+        let route = self.routes.get(path)?.servers.iter();
+        let registered = route.filter_map(|candidate| {
+            Some(RouteTarget {
+                server: servers.get(&candidate.server)?.clone(),
+                weight: candidate.weight,
+                labels: candidate.labels.clone(),
+            })
+        });
+        let registered: Vec<RouteTarget> = registered.collect();
+        (!registered.is_empty()).then_some(Target::Route(registered))
     }
 
     /// Adds a server.
@@ -97,7 +112,7 @@ impl Registry {
             );
             return Err(RegistryError::DuplicateServer(message));
         }
-        check_path(&servers, &spec)?;
+        self.check_path(&servers, &spec)?;
         servers.insert(spec.name.clone(), server.clone());
         info!(server = %spec.name, %actor, "server registered");
         self.emit(
@@ -136,7 +151,7 @@ impl Registry {
     /// # Errors
     /// [`RegistryError::DuplicateServer`] if its path is taken.
     pub fn check(&self, spec: &ServerSpec) -> Result<(), RegistryError> {
-        check_path(&self.lock(), spec)
+        self.check_path(&self.lock(), spec)
     }
 
     /// Changes a server's configuration from `old`, if it is still that. Whether it is enabled is not touched.
@@ -154,7 +169,7 @@ impl Registry {
         let server = servers
             .get(&old.name)
             .ok_or_else(|| RegistryError::ServerNotFound(old.name.to_string()))?;
-        check_path(&servers, &spec)?;
+        self.check_path(&servers, &spec)?;
         if !Arc::ptr_eq(&server.spec(), old) {
             return Ok(Reconfigured::Stale);
         }
@@ -284,18 +299,22 @@ impl Registry {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<ServerName, Arc<Server>>> {
         self.servers.lock().expect("no holder panics")
     }
-}
 
-fn check_path(servers: &BTreeMap<ServerName, Arc<Server>>, spec: &ServerSpec) -> Result<(), RegistryError> {
-    let taken = servers
-        .values()
-        .find(|server| *server.name() != spec.name && server.spec().path == spec.path);
-    match taken {
-        None => Ok(()),
-        Some(server) => {
-            let message = format!("the path {:?} belongs to the server {}", spec.path, server.name());
-            Err(RegistryError::DuplicateServer(message))
-        }
+    fn check_path(
+        &self,
+        servers: &BTreeMap<ServerName, Arc<Server>>,
+        spec: &ServerSpec,
+    ) -> Result<(), RegistryError> {
+        let taken = servers
+            .values()
+            .find(|server| *server.name() != spec.name && server.spec().path == spec.path);
+        let owner = match taken {
+            Some(server) => format!("the server {}", server.name()),
+            None if self.routes.contains_key(&spec.path) => "a route".to_owned(),
+            None => return Ok(()),
+        };
+        let message = format!("the path {:?} belongs to {owner}", spec.path);
+        Err(RegistryError::DuplicateServer(message))
     }
 }
 

@@ -88,6 +88,11 @@ impl Server {
         self.enabled.load(Ordering::Acquire)
     }
 
+    /// Returns how many sessions it has.
+    pub fn sessions(&self) -> usize {
+        self.sessions.load(Ordering::Relaxed)
+    }
+
     /// Counts a session of this server that opened.
     pub fn session_opened(&self) {
         self.sessions.fetch_add(1, Ordering::Relaxed);
@@ -172,7 +177,7 @@ impl Server {
             uptime_seconds: first.and_then(|state| state.ready_since).map(seconds_since),
             last_exit: states.iter().rev().find_map(|state| text(&state.last_exit)),
             last_error: states.iter().rev().find_map(|state| text(&state.last_error)),
-            sessions: self.sessions.load(Ordering::Relaxed),
+            sessions: self.sessions(),
             source: match self.source {
                 Source::Config => "config",
                 Source::Api => "api",

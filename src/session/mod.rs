@@ -10,5 +10,5 @@ mod store;
 
 pub use event_id::EventId;
 pub use outbox::{Outbox, OutboxReader, Priority};
-pub use session::{OpenStream, Session, SessionId, SessionOptions, Transport};
+pub use session::{Caller, OpenStream, Session, SessionId, SessionOptions, Transport};
 pub use store::{SessionStore, StoreLimits};

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, SystemTime};
 
+use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -19,6 +20,9 @@ use crate::protocol::mcp::InitializeParams;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId(Uuid);
 
+/// Bytes of a handle: enough that no two sessions meet, too few to say anything of an id.
+const HANDLE_BYTES: usize = 8;
+
 impl SessionId {
     /// Returns a new id.
     pub fn random() -> Self {
@@ -30,6 +34,13 @@ impl SessionId {
         (text.len() == 36)
             .then(|| Uuid::try_parse(text).ok().map(Self))
             .flatten()
+    }
+
+    /// Returns a name for operators and policies, by which nobody can use the session: it does not lead back to the id.
+    pub fn handle(self) -> String {
+        let digest = Sha256::digest(self.to_string());
+        let digits = digest[..HANDLE_BYTES].iter();
+        digits.map(|byte| format!("{byte:02x}")).collect()
     }
 
     pub(super) fn shard(self, shards: usize) -> usize {
@@ -73,11 +84,30 @@ impl Transport {
     }
 }
 
+/// Who makes a request, and in which mode. A session belongs to both.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The principal's name, or `anonymous`.
+    pub principal: Arc<str>,
+    /// The mode that was chosen for it; `None` where the configuration has no modes.
+    pub mode: Option<Arc<str>>,
+}
+
+impl Caller {
+    /// The principal of a client that has not said who it is.
+    pub const ANONYMOUS: &'static str = "anonymous";
+
+    /// Returns whose it is, unless nobody knows.
+    pub fn subject(&self) -> Option<&str> {
+        (*self.principal != *Self::ANONYMOUS).then_some(&*self.principal)
+    }
+}
+
 /// What a session is made of.
 #[derive(Debug, Clone)]
 pub struct SessionOptions {
-    /// Whose it is: the principal's name, or `anonymous`.
-    pub principal: Arc<str>,
+    /// Whose it is.
+    pub caller: Caller,
     /// How its client takes its messages.
     pub transport: Transport,
     /// How much each stream may hold.
@@ -140,7 +170,17 @@ impl<A> Session<A> {
 
     /// Returns whose it is.
     pub fn principal(&self) -> &str {
-        &self.options.principal
+        &self.options.caller.principal
+    }
+
+    /// Returns the mode in which it was opened, which it keeps; `None` where the configuration has no modes.
+    pub fn mode(&self) -> Option<&Arc<str>> {
+        self.options.caller.mode.as_ref()
+    }
+
+    /// Returns whose it is, in which mode.
+    pub fn caller(&self) -> &Caller {
+        &self.options.caller
     }
 
     /// Returns how its client takes its messages.
@@ -316,5 +356,20 @@ impl<A> Drop for OpenStream<A> {
     fn drop(&mut self) {
         self.0.touch();
         self.0.open_streams.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handle_is_stable_and_is_no_part_of_the_id() {
+        let text = "3f2504e0-4f89-41d3-9a0c-0305e82c3301";
+        let id = SessionId::parse(text).expect("an id");
+        assert_eq!(id.handle(), id.handle());
+        assert_eq!(id.handle().len(), 2 * HANDLE_BYTES);
+        assert!(!text.replace('-', "").contains(&id.handle()));
+        assert_ne!(SessionId::random().handle(), id.handle());
     }
 }

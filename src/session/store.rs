@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::session::{Session, SessionId};
+use super::session::{Caller, Session, SessionId};
 
 /// How many sessions, and for how long.
 #[derive(Debug, Clone, Copy)]
@@ -52,10 +52,10 @@ impl<A> SessionStore<A> {
         evicted
     }
 
-    /// Returns a session of this principal. With another principal it is unknown.
-    pub fn get(&self, id: SessionId, principal: &str) -> Option<Arc<Session<A>>> {
+    /// Returns a session of this caller. With another principal, or in another mode, it is unknown.
+    pub fn get(&self, id: SessionId, caller: &Caller) -> Option<Arc<Session<A>>> {
         let session = self.shard(id).get(&id).cloned()?;
-        (session.principal() == principal && !session.has_ended()).then_some(session)
+        (session.caller() == caller && !session.has_ended()).then_some(session)
     }
 
     /// Takes out a session, which the caller ends.
@@ -130,9 +130,16 @@ mod tests {
     use super::super::session::{SessionOptions, Transport};
     use super::*;
 
+    fn caller(principal: &str, mode: Option<&str>) -> Caller {
+        Caller {
+            principal: principal.into(),
+            mode: mode.map(Arc::from),
+        }
+    }
+
     fn session(principal: &str) -> Arc<Session<()>> {
         let options = SessionOptions {
-            principal: principal.into(),
+            caller: caller(principal, None),
             transport: Transport::StreamableHttp,
             outbox: OutboxLimits {
                 events_max: 4,
@@ -151,15 +158,16 @@ mod tests {
     }
 
     #[test]
-    fn a_session_is_unknown_to_another_principal() {
+    fn a_session_is_unknown_to_another_principal_and_in_another_mode() {
         let store = store(2);
         let session = session("alice");
         assert!(store.insert(session.clone()).is_empty());
-        assert!(store.get(session.id(), "alice").is_some());
-        assert!(store.get(session.id(), "bob").is_none());
+        assert!(store.get(session.id(), &caller("alice", None)).is_some());
+        assert!(store.get(session.id(), &caller("bob", None)).is_none());
+        assert!(store.get(session.id(), &caller("alice", Some("chat"))).is_none());
         assert!(session.end());
         assert!(
-            store.get(session.id(), "alice").is_none(),
+            store.get(session.id(), &caller("alice", None)).is_none(),
             "an ended one to everybody"
         );
     }

@@ -31,7 +31,7 @@ use crate::protocol::{Kind, Message, RequestId};
 const DEPTH_MAX: usize = 512;
 
 /// What is refused in what servers send: broken JSON, and repeated keys where the gateway reads.
-const SCAN: ScanOptions = ScanOptions {
+pub const SCAN: ScanOptions = ScanOptions {
     depth_max: DEPTH_MAX,
     unique_keys: UniqueKeys::Envelope,
 };

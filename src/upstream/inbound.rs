@@ -21,6 +21,9 @@ pub trait ServerMessages: Send + Sync + 'static {
     /// set (log level, subscriptions) is to be set again.
     fn ready(&self, connection: &Arc<Connection>);
 
+    /// Called when everyone has been told that the generation is ready: what is told of it from here on comes later.
+    fn announced(&self, _connection: &Arc<Connection>) {}
+
     /// Returns whether the process is needed although nobody asks it anything: somebody has subscribed.
     fn keeps_process(&self) -> bool;
 

@@ -74,4 +74,6 @@ pub struct Applicant<'a> {
     pub principal: &'a str,
     /// What the client said in `initialize`; absent for a client that has not said anything.
     pub facts: Option<&'a Arc<InitializeParams>>,
+    /// The shared instance that it is to get, if it shares one and that is there.
+    pub preferred: Option<u64>,
 }

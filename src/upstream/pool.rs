@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -114,7 +114,7 @@ impl ServerPool {
         own_inbound: impl FnOnce() -> Arc<dyn ServerMessages>,
     ) -> Lease {
         match self.spec.sharing {
-            Sharing::Shared => self.lease_shared("sharing = shared"),
+            Sharing::Shared => self.lease_shared(applicant.preferred, "sharing = shared"),
             Sharing::Principal => self.lease_of_principal(applicant.principal),
             Sharing::Session => self.lease_own(applicant, own_inbound, "sharing = session"),
             Sharing::Auto if self.may_be_asked_back(applicant) => self.lease_own(
@@ -122,7 +122,19 @@ impl ServerPool {
                 own_inbound,
                 "its client can be asked back (client-features)",
             ),
-            Sharing::Auto => self.lease_shared("its client declares nothing that the server may ask for"),
+            Sharing::Auto => self.lease_shared(
+                applicant.preferred,
+                "its client declares nothing that the server may ask for",
+            ),
+        }
+    }
+
+    /// Returns the instances of which the applicant would share one; none where it would share none.
+    pub fn shared_by(&self, applicant: &Applicant<'_>) -> Vec<Arc<Upstream>> {
+        match self.spec.sharing {
+            Sharing::Shared => self.shared(&mut self.lock()).to_vec(),
+            Sharing::Auto if !self.may_be_asked_back(applicant) => self.shared(&mut self.lock()).to_vec(),
+            Sharing::Auto | Sharing::Principal | Sharing::Session => Vec::new(),
         }
     }
 
@@ -139,22 +151,28 @@ impl ServerPool {
         })
     }
 
-    fn lease_shared(&self, reason: &'static str) -> Lease {
-        let mut instances = self.instances.lock().expect("no holder panics");
+    fn lease_shared(&self, preferred: Option<u64>, reason: &'static str) -> Lease {
+        let mut instances = self.lock();
+        let shared = self.shared(&mut instances);
+        let wanted = shared.iter().find(|upstream| Some(upstream.instance()) == preferred);
+        let quietest = || {
+            let load = |upstream: &&Arc<Upstream>| (upstream.in_flight(), upstream.usage().leases());
+            shared.iter().min_by_key(load).expect("there is at least one")
+        };
+        Lease::new(wanted.unwrap_or_else(quietest).clone(), LeaseKind::Shared, reason)
+    }
+
+    /// Returns the shared instances, making those that are not there yet.
+    fn shared<'a>(&self, instances: &'a mut Instances) -> &'a [Arc<Upstream>] {
         while instances.shared.len() < self.shared_max() {
-            let upstream = self.new_shared(&instances);
+            let upstream = self.new_shared(instances);
             instances.shared.push(upstream);
         }
-        let quietest = instances
-            .shared
-            .iter()
-            .min_by_key(|upstream| (upstream.in_flight(), upstream.usage().leases()));
-        let upstream = quietest.expect("there is at least one").clone();
-        Lease::new(upstream, LeaseKind::Shared, reason)
+        &instances.shared
     }
 
     fn lease_of_principal(&self, principal: &str) -> Lease {
-        let mut instances = self.instances.lock().expect("no holder panics");
+        let mut instances = self.lock();
         if let Some(upstream) = instances.by_principal.get(principal) {
             return Lease::new(upstream.clone(), LeaseKind::Principal, "sharing = principal");
         }
@@ -179,7 +197,7 @@ impl ServerPool {
         own_inbound: impl FnOnce() -> Arc<dyn ServerMessages>,
         reason: &'static str,
     ) -> Lease {
-        let mut instances = self.instances.lock().expect("no holder panics");
+        let mut instances = self.lock();
         instances.own.retain(|instance| instance.strong_count() > 0);
         if !self.has_room(&instances) {
             drop(instances);
@@ -208,12 +226,12 @@ impl ServerPool {
     /// Leases a shared instance to a session that should have got another one.
     fn lease_instead(&self, reason: &'static str) -> Lease {
         tracing::warn!(server = %self.spec.name, limit = self.spec.instances_max, reason, "a session shares an instance");
-        self.lease_shared(reason)
+        self.lease_shared(None, reason)
     }
 
     /// Returns every instance there is now.
     pub fn instances(&self) -> Vec<Arc<Upstream>> {
-        let instances = self.instances.lock().expect("no holder panics");
+        let instances = self.lock();
         let own = instances.own.iter().filter_map(Weak::upgrade);
         instances
             .shared
@@ -248,7 +266,7 @@ impl ServerPool {
 
     fn startable(&self) -> Vec<Arc<Upstream>> {
         if self.spec.sharing != Sharing::Session && self.instances().is_empty() {
-            drop(self.lease_shared("started without a session"));
+            drop(self.lease_shared(None, "started without a session"));
         }
         self.instances()
     }
@@ -273,11 +291,15 @@ impl ServerPool {
 
     /// Ends every process for good, and waits until also those are gone whose session ended before.
     pub async fn close(&self, cause: &str) {
-        self.instances.lock().expect("no holder panics").closed = true;
+        self.lock().closed = true;
         let instances = self.instances();
         futures_util::future::join_all(instances.iter().map(|upstream| upstream.close(cause))).await;
         self.supervisors.close();
         self.supervisors.wait().await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Instances> {
+        self.instances.lock().expect("no holder panics")
     }
 
     /// Skips the graces of the stops that are under way and of all later ones.
@@ -365,6 +387,7 @@ mod tests {
         let applicant = Applicant {
             principal,
             facts: None,
+            preferred: None,
         };
         pool.lease(&applicant, || Arc::new(Deaf))
     }

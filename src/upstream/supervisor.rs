@@ -333,7 +333,7 @@ impl Supervisor {
                     since: Instant::now(),
                 };
                 let connection = generation.connection.clone();
-                self.state.connection = Some(connection);
+                self.state.connection = Some(connection.clone());
                 self.state.ready_since = Some(SystemTime::now());
                 self.ping_due = self
                     .options
@@ -341,6 +341,7 @@ impl Supervisor {
                     .ping_interval
                     .map(|interval| Instant::now() + interval);
                 self.publish(Phase::Ready, "handshake".into());
+                self.options.inbound.announced(&connection);
             }
         }
     }

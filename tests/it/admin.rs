@@ -6,6 +6,7 @@ mod commands;
 mod events;
 mod operator;
 mod orders;
+mod plugins;
 mod secrets;
 mod sessions;
 

@@ -68,7 +68,7 @@ fn what_a_flag_says_is_text_and_is_named_once() {
         "http.allowed-hosts=a,b",
         "requests.batch-max=7",
         "servers.mock.version=2",
-        "servers.mock.env.RATE=1.50",
+        "servers.mock.display-name=1.50",
     ]);
     assert_eq!((code, complaint.as_str()), (Some(0), ""));
     let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -78,7 +78,7 @@ fn what_a_flag_says_is_text_and_is_named_once() {
         "http.allowed-hosts [\"a\",\"b\"] flag",
         "requests.batch-max 7 flag",
         "servers.mock.version \"2\" flag",
-        "servers.mock.env.RATE \"1.50\" flag",
+        "servers.mock.display-name \"1.50\" flag",
         "the configuration is valid: 1 server",
     ] {
         assert!(lines.iter().any(|printed| printed == line), "{line}\n{printed}");

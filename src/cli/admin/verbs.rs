@@ -110,7 +110,7 @@ pub(super) enum Form {
 }
 
 impl FormArgs {
-    fn form(&self) -> Form {
+    pub(super) fn form(&self) -> Form {
         if self.json { Form::Json } else { Form::Table }
     }
 }
@@ -142,12 +142,20 @@ impl Order {
 /// # Errors
 /// The runtime cannot be started.
 pub fn run(args: &ConfigArgs, command: AdminCommand) -> anyhow::Result<ExitCode> {
+    connected(args, async |client| perform(client, command).await)
+}
+
+/// Does something with a client of the gateway that the arguments mean; what goes wrong is printed.
+pub(super) fn connected(
+    args: &ConfigArgs,
+    action: impl AsyncFnOnce(&AdminClient) -> Result<(), Failure>,
+) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let done = Target::find(args).and_then(|target| {
         let client = AdminClient::new(target);
-        runtime.block_on(perform(&client, command))
+        runtime.block_on(action(&client))
     });
     Ok(match done {
         Ok(()) => ExitCode::SUCCESS,

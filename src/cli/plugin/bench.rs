@@ -5,17 +5,17 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::output::runtime;
-use crate::author::bench::{Cost, measure};
+use crate::author::bench::{Cost, Fuel, measure};
 
 /// Measures a plugin and prints a table.
 ///
 /// # Errors
 /// The plugin cannot be loaded, or fails while it is measured.
 #[expect(clippy::print_stdout, reason = "the command prints what it measured")]
-pub(super) fn run(folder: &Path) -> anyhow::Result<ExitCode> {
-    let costs = runtime()?.block_on(measure(folder))?;
+pub(super) fn run(folder: &Path, fuel: Fuel) -> anyhow::Result<ExitCode> {
+    let costs = runtime()?.block_on(measure(folder, fuel))?;
     println!(
-        "{:<12} {:<24} {:>8} {:>12} {:>12}",
+        "{:<12} {:<32} {:>8} {:>12} {:>12}",
         "function", "about", "calls", "p50", "p99"
     );
     for cost in &costs.warm {

@@ -51,7 +51,7 @@ pub(super) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 /// Shows what plugins log, so that an author sees it.
 pub(super) fn show_logs() {
     let log = LogConfig {
-        level: "warn,portcullis::plugin=debug".to_owned(),
+        level: "warn,portcullis::plugin=info".to_owned(),
         format: LogFormat::Pretty,
     };
     telemetry::start(&log).expect("the filter is one");

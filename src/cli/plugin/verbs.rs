@@ -5,7 +5,10 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+use super::super::ConfigArgs;
+use super::super::admin::{FormArgs, plugins};
 use super::{bench, build, dev, doctor, inspect, new, signing, test};
+use crate::author::bench::Fuel;
 use crate::plugin::signature::PublicKey;
 
 /// What is done for an author of plugins.
@@ -25,6 +28,12 @@ pub enum PluginVerb {
         #[arg(default_value = ".")]
         path: PathBuf,
     },
+    /// Says of the plugin in a folder what a gateway would that grants what it asks for
+    Check {
+        /// The folder with plugin.toml and plugin.wasm
+        #[arg(default_value = ".")]
+        folder: PathBuf,
+    },
     /// Runs the cases of the plugin in a folder: those of plugin.toml, and cases/*.toml
     Test {
         /// The folder with plugin.toml and plugin.wasm
@@ -36,6 +45,9 @@ pub enum PluginVerb {
         /// The folder with plugin.toml and plugin.wasm
         #[arg(default_value = ".")]
         folder: PathBuf,
+        /// Count instructions as well
+        #[arg(long)]
+        fuel: bool,
     },
     /// Builds and tests the plugin in a folder again whenever its source changes, and puts it into a running gateway
     Dev {
@@ -69,6 +81,13 @@ pub enum PluginVerb {
         #[arg(long, value_name = "ed25519:BASE64")]
         trusted: Vec<PublicKey>,
     },
+    /// Lists the plugins of the running gateway: every generation that is in use, and what was not let in
+    List(FormArgs),
+    /// Makes the running gateway look for changes now, or make another generation of one plugin
+    Reload {
+        /// The plugin; without it all that has changed
+        name: Option<String>,
+    },
     /// Shows which languages plugins can be built in here, and the command for what is missing
     Doctor,
 }
@@ -77,17 +96,22 @@ pub enum PluginVerb {
 ///
 /// # Errors
 /// Why it was not done.
-pub fn run(verb: PluginVerb) -> anyhow::Result<ExitCode> {
+pub fn run(args: &ConfigArgs, verb: PluginVerb) -> anyhow::Result<ExitCode> {
     match verb {
-        PluginVerb::New(args) => new::run(&args),
+        PluginVerb::New(new) => new::run(&new),
         PluginVerb::Build { folder } => build::run(&folder),
         PluginVerb::Inspect { path } => inspect::run(&path),
         PluginVerb::Test { folder } => test::run(&folder),
-        PluginVerb::Bench { folder } => bench::run(&folder),
+        PluginVerb::Bench { folder, fuel } => {
+            bench::run(&folder, if fuel { Fuel::Counted } else { Fuel::Ignored })
+        }
+        PluginVerb::Check { folder } => test::check(&folder),
         PluginVerb::Dev { folder, into } => dev::run(&folder, into.as_deref()),
         PluginVerb::Keygen { file } => signing::keygen(&file),
         PluginVerb::Sign { folder, key } => signing::sign(&folder, &key),
         PluginVerb::Verify { folder, trusted } => signing::verify(&folder, &trusted),
+        PluginVerb::List(form) => plugins::list(args, &form),
+        PluginVerb::Reload { name } => plugins::reload(args, name.as_deref()),
         PluginVerb::Doctor => Ok(doctor::run()),
     }
 }

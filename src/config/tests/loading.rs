@@ -75,6 +75,7 @@ fn the_defaults_are_those_of_the_documentation() {
             tcp_user_timeout: seconds(60),
             sse_after: seconds(5),
             drain_timeout: seconds(10),
+            mode_header: false,
         }
     );
     assert_eq!(
@@ -106,7 +107,18 @@ fn the_defaults_are_those_of_the_documentation() {
         token_file: "/state/admin-token".into(),
     };
     assert_eq!(config.admin, admin);
-    assert_eq!(config.anonymous, AnonymousConfig { enabled: true });
+    let anonymous = AnonymousConfig {
+        enabled: true,
+        modes: ModeAccess::default(),
+    };
+    assert_eq!(config.anonymous, anonymous);
+    let plugins = (
+        config.plugins,
+        config.modes,
+        config.default_mode,
+        config.routes.len(),
+    );
+    assert_eq!(plugins, (vec![], Modes::new(), None, 0));
     assert_eq!(
         config.supervision,
         SupervisionConfig {

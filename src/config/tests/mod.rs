@@ -5,6 +5,8 @@ mod api;
 mod files;
 mod loading;
 mod mangled;
+mod modes;
+mod plugins;
 mod tables;
 mod violations;
 

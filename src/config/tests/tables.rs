@@ -106,6 +106,13 @@ fn the_schema_accepts_what_the_gateway_accepts() {
     accepts(&toml(include_str!("../../../config/example.toml")));
     accepts(&json!({"mcpServers": {"a": {"command": "x", "displayName": "A", "disabled": true}}}));
     accepts(&json!({"servers": [{"name": "a", "command": "x", "idleTimeout": "never"}]}));
+    accepts(&json!({
+        "modes": {"chat": {"anything": 1}},
+        "plugins": [{"name": "a", "grant": {"kv": {"max-kib": 1}}, "config": {"x": 1}}],
+        "routes": {"r": {"servers": ["a", {"server": "b", "weight": 1, "labels": {"x": "y"}}]}},
+    }));
+    refuses(&json!({"plugins": [{"timeout": "1s"}]}));
+    refuses(&json!({"routes": {"r": {}}}));
     refuses(&json!({"servers": [{"command": "x"}]}));
     refuses(&json!({"servers": {"a": {}}}));
     refuses(&json!({"servers": {"a b": {"command": "x"}}}));

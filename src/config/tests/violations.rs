@@ -3,7 +3,7 @@
 use super::load;
 
 #[track_caller]
-fn check(text: &str, expect: &[&str]) {
+pub(super) fn check(text: &str, expect: &[&str]) {
     check_with(text, &[], expect);
 }
 

@@ -9,6 +9,7 @@ use super::super::auth::AuthRefused;
 use super::super::body::BodyRefused;
 use super::super::reply::{self, Response};
 use crate::config::Violation;
+use crate::plugin::RosterError;
 use crate::registry::RegistryError;
 
 /// Why an operation was not carried out.
@@ -38,6 +39,9 @@ pub(super) enum AdminError {
     /// No session of that handle.
     #[error("no session has the handle {0:?}; GET /admin/v1/sessions lists them")]
     SessionNotFound(String),
+    /// The plugins are not as they should be.
+    #[error(transparent)]
+    Plugins(#[from] RosterError),
     /// No such path.
     #[error("there is nothing at {0}; GET /admin/v1/openapi.json says what there is")]
     NotFound(String),
@@ -75,6 +79,8 @@ impl AdminError {
             Self::Host(_) => ("host_not_allowed", StatusCode::FORBIDDEN),
             Self::Origin(_) => ("origin_not_allowed", StatusCode::FORBIDDEN),
             Self::SessionNotFound(_) => ("session_not_found", StatusCode::NOT_FOUND),
+            Self::Plugins(RosterError::Unknown(_)) => ("plugin_not_found", StatusCode::NOT_FOUND),
+            Self::Plugins(RosterError::Refused(_)) => ("plugin_refused", StatusCode::UNPROCESSABLE_ENTITY),
             Self::NotFound(_) => ("not_found", StatusCode::NOT_FOUND),
             Self::MethodNotAllowed(_) => ("method_not_allowed", StatusCode::METHOD_NOT_ALLOWED),
             Self::NotJson => ("unsupported_media_type", StatusCode::UNSUPPORTED_MEDIA_TYPE),

@@ -1,4 +1,4 @@
-//! The admin API, `/admin/v1`: servers, sessions and events for operators.
+//! The admin API, `/admin/v1`: servers, sessions, plugins and events for operators.
 //!
 //! Whoever may use it can register programs, so it trusts nothing but its bearer token: no principal, no cookie, no
 //! web page of another origin, no body that a form could send. It answers no CORS request.
@@ -9,6 +9,7 @@ mod events;
 mod guard;
 mod openapi;
 mod operation;
+mod plugins;
 mod routes;
 mod servers;
 mod sessions;

@@ -22,6 +22,9 @@ pub(super) enum Operation {
     Stderr,
     ListSessions,
     EndSession,
+    ListPlugins,
+    ReloadPlugins,
+    ReloadPlugin,
     Events,
     OpenApi,
 }
@@ -60,6 +63,9 @@ pub(super) const ROUTES: &[Route] = &[
     route(Method::GET, "/servers/{name}/stderr", Operation::Stderr),
     route(Method::GET, "/sessions", Operation::ListSessions),
     route(Method::DELETE, "/sessions/{handle}", Operation::EndSession),
+    route(Method::GET, "/plugins", Operation::ListPlugins),
+    route(Method::POST, "/plugins/reload", Operation::ReloadPlugins),
+    route(Method::POST, "/plugins/{name}/reload", Operation::ReloadPlugin),
     route(Method::GET, "/events", Operation::Events),
     route(Method::GET, "/openapi.json", Operation::OpenApi),
 ];

@@ -22,8 +22,9 @@ use super::error::AdminError;
 use super::events::{self, EventRequest};
 use super::guard::Guard;
 use super::operation::{self, Operation};
-use super::{openapi, servers, sessions, status};
+use super::{openapi, plugins, servers, sessions, status};
 use crate::gateway::Gateway;
+use crate::plugin::Roster;
 
 /// Where the API lives.
 const PREFIX: &str = "/admin/v1";
@@ -33,6 +34,8 @@ const PREFIX: &str = "/admin/v1";
 pub struct AdminOptions<'a> {
     /// What it administers.
     pub gateway: Arc<Gateway>,
+    /// Its plugins, if it has any.
+    pub roster: Option<Arc<Roster>>,
     /// The address of its listener.
     pub listen: SocketAddr,
     /// Its bearer token.
@@ -45,6 +48,7 @@ pub struct AdminOptions<'a> {
 #[derive(Debug, Clone)]
 pub struct AdminContext {
     pub(super) gateway: Arc<Gateway>,
+    pub(super) roster: Option<Arc<Roster>>,
     pub(super) stopped: CancellationToken,
     guard: Arc<Guard>,
 }
@@ -54,6 +58,7 @@ impl AdminContext {
     pub fn new(options: AdminOptions<'_>) -> Self {
         let AdminOptions {
             gateway,
+            roster,
             listen,
             token,
             stopped,
@@ -61,6 +66,7 @@ impl AdminContext {
         let guard = Guard::new(listen, &gateway.config().http.allowed_hosts, token);
         Self {
             gateway,
+            roster,
             stopped,
             guard: Arc::new(guard),
         }
@@ -143,6 +149,9 @@ impl AdminContext {
             Operation::Stderr => servers::stderr(gateway, parameter),
             Operation::ServerSessions => sessions::of_server(gateway, parameter),
             Operation::ListSessions => Ok(sessions::list(gateway)),
+            Operation::ListPlugins => Ok(plugins::list(self)),
+            Operation::ReloadPlugins => plugins::reload(self).await,
+            Operation::ReloadPlugin => plugins::reload_one(self, parameter).await,
             Operation::EndSession => sessions::end(gateway, parameter),
             order => servers::order(gateway, order, parameter).await,
         }

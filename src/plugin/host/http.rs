@@ -15,6 +15,18 @@ use crate::plugin::state::State;
 /// Most bytes of an answer's body.
 const BODY_MAX: usize = 1 << 20;
 
+/// Headers that say where a request goes and where it ends. A `host` of its own would reach others behind a granted name.
+const HEADERS_OF_OURS: [&str; 8] = [
+    "host",
+    "connection",
+    "content-length",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
 /// Makes the requests of one plugin.
 #[derive(Debug, Clone)]
 pub(in crate::plugin) struct HttpClient {
@@ -49,6 +61,9 @@ impl HttpClient {
         let time = time.min(Duration::from_millis(request.timeout_ms.into()));
         let mut builder = self.client.request(method, url).timeout(time).body(request.body);
         for (name, value) in &request.headers {
+            if HEADERS_OF_OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours)) {
+                return Err(format!("the header {name} is not the plugin's to set"));
+            }
             builder = builder.header(name, value);
         }
         let mut response = builder.send().await.map_err(|error| reason(&error))?;
@@ -158,7 +173,11 @@ fn is_private(address: IpAddr) -> bool {
                 || address.is_multicast()
                 || address.is_unique_local()
                 || address.is_unicast_link_local()
-                // Ways to an IPv4 address: NAT64, 6to4, Teredo.
+                || (segments[0] & 0xffc0) == 0xfec0
+                || segments[..2] == [0x2001, 0xdb8]
+                || segments[..4] == [0x100, 0, 0, 0]
+                // Ways to an IPv4 address: compatible, NAT64, 6to4, Teredo.
+                || segments[..6] == [0; 6]
                 || segments[..2] == [0x64, 0xff9b]
                 || segments[0] == 0x2002
                 || segments[..2] == [0x2001, 0]
@@ -196,6 +215,9 @@ mod tests {
             "::",
             "fe80::1",
             "fd00::1",
+            "fec0::1",
+            "2001:db8::1",
+            "::127.0.0.1",
             "::ffff:127.0.0.1",
             "64:ff9b::7f00:1",
             "2002:7f00:1::",

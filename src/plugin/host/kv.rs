@@ -21,6 +21,8 @@ pub(in crate::plugin) struct Store {
 struct Inner {
     entries: HashMap<String, Entry>,
     bytes: usize,
+    /// No entry's time is over before this.
+    next_end: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -84,17 +86,24 @@ impl Store {
 
 impl Inner {
     fn set(&mut self, key: String, entry: Entry, limit: usize, now: Instant) -> Result<(), Error> {
-        self.remove(&key);
         let size = size(&key, &entry);
-        if self.bytes + size > limit {
+        if !self.has_room(&key, size, limit) && self.next_end.is_some_and(|end| now >= end) {
             self.forget_old(now);
         }
-        if self.bytes + size > limit {
+        if !self.has_room(&key, size, limit) {
             return Err(Error::Full);
         }
+        self.remove(&key);
         self.bytes += size;
+        self.next_end = earlier(self.next_end, entry.until);
         self.entries.insert(key, entry);
         Ok(())
+    }
+
+    /// Returns whether an entry of this size fits in the place of the one that the key has now.
+    fn has_room(&self, key: &str, wanted: usize, limit: usize) -> bool {
+        let known = self.entries.get(key).map_or(0, |entry| size(key, entry));
+        self.bytes - known + wanted <= limit
     }
 
     fn remove(&mut self, key: &str) {
@@ -106,6 +115,17 @@ impl Inner {
     fn forget_old(&mut self, now: Instant) {
         self.entries.retain(|_, entry| !entry.is_over(now));
         self.bytes = self.entries.iter().map(|(key, entry)| size(key, entry)).sum();
+        self.next_end = self
+            .entries
+            .values()
+            .fold(None, |end, entry| earlier(end, entry.until));
+    }
+}
+
+fn earlier(first: Option<Instant>, second: Option<Instant>) -> Option<Instant> {
+    match (first, second) {
+        (Some(first), Some(second)) => Some(first.min(second)),
+        (end, None) | (None, end) => end,
     }
 }
 
@@ -202,6 +222,15 @@ mod tests {
             Ok(()),
             "replacing needs no more"
         );
+        assert_eq!(
+            store.set("b".into(), entry(b"too long", None), limit, now),
+            Err(Error::Full)
+        );
+        assert_eq!(
+            store.get("b", now).as_deref(),
+            Some(b"2".as_slice()),
+            "what was there stays"
+        );
         assert_eq!(store.set("c".into(), entry(b"1", None), limit, later), Ok(()));
     }
 
@@ -209,7 +238,7 @@ mod tests {
     fn counts_within_a_window() {
         let (store, now) = (Store::default(), Instant::now());
         let window = Some(Duration::from_secs(1));
-        let mut add = |delta, at| store.increment("n".into(), delta, window, 1000, at);
+        let add = |delta, at| store.increment("n".into(), delta, window, 1000, at);
         assert_eq!(add(1, now), Ok(1));
         assert_eq!(add(2, now + Duration::from_millis(999)), Ok(3));
         assert_eq!(add(1, now + Duration::from_millis(1000)), Ok(1));

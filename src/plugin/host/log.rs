@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tracing::{debug, error, info, trace, warn};
 
 use crate::plugin::bindings::host::log::{Host, Level};
+use crate::plugin::error::cut;
 use crate::plugin::state::State;
 
 /// Longest text of one line, in bytes; the rest is cut off.
@@ -86,29 +87,21 @@ impl Host for State {
             ),
             Line::Written => {}
         }
-        let mut fields = fields
+        let fields: Vec<_> = fields
             .iter()
             .map(|(key, value)| format!("{key}={value}"))
-            .collect::<Vec<_>>()
-            .join(" ");
-        cut(&mut fields);
-        let mut message = message;
-        cut(&mut message);
+            .collect();
+        let fields = cut(fields.join(" "), LINE_MAX);
+        let line = cut(message, LINE_MAX);
+        // As fields, which are escaped: a plugin cannot write what looks like a line of another.
         match level {
-            Level::Trace => trace!(plugin, fields, "{message}"),
-            Level::Debug => debug!(plugin, fields, "{message}"),
-            Level::Info => info!(plugin, fields, "{message}"),
-            Level::Warn => warn!(plugin, fields, "{message}"),
-            Level::Error => error!(plugin, fields, "{message}"),
+            Level::Trace => trace!(plugin, line, fields, "said by a plugin"),
+            Level::Debug => debug!(plugin, line, fields, "said by a plugin"),
+            Level::Info => info!(plugin, line, fields, "said by a plugin"),
+            Level::Warn => warn!(plugin, line, fields, "said by a plugin"),
+            Level::Error => error!(plugin, line, fields, "said by a plugin"),
         }
         Ok(())
-    }
-}
-
-fn cut(text: &mut String) {
-    if text.len() > LINE_MAX {
-        text.truncate(text.floor_char_boundary(LINE_MAX));
-        text.push('…');
     }
 }
 

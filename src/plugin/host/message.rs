@@ -19,14 +19,18 @@ impl State {
         self.subject.as_ref().map(|subject| &*subject.message)
     }
 
-    fn value(&self, pointer: &str) -> Result<Option<Value>, Stopped> {
-        let Some(document) = self.document() else {
+    fn value(&mut self, pointer: &str) -> Result<Option<Value>, Stopped> {
+        self.count()?;
+        let Some(span) = self
+            .document()
+            .map(|document| document.at(pointer))
+            .transpose()?
+            .flatten()
+        else {
             return Ok(None);
         };
-        let Some(span) = document.at(pointer)? else {
-            return Ok(None);
-        };
-        let text = document.text(span);
+        self.copy(span.len())?;
+        let text = self.document().map_or("null", |document| document.text(span));
         Ok(Some(match text.as_bytes()[0] {
             b'n' => Value::Null,
             b't' => Value::Boolean(true),
@@ -38,10 +42,11 @@ impl State {
     }
 
     fn level<T>(
-        &self,
+        &mut self,
         pointer: &str,
         read: impl FnOnce(&Document, &Level) -> T,
     ) -> Result<Option<T>, Stopped> {
+        self.count()?;
         let Some(document) = self.document() else {
             return Ok(None);
         };
@@ -93,47 +98,49 @@ mod serde_bytes_text {
 
 impl Host for State {
     fn get(&mut self, pointer: String) -> wasmtime::Result<Option<Value>> {
-        self.count()?;
         Ok(self.value(&pointer)?)
     }
 
     fn get_many(&mut self, pointers: Vec<String>) -> wasmtime::Result<Vec<Option<Value>>> {
-        let mut values = Vec::with_capacity(pointers.len());
-        for pointer in pointers {
-            self.count()?;
-            values.push(self.value(&pointer)?);
-        }
-        Ok(values)
+        let values: Result<_, Stopped> = pointers.iter().map(|pointer| self.value(pointer)).collect();
+        Ok(values?)
     }
 
     fn keys(&mut self, pointer: String) -> wasmtime::Result<Option<Vec<String>>> {
-        self.count()?;
         let keys = self.level(&pointer, |document, level| {
             level
                 .is_object()
                 .then(|| level.keys(document.bytes()).map(String::from).collect())
         })?;
-        Ok(keys.flatten())
+        let keys: Option<Vec<String>> = keys.flatten();
+        let bytes = keys
+            .iter()
+            .flatten()
+            .map(|key| key.len() + size_of::<u64>())
+            .sum();
+        self.copy(bytes)?;
+        Ok(keys)
     }
 
     fn len(&mut self, pointer: String) -> wasmtime::Result<Option<u32>> {
-        self.count()?;
         let len = self.level(&pointer, |_, level| level.entries().len())?;
         Ok(len.map(|len| u32::try_from(len).unwrap_or(u32::MAX)))
     }
 
     fn text(&mut self) -> wasmtime::Result<Result<String, String>> {
         self.count()?;
-        let limit = self.shared.limits.body_copy_max;
-        let Some(document) = self.document() else {
+        let Some(len) = self.document().map(|document| document.bytes().len()) else {
             return Ok(Err("there is no message outside of a hook".to_owned()));
         };
-        let len = document.bytes().len();
-        if len > limit {
+        if !self.may_copy(len) {
+            let limit = self.shared.limits.body_copy_max;
             return Ok(Err(format!(
-                "the message has {len} bytes, and the plugin may copy {limit} (body-copy-max)"
+                "the message has {len} bytes, and the plugin may copy {limit} in one call (body-copy-max)"
             )));
         }
-        Ok(Ok(document.text(0..len).to_owned()))
+        Ok(Ok(self
+            .document()
+            .map_or("", |document| document.text(0..len))
+            .to_owned()))
     }
 }

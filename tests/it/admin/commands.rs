@@ -18,7 +18,7 @@ fn command(gateway: &Gateway, arguments: &[&str]) -> Command {
 }
 
 /// Runs a command and returns its exit code, what it printed and what it complained of.
-async fn run(gateway: &Gateway, arguments: &[&str]) -> (i32, String, String) {
+pub(super) async fn run(gateway: &Gateway, arguments: &[&str]) -> (i32, String, String) {
     let mut command = command(gateway, arguments);
     let output = tokio::task::spawn_blocking(move || command.output().expect("it has been built"));
     of_output(output.await.expect("no panic"))

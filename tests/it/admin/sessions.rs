@@ -22,7 +22,7 @@ async fn a_session_is_shown_without_its_id_and_ended_by_its_handle() {
     let id = client.session();
     let first = &shown[0];
     let expect = json!({
-        "id": format!("{}…", &id[..8]), "handle": first["handle"], "server": "mock", "principal": "anonymous",
+        "id": format!("{}…", &id[..8]), "handle": first["handle"], "server": "mock", "principal": "anonymous", "mode": null,
         "transport": "streamable-http", "protocolVersion": "2025-11-25",
         "client": { "name": "it", "version": "1.0.0" },
         "created": first["created"], "lastActivity": first["lastActivity"],

@@ -132,6 +132,7 @@ impl Client {
             let applicant = Applicant {
                 principal: self.dice.pick(&["alice", "bob", "carol"]),
                 facts: None,
+                preferred: None,
             };
             let lease = self.pool.lease(&applicant, || Arc::new(ear));
             let upstream = Arc::clone(lease.upstream());

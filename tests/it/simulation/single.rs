@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use portcullis::config::{Loader, PidNamespace, ServerDefaults, ServerSpec};
+use portcullis::config::{Loader, PidNamespace, Routes, ServerDefaults, ServerSpec};
 use portcullis::gateway::{Answer, Delivery, Gateway, GatewayOptions, RequestContext};
 use portcullis::protocol::Message;
 use portcullis::protocol::scan::{ScanOptions, UniqueKeys};
@@ -24,6 +24,7 @@ use tokio_util::task::TaskTracker;
 
 use super::actors::Ear;
 use super::dice::Dice;
+use crate::support::anonymous;
 
 /// A process that ends like this, or never.
 struct Life(Option<Exit>);
@@ -114,8 +115,9 @@ fn gateway() -> Arc<Gateway> {
     };
     let options = GatewayOptions {
         config: Arc::new(loader.load().expect("the defaults are valid").config),
-        registry: Registry::new(Arc::new(EventLog::new(1))),
+        registry: Registry::new(Arc::new(EventLog::new(1)), Routes::new()),
         tasks: TaskTracker::new(),
+        plugins: Arc::default(),
     };
     Gateway::new(options, |gateway| {
         let hub = move |instance| -> Arc<dyn ServerMessages> {
@@ -133,8 +135,9 @@ async fn the_wait_for_the_process_is_part_of_a_requests_time() {
     let registered = gateway.register(Arc::new(spec), Source::Config, Actor::Config);
     let server = registered.await.expect("the name is free");
     let ctx = RequestContext {
-        session: gateway.new_session(server, "anonymous".into(), Transport::OneShot),
+        session: gateway.new_session(server, anonymous(), Transport::OneShot),
         delivery: Delivery::JsonOnly,
+        pinned: None,
     };
     let text = Bytes::from_static(br#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#);
     let options = ScanOptions {

@@ -46,7 +46,8 @@ impl Gateway {
         let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--config"])
-            .arg(&file);
+            .arg(&file)
+            .env("XDG_CACHE_HOME", directory.join("cache"));
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -1,6 +1,7 @@
 //! What the integration tests stand on: the real gateway in a process of its own, a client that speaks to it
 //! as any other would, and the process table as witness.
 
+mod caller;
 pub(crate) mod census;
 mod client;
 mod eventually;
@@ -10,6 +11,7 @@ mod number;
 mod process;
 mod sse;
 
+pub(crate) use caller::anonymous;
 pub(crate) use client::{Client, text_of};
 pub(crate) use eventually::{LIMIT, eventually, within};
 pub(crate) use gateway::Gateway;

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::peer::{Peer, call};
-use crate::support::{Client, Gateway};
+use crate::support::{Client, Gateway, anonymous};
 
 /// Starts nothing, and counts how often it was asked to.
 #[derive(Default)]
@@ -42,7 +42,7 @@ async fn start(launch: &Arc<NoLaunch>) -> App {
         ("servers.a.sharing", "shared".to_owned()),
     ];
     let loader = Loader {
-        flags: flags.map(|(key, value)| (key.to_owned(), value.into())).into(),
+        flags: flags.map(|(key, value)| (key.to_owned(), value)).into(),
         ..Loader::default()
     };
     let config = loader.load().expect("valid").config;
@@ -56,6 +56,7 @@ async fn connect(pool: &ServerPool) -> UpstreamError {
     let applicant = Applicant {
         principal: "anonymous",
         facts: None,
+        preferred: None,
     };
     let lease = pool.lease(&applicant, || unreachable!("sessions share"));
     let deadline = Instant::now() + Duration::from_secs(60);
@@ -65,7 +66,7 @@ async fn connect(pool: &ServerPool) -> UpstreamError {
 
 fn keep_new_session(core: &Arc<Core>) -> bool {
     let server = core.registry().server("a").expect("it is registered");
-    let session = core.new_session(server, "anonymous".into(), Transport::HttpSse);
+    let session = core.new_session(server, anonymous(), Transport::HttpSse);
     core.keep_session(&session);
     !session.has_ended()
 }
@@ -96,7 +97,7 @@ async fn what_finds_a_server_enabled_and_comes_when_it_is_not_starts_nothing_and
         .await
         .expect("it is registered");
     assert!(core.sessions().is_empty());
-    let late = core.new_session(server, "anonymous".into(), Transport::HttpSse);
+    let late = core.new_session(server, anonymous(), Transport::HttpSse);
     core.keep_session(&late);
     assert!(late.has_ended() && core.sessions().is_empty());
     let refusal = connect(&pool).await;

@@ -1,0 +1,544 @@
+//! Rounds over real folders with real components.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::{Map, json};
+use tokio_util::sync::CancellationToken;
+
+use super::super::call::{CallContext, Direction, MessageKind};
+use super::super::plugin::Matter;
+use super::super::set::{Aim, Why};
+use super::super::signature::SecretKey;
+use super::super::trial::Trial;
+use super::super::watch::Watched;
+use super::*;
+use crate::config::{ExpandedJson, PluginHostConfig, PluginSpec};
+use crate::protocol::document::Document;
+use crate::protocol::scan::{ScanOptions, UniqueKeys};
+
+/// A roster, what its operator wants, and the folder.
+struct Rig {
+    dir: PathBuf,
+    orders: Arc<Mutex<Result<PluginOrders, String>>>,
+    plugins: Arc<Plugins>,
+}
+
+impl Rig {
+    fn new() -> Self {
+        let dir = std::env::temp_dir().join(format!("portcullis-roster-{}", uuid::Uuid::new_v4()));
+        fs::create_dir(&dir).expect("a new folder");
+        let host = PluginHostConfig {
+            dir: dir.clone(),
+            activate: Activate::Named,
+            require_signature: false,
+            trusted_keys: Vec::new(),
+            watch: true,
+        };
+        let orders = PluginOrders {
+            host,
+            plugins: Vec::new(),
+            parts: Map::new(),
+        };
+        Self {
+            dir,
+            orders: Arc::new(Mutex::new(Ok(orders))),
+            plugins: Arc::default(),
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut PluginOrders)) {
+        change(
+            self.orders
+                .lock()
+                .expect("no holder panics")
+                .as_mut()
+                .expect("orders"),
+        );
+    }
+
+    /// Has the configuration name a plugin.
+    fn name(&self, name: &str, change: impl FnOnce(&mut PluginSpec)) {
+        let mut spec = PluginSpec::unnamed(name);
+        change(&mut spec);
+        self.change(|orders| {
+            orders.plugins.retain(|other| other.name != name);
+            orders.plugins.push(Arc::new(spec));
+        });
+    }
+
+    fn modes(&self, modes: Value) {
+        self.change(|orders| {
+            orders.parts.insert("modes".to_owned(), modes);
+        });
+    }
+
+    async fn start(&self) -> Result<Arc<Roster>, RosterError> {
+        let orders = self.orders.clone();
+        Roster::start(RosterOptions {
+            source: Arc::new(move || orders.lock().expect("no holder panics").clone()),
+            cache: CompileCache::default(),
+            schemas: Arc::default(),
+            plugins: self.plugins.clone(),
+        })
+        .await
+    }
+
+    async fn started(&self) -> Arc<Roster> {
+        self.start().await.expect("it starts")
+    }
+
+    async fn not_started(&self) -> Vec<String> {
+        refused(self.start().await.map(drop))
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+fn refused(done: Result<(), RosterError>) -> Vec<String> {
+    match done.expect_err("refused") {
+        RosterError::Refused(problems) => problems,
+        other => panic!("{other}"),
+    }
+}
+
+/// Returns name, state and version of every record.
+fn shown(roster: &Roster) -> Vec<String> {
+    let text = |record: &Value, key: &str| record[key].as_str().unwrap_or("-").to_owned();
+    let records = roster.records().into_iter();
+    records
+        .map(|record| {
+            ["name", "state", "version"]
+                .map(|key| text(&record, key))
+                .join(" ")
+        })
+        .collect()
+}
+
+fn generation(roster: &Roster, name: &str) -> u64 {
+    let records = roster.records();
+    let its = records.iter().filter(|record| record["name"] == name);
+    its.filter_map(|record| record["generation"].as_u64())
+        .max()
+        .expect("it is there")
+}
+
+fn ctx() -> CallContext {
+    CallContext {
+        request_id: "1".to_owned(),
+        session: None,
+        direction: Direction::ClientToServer,
+        kind: MessageKind::Request,
+        method: "tools/call".to_owned(),
+        target: None,
+        server: None,
+        mode: None,
+        principal: None,
+        protocol_version: None,
+        body_size: 0,
+        attributes: Vec::new(),
+    }
+}
+
+fn matter() -> Matter {
+    let text = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{}}"#;
+    Matter {
+        message: Arc::new(Document::new(text.into())),
+        input_schema: None,
+    }
+}
+
+const SCAN: ScanOptions = ScanOptions {
+    depth_max: 64,
+    unique_keys: UniqueKeys::Everywhere,
+};
+
+#[tokio::test]
+async fn a_named_plugin_judges_and_one_that_only_lies_there_is_idle() {
+    let rig = Rig::new();
+    let mut guard = Trial::new("guard", "1.0.0");
+    guard.denies = true;
+    guard.drop_into(&rig.dir);
+    Trial::new("other", "2.0.0").drop_into(&rig.dir);
+    fs::create_dir(rig.dir.join("sources-only")).expect("a folder");
+    rig.name("guard", |_| {});
+    let roster = rig.started().await;
+    assert_eq!(shown(&roster), ["guard active 1.0.0"]);
+    let set = rig.plugins.current();
+    let refusal = set.authorize(&ctx(), &matter(), None).await.expect_err("denied");
+    let Why::Denied(denial) = refusal.why else {
+        panic!("{refusal:?}")
+    };
+    assert_eq!((denial.code, &*denial.message), (-32001, "1.0.0"));
+    roster.reload().await.expect("nothing is wrong");
+    assert_eq!(shown(&roster), ["guard active 1.0.0", "other idle 2.0.0"]);
+    assert_eq!(rig.plugins.current().plugins().len(), 1);
+    let record = &roster.records()[0];
+    assert_eq!(record["hooks"]["access"]["denials"], 1, "{record}");
+    assert_eq!(record["hooks"]["access"]["methods"], json!(["*"]));
+    assert_eq!(record["exports"], json!(["access", "on-message"]));
+    assert_eq!(record["instances"]["idle"], 1);
+}
+
+#[tokio::test]
+async fn what_is_dropped_judges_where_the_operator_wants_it() {
+    let rig = Rig::new();
+    Trial::new("b", "1.0.0").drop_into(&rig.dir);
+    Trial::new("a", "1.0.0").drop_into(&rig.dir);
+    rig.name("b", |_| {});
+    rig.change(|orders| orders.host.activate = Activate::Dropped);
+    let roster = rig.started().await;
+    let names = |set: &PluginSet| {
+        set.plugins()
+            .iter()
+            .map(|plugin| plugin.name().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(names(&rig.plugins.current()), ["b", "a"], "the named ones first");
+    let held = rig.plugins.current();
+    fs::remove_dir_all(rig.dir.join("a")).expect("ours");
+    roster.reload().await.expect("nobody named it");
+    assert_eq!(names(&rig.plugins.current()), ["b"]);
+    assert_eq!(shown(&roster), ["a retired 1.0.0", "b active 1.0.0"]);
+    held.authorize(&ctx(), &matter(), None)
+        .await
+        .expect("it goes on for who holds it");
+    drop(held);
+    assert_eq!(shown(&roster), ["b active 1.0.0"], "and is gone with them");
+}
+
+#[tokio::test]
+async fn everything_that_keeps_the_gateway_from_starting_is_told_at_once() {
+    let rig = Rig::new();
+    rig.change(|orders| orders.host.require_signature = false);
+    let with = |name: &str, change: fn(&mut Trial), spec: fn(&mut PluginSpec)| {
+        let mut trial = Trial::new(name, "1.0.0");
+        change(&mut trial);
+        trial.drop_into(&rig.dir);
+        rig.name(name, spec);
+    };
+    rig.name("absent", |_| {});
+    with("pinned", |_| {}, |spec| spec.sha256 = Some("00".repeat(32)));
+    with("refuses", |trial| trial.refuses = true, |_| {});
+    with("wants-kv", |trial| trial.imports_kv = true, |_| {});
+    with(
+        "skips",
+        |_| {},
+        |spec| spec.on_error = crate::config::OnError::Skip,
+    );
+    with("typo", |trial| trial.manifest = "[hook]\n".to_owned(), |_| {});
+    with(
+        "strict",
+        |trial| trial.manifest = "config.schema = { additionalProperties = false }".to_owned(),
+        |spec| spec.config = ExpandedJson::literal(json!({ "rulez": [] })),
+    );
+    with(
+        "lies",
+        |trial| {
+            trial.manifest = "[[smoke]]\nname = \"denies\"\nhook = \"authorize\"\ncontext = { method = \"ping\" }\nexpect = \"deny\"".to_owned()
+        },
+        |_| {},
+    );
+    let mut impostor = Trial::new("impostor", "1.0.0");
+    impostor.drop_into(&rig.dir);
+    impostor.version = "1.0.1".to_owned();
+    fs::write(rig.dir.join("impostor/plugin.toml"), impostor.manifest()).expect("written");
+    rig.name("impostor", |_| {});
+    fs::create_dir(rig.dir.join("garbage")).expect("a folder");
+    fs::write(
+        rig.dir.join("garbage/plugin.toml"),
+        Trial::new("garbage", "1.0.0").manifest(),
+    )
+    .expect("written");
+    fs::write(rig.dir.join("garbage/plugin.wasm"), b"\0asm garbage").expect("written");
+    rig.name("garbage", |_| {});
+
+    let problems = rig.not_started().await;
+    let expect = [
+        ("plugins.absent: there is no folder", ""),
+        ("plugins.pinned: its component has the SHA-256", "(sha256)"),
+        ("plugins.refuses: init refused: it never starts", ""),
+        (
+            "plugins.wants-kv: it imports portcullis:plugin/kv, which is not granted",
+            "",
+        ),
+        ("plugins.skips: on-error = \"skip\"", "allow-fail-open"),
+        ("plugins.typo: ", "unknown field `hook`"),
+        (
+            "plugins.strict: plugins.strict.config.rulez: is not known here",
+            "",
+        ),
+        (
+            "plugins.lies: case \"denies\": expected {\"decision\":\"deny\"}, got {\"decision\":\"pass\"}",
+            "",
+        ),
+        (
+            "plugins.impostor: the component says that it is impostor 1.0.0",
+            "1.0.1",
+        ),
+        ("plugins.garbage: ", ""),
+    ];
+    assert_eq!(problems.len(), expect.len(), "{problems:#?}");
+    for (problem, (beginning, inside)) in problems.iter().zip(expect) {
+        assert!(
+            problem.starts_with(beginning) && problem.contains(inside),
+            "{problem}"
+        );
+    }
+    assert!(rig.plugins.current().is_empty());
+}
+
+#[tokio::test]
+async fn without_a_signature_that_is_wanted_nothing_is_even_parsed() {
+    let rig = Rig::new();
+    let (secret, stranger) = (
+        SecretKey::generate().expect("random"),
+        SecretKey::generate().expect("random"),
+    );
+    rig.change(|orders| {
+        orders.host.require_signature = true;
+        let public = secret.public().to_string();
+        let public = public.strip_prefix("ed25519:").expect("how keys are written");
+        orders.host.trusted_keys.push(public.to_owned());
+    });
+    rig.name("guard", |_| {});
+    let folder = rig.dir.join("guard");
+    fs::create_dir(&folder).expect("a folder");
+    fs::write(folder.join("plugin.toml"), "no manifest").expect("written");
+    fs::write(folder.join("plugin.wasm"), "no component").expect("written");
+    assert!(rig.not_started().await[0].contains("it is not signed"));
+    Trial::new("guard", "1.0.0").drop_into(&rig.dir);
+    let sign = |key: &SecretKey| {
+        let read = |name: &str| fs::read(folder.join(name)).expect("it is there");
+        let signature = key.sign(&read("plugin.toml"), &read("plugin.wasm"));
+        fs::write(folder.join("plugin.sig"), signature.to_text()).expect("written");
+    };
+    sign(&stranger);
+    assert!(rig.not_started().await[0].contains("not trusted"));
+    sign(&secret);
+    let roster = rig.started().await;
+    assert_eq!(roster.records()[0]["signer"], secret.public().to_string());
+    // Another manifest, though a harmless one, is not what was signed.
+    let manifest = fs::read_to_string(folder.join("plugin.toml")).expect("it is there");
+    fs::write(folder.join("plugin.toml"), manifest + "\n").expect("written");
+    assert!(refused(roster.reload().await)[0].contains("does not fit"));
+    assert_eq!(shown(&roster), ["guard active 1.0.0", "guard failed -"]);
+}
+
+#[tokio::test]
+async fn a_bad_candidate_changes_nothing_but_its_status() {
+    let rig = Rig::new();
+    Trial::new("guard", "1.0.0").drop_into(&rig.dir);
+    rig.name("guard", |_| {});
+    let roster = rig.started().await;
+    let set = rig.plugins.current();
+    let mut bad = Trial::new("guard", "1.1.0");
+    bad.refuses = true;
+    bad.drop_into(&rig.dir);
+    let problems = refused(roster.reload().await);
+    assert_eq!(problems, ["plugins.guard: init refused: it never starts"]);
+    assert_eq!(shown(&roster), ["guard active 1.0.0", "guard failed -"]);
+    assert_eq!(roster.records()[1]["error"], "init refused: it never starts");
+    assert!(Arc::ptr_eq(&rig.plugins.current(), &set));
+    // What is removed is no open door, either.
+    fs::remove_dir_all(rig.dir.join("guard")).expect("ours");
+    assert!(refused(roster.reload().await)[0].contains("there is no folder"));
+    assert!(Arc::ptr_eq(&rig.plugins.current(), &set));
+    // The same bytes again are the same generation.
+    Trial::new("guard", "1.0.0").drop_into(&rig.dir);
+    roster.reload().await.expect("all is well again");
+    assert_eq!(shown(&roster), ["guard active 1.0.0"]);
+    assert!(Arc::ptr_eq(&rig.plugins.current(), &set));
+    drop(set);
+    Trial::new("guard", "1.2.0").drop_into(&rig.dir);
+    roster.reload().await.expect("a good one");
+    assert_eq!(shown(&roster), ["guard active 1.2.0"]);
+}
+
+#[tokio::test]
+async fn a_new_plugin_that_is_not_let_in_leaves_the_whole_set_as_it_was() {
+    let rig = Rig::new();
+    Trial::new("guard", "1.0.0").drop_into(&rig.dir);
+    rig.name("guard", |_| {});
+    let roster = rig.started().await;
+    let set = rig.plugins.current();
+    Trial::new("guard", "2.0.0").drop_into(&rig.dir);
+    rig.name("second", |_| {});
+    assert!(refused(roster.reload().await)[0].starts_with("plugins.second: there is no folder"));
+    assert!(Arc::ptr_eq(&rig.plugins.current(), &set));
+    assert_eq!(shown(&roster), ["guard active 1.0.0", "second failed -"]);
+    assert_eq!(roster.problems().len(), 1);
+    Trial::new("second", "1.0.0").drop_into(&rig.dir);
+    roster.reload().await.expect("now all are there");
+    drop(set);
+    assert_eq!(shown(&roster), ["guard active 2.0.0", "second active 1.0.0"]);
+    assert!(roster.problems().is_empty());
+}
+
+#[tokio::test]
+async fn a_mode_that_nobody_guards_is_refused() {
+    let rig = Rig::new();
+    rig.modes(json!({ "chat": {}, "code": {} }));
+    let problems = rig.not_started().await;
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    assert!(problems[0].starts_with("modes.chat: no plugin that judges decides on access"));
+    Trial::new("guard", "1.0.0").drop_into(&rig.dir);
+    rig.name("guard", |spec| spec.modes = Some(vec!["chat".to_owned()]));
+    let problems = rig.not_started().await;
+    assert!(
+        problems.len() == 1 && problems[0].starts_with("modes.code:"),
+        "{problems:?}"
+    );
+    rig.name("guard", |_| {});
+    let roster = rig.started().await;
+    // Nor can it be taken away later.
+    rig.change(|orders| orders.plugins.clear());
+    assert_eq!(refused(roster.reload().await).len(), 2);
+    assert_eq!(rig.plugins.current().plugins().len(), 1);
+}
+
+#[tokio::test]
+async fn another_configuration_is_another_generation_of_the_same_code() {
+    let rig = Rig::new();
+    Trial::new("guard", "1.0.0").drop_into(&rig.dir);
+    rig.name("guard", |_| {});
+    let roster = rig.started().await;
+    let code = |roster: &Roster| {
+        let book = roster.book();
+        let live = book.entries["guard"].live.as_ref().expect("it judges");
+        live.component.image_range()
+    };
+    let (first, compiled) = (generation(&roster, "guard"), code(&roster));
+    roster.reload().await.expect("nothing has changed");
+    assert_eq!(generation(&roster, "guard"), first);
+    rig.name("guard", |spec| {
+        spec.config = ExpandedJson::literal(json!({ "a": 1 }))
+    });
+    roster.reload().await.expect("another configuration");
+    assert!(generation(&roster, "guard") > first);
+    assert_eq!(code(&roster), compiled);
+    // An order makes another generation also where nothing has changed.
+    let second = generation(&roster, "guard");
+    roster.reload_one("guard").await.expect("ordered");
+    assert!(generation(&roster, "guard") > second);
+    assert_eq!(
+        roster.reload_one("nobody").await,
+        Err(RosterError::Unknown("nobody".to_owned()))
+    );
+}
+
+#[tokio::test]
+async fn a_configuration_that_cannot_be_read_changes_nothing() {
+    let rig = Rig::new();
+    Trial::new("guard", "1.0.0").drop_into(&rig.dir);
+    rig.name("guard", |_| {});
+    let roster = rig.started().await;
+    *rig.orders.lock().expect("no holder panics") = Err("line 1: no".to_owned());
+    assert_eq!(refused(roster.reload().await), ["line 1: no"]);
+    assert_eq!(roster.problems(), ["line 1: no"]);
+    assert_eq!(shown(&roster), ["guard active 1.0.0"]);
+}
+
+#[tokio::test]
+async fn a_folder_without_plugins_starts_no_engine() {
+    let rig = Rig::new();
+    fs::create_dir(rig.dir.join("sources")).expect("a folder");
+    fs::write(rig.dir.join("sources/plugin.toml"), "not built yet").expect("written");
+    let roster = rig.started().await;
+    roster.reload().await.expect("nothing is wrong");
+    assert!(!roster.has_engine() && roster.records().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_dropped_and_changed_is_noticed() {
+    let rig = Rig::new();
+    Trial::new("guard", "1.0.0").drop_into(&rig.dir);
+    rig.name("guard", |_| {});
+    let roster = rig.started().await;
+    let mut rounds = roster.rounds();
+    let stop = CancellationToken::new();
+    let watched = Watched {
+        dir: rig.dir.clone(),
+        file: None,
+    };
+    let attending = tokio::spawn(roster.clone().attend(Some(watched), stop.clone()));
+    let mut until = async |expect: &[&str]| {
+        let seen = async {
+            while shown(&roster) != expect {
+                rounds.changed().await.expect("the roster is there");
+            }
+        };
+        let seen = tokio::time::timeout(Duration::from_secs(60), seen).await;
+        assert!(seen.is_ok(), "{:?}", shown(&roster));
+    };
+    Trial::new("late", "1.0.0").drop_into(&rig.dir);
+    until(&["guard active 1.0.0", "late idle 1.0.0"]).await;
+    Trial::new("guard", "1.1.0").drop_into(&rig.dir);
+    until(&["guard active 1.1.0", "late idle 1.0.0"]).await;
+    fs::write(rig.dir.join("late/plugin.wasm"), "cut short").expect("written");
+    until(&["guard active 1.1.0", "late idle 1.0.0", "late failed -"]).await;
+    fs::remove_dir_all(rig.dir.join("late")).expect("ours");
+    until(&["guard active 1.1.0"]).await;
+    stop.cancel();
+    attending.await.expect("it ends");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_go_on_while_sets_are_replaced_and_each_sees_one_set() {
+    let rig = Rig::new();
+    let write = |version: &str| {
+        Trial::new("first", version).drop_into(&rig.dir);
+        Trial::new("second", version).drop_into(&rig.dir);
+    };
+    write("0");
+    for name in ["first", "second"] {
+        rig.name(name, |spec| spec.limits.timeout = Duration::from_secs(30));
+    }
+    let roster = rig.started().await;
+    let plugins = rig.plugins.clone();
+    let done = CancellationToken::new();
+    let calls = tokio::spawn({
+        let done = done.clone();
+        async move {
+            let mut seen = BTreeSet::new();
+            let mut count = 0;
+            while count < 10_000 || !done.is_cancelled() {
+                let set = plugins.current();
+                let mut ctx = ctx();
+                let passed = set
+                    .on_message(&mut ctx, &matter(), SCAN, |_| Aim::default())
+                    .await
+                    .expect("it passes");
+                let versions: Vec<&str> = passed.notes.iter().map(|(_, version)| &**version).collect();
+                // Two plugins, one version: no message is judged by half of one set and half of another.
+                assert!(
+                    versions.len() == 2 && versions[0] == versions[1],
+                    "{:?}",
+                    passed.notes
+                );
+                let said: Vec<&str> = set.plugins().iter().map(|plugin| plugin.version()).collect();
+                assert_eq!(said, versions);
+                seen.insert(versions[0].to_owned());
+                count += 1;
+            }
+            (count, seen)
+        }
+    });
+    for version in 1..=20 {
+        write(&version.to_string());
+        roster.reload().await.expect("a good one");
+    }
+    done.cancel();
+    let (count, seen) = calls.await.expect("no call failed");
+    assert!(count >= 10_000 && seen.len() > 2, "{count} {seen:?}");
+    assert_eq!(
+        shown(&roster),
+        ["first active 20", "second active 20"],
+        "no set is left behind"
+    );
+}

@@ -1,0 +1,213 @@
+//! Every way around a mode that we could think of: each method that names or carries a server, a tool, a prompt or a
+//! resource, through each transport, against a mode that forbids it. Who adds a method, an era or a transport adds it
+//! here.
+
+use serde_json::{Value, json};
+
+use super::door::{Door, Visitor};
+use super::guests::Guarded;
+use crate::support::text_of;
+
+/// A mode that allows every capability of the mock but not these things.
+const BY_NAME: &str = r#"
+[modes.tried]
+allowed-servers = ["mock"]
+allowed-capabilities = ["tools", "resources", "prompts", "completions", "tasks"]
+tools = { deny = ["echo"] }
+prompts = { deny = ["test_simple_prompt"] }
+resources = { deny = ["test://static-text", "test://watched-*", "test://template/*", "test://embedded-*", "test://mixed-*", "test://secret*"] }
+"#;
+
+/// A mode that allows the server and nothing that it can do, but for one tool that counts requests.
+const BY_CAPABILITY: &str = r#"
+[modes.tried]
+allowed-servers = ["mock"]
+allowed-capabilities = ["tools"]
+tools = { allow = ["count"] }
+"#;
+
+/// A mode that does not allow the server.
+const BY_SERVER: &str = r#"
+[modes.tried]
+allowed-servers = ["other"]
+allowed-capabilities = ["*"]
+"#;
+
+/// Requests that name what [`BY_NAME`] forbids, also in other spellings, or do not say clearly what they name.
+const NAMING: &[&str] = &[
+    r#""method":"tools/call","params":{"name":"echo","arguments":{"text":"x"}}"#,
+    r#""method":"tools/call","params":{"name":"\u0065cho","arguments":{"text":"x"}}"#,
+    r#""method":"tools\/call","params":{"name":"echo"}"#,
+    r#""params":{"name":"echo"},"method":"tools/call""#,
+    r#""method":"tools/call","params":{"name":"echo","task":{"ttl":1000}}"#,
+    r#""method":"tools/call","params":{"name":["echo"]}"#,
+    r#""method":"tools/call","params":{}"#,
+    r#""method":"prompts/get","params":{"name":"test_simple_prompt"}"#,
+    r#""method":"resources/read","params":{"uri":"test://static-text"}"#,
+    r#""method":"resources/read","params":{"uri":"test:\/\/static-text"}"#,
+    r#""method":"resources/read","params":{"uri":"TEST://static-text"}"#,
+    r#""method":"resources/read","params":{"uri":"test://static%2Dtext"}"#,
+    r#""method":"resources/read","params":{"uri":"test://x/../static-text"}"#,
+    r#""method":"resources/read","params":{"uri":"test://template/7/data"}"#,
+    r#""method":"resources/read","params":{"name":"test://static-binary"}"#,
+    r#""method":"resources/subscribe","params":{"uri":"test://watched-resource"}"#,
+    r#""method":"resources/unsubscribe","params":{"uri":"test://watched-resource"}"#,
+    r#""method":"completion/complete","params":{"ref":{"type":"ref/prompt","name":"test_simple_prompt"},"argument":{"name":"arg1","value":""}}"#,
+    r#""method":"completion/complete","params":{"ref":{"type":"ref/resource","uri":"test://template/{id}/data"},"argument":{"name":"id","value":""}}"#,
+    r#""method":"completion/complete","params":{"ref":{"type":"ref/tool","name":"echo"},"argument":{"name":"text","value":""}}"#,
+];
+
+/// Requests of every capability.
+const ANY: &[&str] = &[
+    r#""method":"tools/call","params":{"name":"echo","arguments":{"text":"x"}}"#,
+    r#""method":"prompts/list""#,
+    r#""method":"prompts/get","params":{"name":"test_simple_prompt"}"#,
+    r#""method":"resources/list""#,
+    r#""method":"resources/templates/list""#,
+    r#""method":"resources/read","params":{"uri":"test://static-binary"}"#,
+    r#""method":"resources/subscribe","params":{"uri":"test://static-binary"}"#,
+    r#""method":"resources/unsubscribe","params":{"uri":"test://static-binary"}"#,
+    r#""method":"completion/complete","params":{"ref":{"type":"ref/prompt","name":"test_prompt_with_arguments"},"argument":{"name":"arg1","value":""}}"#,
+    r#""method":"logging/setLevel","params":{"level":"debug"}"#,
+    r#""method":"tasks/list""#,
+    r#""method":"tasks/get","params":{"taskId":"1"}"#,
+    r#""method":"tasks/result","params":{"taskId":"1"}"#,
+    r#""method":"tasks/cancel","params":{"taskId":"1"}"#,
+    r#""method":"sampling/createMessage","params":{"messages":[]}"#,
+    r#""method":"elicitation/create","params":{}"#,
+    r#""method":"roots/list""#,
+    r#""method":"unheard/of","params":{"name":"echo"}"#,
+    r#""method":"unheard""#,
+];
+
+/// What shows things: the request, what its answer must not contain, and what it must.
+const SHOWING: &[(&str, &[&str], &str)] = &[
+    (r#""method":"tools/list""#, &["\"echo\""], "\"count\""),
+    (
+        r#""method":"prompts/list""#,
+        &["test_simple_prompt"],
+        "test_prompt_with_arguments",
+    ),
+    (
+        r#""method":"resources/list""#,
+        &["static-text", "watched-resource"],
+        "test://static-binary",
+    ),
+    (
+        r#""method":"resources/templates/list""#,
+        &["template-data", "test://template"],
+        "\"resourceTemplates\":[]",
+    ),
+    (
+        r#""method":"tools/call","params":{"name":"test_embedded_resource"}"#,
+        &["test://embedded", "embedded resource content"],
+        "\"content\":[]",
+    ),
+    (
+        r#""method":"tools/call","params":{"name":"test_multiple_content_types"}"#,
+        &["test://mixed"],
+        "\"type\":\"text\"",
+    ),
+    (
+        r#""method":"prompts/get","params":{"name":"test_prompt_with_embedded_resource","arguments":{"resourceUri":"test://secret"}}"#,
+        &["test://secret", "Embedded resource content"],
+        "Please process",
+    ),
+];
+
+fn guarded(mode: &str) -> Guarded {
+    let server = "[servers.mock]\ncommand = \"@self\"\nargs = [\"mock-server\"]\nsharing = \"shared\"\n";
+    let plugin = "[[plugins]]\nname = \"mode-access\"\n";
+    Guarded::start(
+        &["mode-access"],
+        "default-mode = \"tried\"",
+        &format!("{plugin}{server}{mode}"),
+    )
+}
+
+/// Returns how many requests the server has had, this one included.
+async fn count(visitor: &mut Visitor<'_>) -> u64 {
+    let answer = visitor.ask(r#""method":"tools/call","params":{"name":"count"}"#).await;
+    let text = text_of(answer.last().expect("an answer")).to_owned();
+    text.parse().expect("a number")
+}
+
+#[track_caller]
+fn assert_denied(door: Door, request: &str, messages: &[Value]) {
+    let [answer] = messages else {
+        panic!("{door:?} {request}: {messages:?}");
+    };
+    let code = answer["error"]["code"].as_i64();
+    assert!(answer.get("result").is_none(), "{door:?} {request}: {answer}");
+    assert!(
+        matches!(code, Some(-32602 | -32601 | -32000)),
+        "{door:?} {request}: {answer}"
+    );
+}
+
+/// Every request of a table is denied at every door, and the server never hears of any.
+async fn denied_everywhere(mode: &str, requests: &[&str]) {
+    let guarded = guarded(mode);
+    for door in Door::ALL {
+        let (mut visitor, _) = Visitor::enter(&guarded.gateway, door, json!({})).await;
+        let before = count(&mut visitor).await;
+        for request in requests {
+            let messages = visitor.ask(request).await;
+            assert_denied(door, request, &messages);
+        }
+        assert_eq!(count(&mut visitor).await, before + 1, "{door:?}: the server was asked");
+    }
+}
+
+#[tokio::test]
+async fn what_a_mode_forbids_by_name_is_denied() {
+    denied_everywhere(BY_NAME, NAMING).await;
+}
+
+#[tokio::test]
+async fn what_a_mode_forbids_by_capability_is_denied() {
+    denied_everywhere(BY_CAPABILITY, ANY).await;
+}
+
+#[tokio::test]
+async fn what_a_mode_forbids_is_not_shown() {
+    let guarded = guarded(BY_NAME);
+    for door in Door::ALL {
+        let (mut visitor, _) = Visitor::enter(&guarded.gateway, door, json!({})).await;
+        for (request, forbidden, allowed) in SHOWING {
+            let messages = visitor.ask(request).await;
+            let text: String = messages.iter().map(Value::to_string).collect();
+            assert!(text.contains(allowed), "{door:?} {request}: {text}");
+            for word in *forbidden {
+                assert!(!text.contains(word), "{door:?} {request}: {word} in {text}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_mode_forbids_is_not_announced() {
+    let guarded = guarded(BY_CAPABILITY);
+    for door in Door::ALL.into_iter().filter(|door| *door != Door::OneShot) {
+        let (_, answer) = Visitor::enter(&guarded.gateway, door, json!({})).await;
+        let announced = answer["result"]["capabilities"].as_object().expect("an object");
+        assert_eq!(announced.keys().collect::<Vec<_>>(), ["tools"], "{door:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_forbidden_server_is_not_reached() {
+    let guarded = guarded(BY_SERVER);
+    for door in Door::ALL {
+        let (mut visitor, answer) = Visitor::enter(&guarded.gateway, door, json!({})).await;
+        if door == Door::OneShot {
+            let everything = [r#""method":"tools/list""#, NAMING[0], ANY[5], SHOWING[4].0];
+            for request in everything.iter().chain(ANY) {
+                let messages = visitor.ask(request).await;
+                assert_denied(door, request, &messages);
+            }
+        } else {
+            assert_denied(door, "initialize", &[answer]);
+        }
+    }
+}

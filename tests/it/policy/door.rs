@@ -1,0 +1,206 @@
+//! The ways into the gateway: one client that speaks through any of them.
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Connection, EventStream, Gateway};
+
+/// A transport of the handshake era, in one of the shapes that its answers take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Door {
+    /// Streamable HTTP.
+    Streamable,
+    /// Streamable HTTP of 2025-03-26: a batch, whose answers come as a stream.
+    Batch,
+    /// A session by `x-session-id`: answers are plain JSON.
+    Plain,
+    /// HTTP+SSE of 2024-11-05.
+    Sse,
+    /// A request without a session.
+    OneShot,
+}
+
+impl Door {
+    pub(super) const ALL: [Self; 5] = [
+        Self::Streamable,
+        Self::Batch,
+        Self::Plain,
+        Self::Sse,
+        Self::OneShot,
+    ];
+
+    fn version(self) -> &'static str {
+        match self {
+            Self::Batch => "2025-03-26",
+            Self::Sse => "2024-11-05",
+            Self::Streamable | Self::Plain | Self::OneShot => "2025-11-25",
+        }
+    }
+}
+
+/// A client at a door.
+pub(super) struct Visitor<'a> {
+    gateway: &'a Gateway,
+    pub(super) door: Door,
+    session: Option<String>,
+    /// The stream of HTTP+SSE, where to post, and what holds it open.
+    old: Option<(EventStream, String, Connection)>,
+    last_id: u64,
+}
+
+impl<'a> Visitor<'a> {
+    /// Opens a session where the door has one; returns what `initialize` was answered, too.
+    pub(super) async fn enter(gateway: &'a Gateway, door: Door, capabilities: Value) -> (Self, Value) {
+        let mut visitor = Self {
+            gateway,
+            door,
+            session: None,
+            old: None,
+            last_id: 0,
+        };
+        if door == Door::OneShot {
+            return (visitor, Value::Null);
+        }
+        let info = json!({ "name": "it", "version": "1.0.0" });
+        let params =
+            json!({ "protocolVersion": door.version(), "capabilities": capabilities, "clientInfo": info });
+        let request = json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params });
+        let text = request.to_string();
+        let answer = if door == Door::Sse {
+            visitor.listen_as_of_old().await;
+            visitor.ask_old(&text, &json!(0)).await.pop().expect("an answer")
+        } else {
+            let accept = ("accept", "application/json, text/event-stream");
+            let answer = visitor.post("/mcp/mock", &[accept], text).await;
+            visitor.session = answer.header("mcp-session-id").map(str::to_owned);
+            answer.json().await
+        };
+        if answer.get("result").is_some() {
+            visitor.tell(r#""method":"notifications/initialized""#).await;
+        }
+        (visitor, answer)
+    }
+
+    /// Sends a request, given as the text of its method and params, and returns every message up to its answer, which is
+    /// the last.
+    pub(super) async fn ask(&mut self, rest: &str) -> Vec<Value> {
+        self.last_id += 1;
+        let id = json!(self.last_id);
+        let text = format!(r#"{{"jsonrpc":"2.0","id":{id},{rest}}}"#);
+        let messages = match self.door {
+            Door::Sse => self.ask_old(&text, &id).await,
+            Door::Batch => self.post_in_session(format!("[{text}]")).await,
+            _ => self.post_in_session(text).await,
+        };
+        let answer = messages.last().unwrap_or_else(|| panic!("{rest} has no answer"));
+        assert_eq!(answer["id"], id, "{messages:?}");
+        messages
+    }
+
+    /// Sends a notification or an answer.
+    pub(super) async fn tell(&self, rest: &str) {
+        let text = format!(r#"{{"jsonrpc":"2.0",{rest}}}"#);
+        let answer = match &self.old {
+            Some((_, endpoint, _)) => self.post(endpoint, &[], text).await,
+            None => self.post("/mcp/mock", &self.headers(), text).await,
+        };
+        assert_eq!(answer.status(), StatusCode::ACCEPTED, "{rest}");
+    }
+
+    /// Sends a request and returns its answer while it is still under way.
+    pub(super) async fn begin(&self, rest: &str) -> (EventStream, Connection) {
+        let mut connection = Connection::open(self.gateway.address()).await;
+        let headers = [&self.headers()[..], &[("content-type", "application/json")]].concat();
+        let text = format!(r#"{{"jsonrpc":"2.0","id":"begun",{rest}}}"#);
+        let answer = connection
+            .send(Method::POST, "/mcp/mock", &headers, text.into())
+            .await;
+        (answer.events(), connection)
+    }
+
+    /// Opens the session's stream of server messages.
+    pub(super) async fn listen(&self) -> (EventStream, Connection) {
+        let mut connection = Connection::open(self.gateway.address()).await;
+        let headers = self.headers();
+        let answer = connection
+            .send(Method::GET, "/mcp/mock", &headers, Bytes::new())
+            .await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        (answer.events(), connection)
+    }
+
+    fn headers(&self) -> Vec<(&str, &str)> {
+        let both = ("accept", "application/json, text/event-stream");
+        let json = ("accept", "application/json");
+        match (self.door, self.session.as_deref()) {
+            (Door::Plain, Some(session)) => vec![json, ("x-session-id", session)],
+            (door, Some(session)) => vec![
+                both,
+                ("mcp-session-id", session),
+                ("mcp-protocol-version", door.version()),
+            ],
+            (_, None) => vec![json],
+        }
+    }
+
+    async fn post_in_session(&self, text: String) -> Vec<Value> {
+        let answer = self.post("/mcp/mock", &self.headers(), text).await;
+        if !answer.is_stream() {
+            return match answer.json().await {
+                Value::Array(answers) => answers,
+                answer => vec![answer],
+            };
+        }
+        let mut events = answer.events();
+        let mut messages = Vec::new();
+        while let Some(event) = events.next().await {
+            messages.extend((!event.data.is_empty()).then(|| event.json()));
+        }
+        messages
+    }
+
+    async fn post(&self, path: &str, headers: &[(&str, &str)], text: String) -> Answer {
+        let mut connection = Connection::open(self.gateway.address()).await;
+        let headers = [headers, &[("content-type", "application/json")]].concat();
+        connection
+            .send(Method::POST, path, &headers, text.into())
+            .await
+    }
+
+    async fn listen_as_of_old(&mut self) {
+        let mut connection = Connection::open(self.gateway.address()).await;
+        let headers = [("accept", "text/event-stream")];
+        let answer = connection
+            .send(Method::GET, "/mcp/mock", &headers, Bytes::new())
+            .await;
+        let mut events = answer.events();
+        let endpoint = events.next().await.expect("the endpoint").data;
+        self.old = Some((events, endpoint, connection));
+    }
+
+    async fn ask_old(&mut self, text: &str, id: &Value) -> Vec<Value> {
+        let endpoint = self.old.as_ref().expect("it listens").1.clone();
+        let taken = self.post(&endpoint, &[], text.to_owned()).await;
+        assert_eq!(taken.status(), StatusCode::ACCEPTED, "{text}");
+        let (events, ..) = self.old.as_mut().expect("it listens");
+        let mut messages: Vec<Value> = Vec::new();
+        while messages
+            .last()
+            .is_none_or(|last| last["id"] != *id || last.get("method").is_some())
+        {
+            messages.push(events.next().await.expect("the stream goes on").json());
+        }
+        messages
+    }
+}
+
+/// Returns the next message of a stream.
+pub(super) async fn message(events: &mut EventStream) -> Value {
+    loop {
+        let event = events.next().await.expect("the stream goes on");
+        if !event.data.is_empty() {
+            return event.json();
+        }
+    }
+}

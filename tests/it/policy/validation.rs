@@ -1,0 +1,72 @@
+//! Validation on the path: what it refuses, what it changes, and how its own failure looks.
+
+use serde_json::{Value, json};
+
+use super::door::{Door, Visitor};
+use super::guests::Guarded;
+use crate::support::text_of;
+
+fn guarded(settings: &str, config: &str) -> Guarded {
+    let server = "[servers.mock]\ncommand = \"@self\"\nargs = [\"mock-server\"]\nsharing = \"shared\"\n";
+    let plugin = format!(
+        "[[plugins]]\nname = \"message-validation\"\ngrant = {{ schema = true }}\n{settings}\n[plugins.config]\n{config}\n"
+    );
+    Guarded::start(&["message-validation"], "", &format!("{server}{plugin}"))
+}
+
+fn echo(text: &str) -> String {
+    let arguments = json!({ "text": text });
+    format!(r#""method":"tools/call","params":{{"name":"echo","arguments":{arguments}}}"#)
+}
+
+async fn answer(visitor: &mut Visitor<'_>, request: &str) -> Value {
+    visitor.ask(request).await.pop().expect("an answer")
+}
+
+#[tokio::test]
+async fn an_argument_is_refused_and_a_result_redacted() {
+    let config = "arguments = [{ tool = \"echo\", pointer = \"/text\", deny = [\"*evil*\"] }]\nredact = [{ pattern = \"s3cr[a-z]+\" }]";
+    let guarded = guarded("", config);
+    for door in Door::ALL {
+        let (mut visitor, _) = Visitor::enter(&guarded.gateway, door, json!({})).await;
+        let refused = answer(&mut visitor, &echo("an evil text")).await;
+        assert_eq!(refused["error"]["code"], -32602, "{door:?} {refused}");
+        let redacted = answer(&mut visitor, &echo("a s3cret text")).await;
+        let text = text_of(&redacted);
+        assert!(text.contains("[redacted]") && !text.contains("s3cret"), "{door:?} {text}");
+        let untouched = answer(&mut visitor, &echo("a text")).await;
+        assert!(text_of(&untouched).contains("a text"), "{door:?} {untouched}");
+    }
+}
+
+#[tokio::test]
+async fn arguments_are_held_to_the_schema_of_their_tool_from_the_first_request_on() {
+    for door in Door::ALL {
+        let guarded = guarded("", "validate-arguments = true");
+        let (mut visitor, _) = Visitor::enter(&guarded.gateway, door, json!({})).await;
+        let wrong = r#""method":"tools/call","params":{"name":"sleep","arguments":{"ms":"long"}}"#;
+        let refused = answer(&mut visitor, wrong).await;
+        assert_eq!(refused["error"]["code"], -32602, "{door:?} {refused}");
+        let right = r#""method":"tools/call","params":{"name":"sleep","arguments":{"ms":0}}"#;
+        let done = answer(&mut visitor, right).await;
+        assert!(done.get("result").is_some(), "{door:?} {done}");
+    }
+}
+
+#[tokio::test]
+async fn a_policy_that_breaks_does_not_look_like_one_that_says_no() {
+    let guarded = guarded("output-max = \"1KiB\"", "redact = [{ pattern = \"s3cret\" }]");
+    // Fewer failures than open the breaker.
+    for door in [Door::Streamable, Door::Sse, Door::OneShot] {
+        let (mut visitor, _) = Visitor::enter(&guarded.gateway, door, json!({})).await;
+        // What it makes of the text is more than it may answer.
+        let broken = answer(&mut visitor, &echo(&format!("s3cret {}", "x".repeat(4000)))).await;
+        let error = &broken["error"];
+        assert_eq!(error["code"], -32050, "{door:?} {broken}");
+        assert_eq!(error["data"]["plugin"], "message-validation", "{door:?} {broken}");
+        assert_eq!(error["data"]["kind"], "bad-decision", "{door:?} {broken}");
+        assert!(!broken.to_string().contains("s3cret"), "{door:?}");
+        let fine = answer(&mut visitor, &echo("a text")).await;
+        assert!(text_of(&fine).contains("a text"), "{door:?} {fine}");
+    }
+}
