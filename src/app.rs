@@ -50,7 +50,7 @@ pub enum AppError {
     #[error(transparent)]
     State(#[from] StateError),
     /// A plugin that has to judge is not let in, or nobody would judge access in a mode.
-    #[error("the plugins are not ready:\n{0}")]
+    #[error("the plugins are not ready")]
     Plugins(#[from] RosterError),
 }
 

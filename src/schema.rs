@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use jsonschema::error::ValidationErrorKind;
-use jsonschema::{ValidationError, Validator};
+use jsonschema::{ErrorIterator, ValidationError, Validator};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -60,10 +60,9 @@ impl SchemaCache {
     pub fn problems(&self, schema: &str, instance: &str, max: usize) -> Result<Vec<String>, Unusable> {
         let compiled = self.validator(schema).ok_or(Unusable)?;
         let instance: Value = serde_json::from_str(instance).map_err(|_| Unusable)?;
-        let levels = compiled.levels.saturating_mul(depth(&instance));
-        let problems = with_stack(levels, || {
-            let errors = compiled.validator.iter_errors(&instance).take(max);
+        let problems = compiled.read(&instance, |errors| {
             errors
+                .take(max)
                 .map(|error| format!("{}: {error}", error.instance_path()))
                 .collect()
         });
@@ -92,14 +91,26 @@ fn compile(schema: &str) -> Result<Arc<Compiled>, String> {
         return Err(format!("it has {} bytes", schema.len()));
     }
     let schema: Value = serde_json::from_str(schema).map_err(|error| error.to_string())?;
-    let linear = jsonschema::PatternOptions::regex();
-    let options = jsonschema::options().with_pattern_options(linear);
-    let levels = (references(&schema) + 1).saturating_mul(depth(&schema));
-    let built = with_stack(levels, || {
-        options.build(&schema).map_err(|error| error.to_string())
-    });
-    let validator = built.ok_or_else(|| "it has too many references".to_owned())??;
-    Ok(Arc::new(Compiled { validator, levels }))
+    Compiled::of(&schema).map(Arc::new)
+}
+
+impl Compiled {
+    fn of(schema: &Value) -> Result<Self, String> {
+        let linear = jsonschema::PatternOptions::regex();
+        let options = jsonschema::options().with_pattern_options(linear);
+        let levels = (references(schema) + 1).saturating_mul(depth(schema));
+        let built = with_stack(levels, || {
+            options.build(schema).map_err(|error| error.to_string())
+        });
+        let validator = built.ok_or_else(|| "it has too many references".to_owned())??;
+        Ok(Self { validator, levels })
+    }
+
+    /// Reads the errors of an instance; `None` if it goes too deep.
+    fn read<T: Send>(&self, instance: &Value, read: impl FnOnce(ErrorIterator<'_>) -> T + Send) -> Option<T> {
+        let levels = self.levels.saturating_mul(depth(instance));
+        with_stack(levels, || read(self.validator.iter_errors(instance)))
+    }
 }
 
 /// Runs what may recurse so deep; `None` if that is too deep.
@@ -140,6 +151,58 @@ fn references(value: &Value) -> usize {
     }
 }
 
+/// One thing that is wrong with a value. It never repeats the value, which may be a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Where: an RFC 6901 pointer.
+    pub pointer: String,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// Checks a value against a schema; returns at most so many faults, those of unknown keys at the keys themselves.
+///
+/// # Errors
+/// Why the schema cannot be used.
+pub fn faults(schema: &Value, value: &Value, max: usize) -> Result<Vec<Fault>, String> {
+    let compiled = Compiled::of(schema)?;
+    let faults = compiled.read(value, |errors| {
+        let faults = errors.flat_map(|error| faults_of(value, &error));
+        faults.take(max).collect()
+    });
+    faults.ok_or_else(|| "it has too many references for so deep a value".to_owned())
+}
+
+fn faults_of(value: &Value, error: &ValidationError<'_>) -> Vec<Fault> {
+    let pointer = error.instance_path().as_str();
+    let unknown = match error.kind() {
+        ValidationErrorKind::AdditionalProperties { unexpected }
+        | ValidationErrorKind::UnevaluatedProperties { unexpected } => unexpected.clone(),
+        // Where no key is known at all.
+        ValidationErrorKind::FalseSchema
+            if error.schema_path().as_str().ends_with("/additionalProperties") =>
+        {
+            let object = value.pointer(pointer).and_then(Value::as_object);
+            object
+                .into_iter()
+                .flat_map(|object| object.keys().cloned())
+                .collect()
+        }
+        _ => Vec::new(),
+    };
+    if unknown.is_empty() {
+        return vec![Fault {
+            pointer: pointer.to_owned(),
+            message: error.masked().to_string(),
+        }];
+    }
+    let fault = |key: String| Fault {
+        pointer: format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1")),
+        message: "is not known here".to_owned(),
+    };
+    unknown.into_iter().map(fault).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,6 +237,10 @@ mod tests {
         ];
         assert_eq!(faults, expect);
         assert!(super::faults(&serde_json::json!({ "type": 1 }), &value, 9).is_err());
+        let nothing = serde_json::json!({ "additionalProperties": false });
+        let faults = super::faults(&nothing, &value, 9).expect("a schema");
+        assert_eq!(faults.len(), 2, "{faults:?}");
+        assert_eq!(faults[0].pointer, "/n");
     }
 
     #[test]

@@ -138,3 +138,87 @@ fn names<'a>(
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// Returns a component of nothing but imports and exports, all of them empty.
+    fn component(imports: &[&str], exports: &[&str]) -> Vec<u8> {
+        let imports: String = imports
+            .iter()
+            .map(|name| format!("(import \"{name}\" (instance))\n"))
+            .collect();
+        let exports: String = exports
+            .iter()
+            .map(|name| format!("(export \"{name}\" (instance $nothing))\n"))
+            .collect();
+        let text = format!("(component {imports} (instance $nothing) {exports})");
+        wat::parse_str(text).expect("a component")
+    }
+
+    fn manifest(more: &str) -> Manifest {
+        let text = format!(
+            "[plugin]\nname = \"p\"\nversion = \"1\"\n[hooks]\naccess = {{ methods = [\"*\"] }}\n{more}"
+        );
+        Manifest::parse(Path::new("plugin.toml"), &text).expect("a manifest")
+    }
+
+    const LIFECYCLE: &str = "portcullis:plugin/lifecycle@0.1.3";
+    const ACCESS: &str = "portcullis:plugin/access@0.1.3";
+
+    #[test]
+    fn a_component_says_what_it_is_made_of() {
+        let bytes = component(
+            &[
+                "portcullis:plugin/types@0.1.3",
+                "portcullis:plugin/kv@0.1.3",
+                "portcullis:plugin/log@0.1.3",
+            ],
+            &[LIFECYCLE, ACCESS, "other:thing/x"],
+        );
+        let anatomy = Anatomy::read(&bytes).expect("a component");
+        assert_eq!(anatomy.line.as_deref(), Some("0.1.3"));
+        assert_eq!(anatomy.exports, ["lifecycle", "access"]);
+        assert_eq!(anatomy.imports, ["kv", "log"]);
+        assert_eq!(anatomy.wants().collect::<Vec<_>>(), ["kv"]);
+        assert_eq!((anatomy.size, anatomy.sha256.len()), (bytes.len(), 64));
+        anatomy
+            .fits(&manifest("[requests]\nkv = { max-kib = 1 }"))
+            .expect("it asks for what it imports");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_told_at_once() {
+        let bytes = component(&["portcullis:plugin/http@0.1.0", "other:thing/x"], &[]);
+        let error = Anatomy::read(&bytes).and_then(|anatomy| anatomy.fits(&manifest("")));
+        let error = error.expect_err("it does not fit").to_string();
+        for said in [
+            "it imports other:thing/x, which the gateway does not have",
+            "it does not export lifecycle",
+            "plugin.toml has hooks.access, but the component does not export access",
+            "it imports http, but plugin.toml does not ask for it",
+        ] {
+            assert!(error.contains(said), "{error}");
+        }
+    }
+
+    #[test]
+    fn wasi_is_refused() {
+        let bytes = component(&["wasi:cli/stdout@0.2.0"], &[LIFECYCLE, ACCESS]);
+        let anatomy = Anatomy::read(&bytes).expect("a component");
+        assert_eq!(anatomy.wasi, ["wasi:cli/stdout@0.2.0"]);
+        let error = anatomy.fits(&manifest("")).expect_err("refused");
+        assert!(matches!(error, AuthorError::Wasi { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_module_is_no_component() {
+        for bytes in [&wat::parse_str("(module)").expect("a module")[..], b"", b"MZ"] {
+            let read = Anatomy::read(bytes);
+            assert!(matches!(read, Err(AuthorError::NoComponent(_))), "{read:?}");
+        }
+    }
+}

@@ -34,3 +34,32 @@ fn refuse_wasi(module: &[u8], remedy: &'static str) -> Result<(), AuthorError> {
     }
     Err(AuthorError::Wasi { imports, remedy })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(text: &str) -> AuthorError {
+        let module = wat::parse_str(text).expect("a module");
+        componentize(&module, "do without").expect_err("refused")
+    }
+
+    #[test]
+    fn a_module_that_wants_wasi_is_refused_with_the_remedy() {
+        let error = refusal(
+            r#"(module (import "wasi_snapshot_preview1" "fd_write" (func (param i32 i32 i32 i32) (result i32))))"#,
+        );
+        assert_eq!(
+            error.to_string(),
+            "it imports wasi_snapshot_preview1.fd_write, and the gateway has no WASI; do without"
+        );
+    }
+
+    #[test]
+    fn what_carries_no_world_makes_no_component() {
+        let error = refusal(r#"(module (import "env" "f" (func)))"#);
+        assert!(matches!(error, AuthorError::NoComponent(_)), "{error}");
+        let error = componentize(b"MZ", "").expect_err("refused");
+        assert!(matches!(error, AuthorError::NoComponent(_)), "{error}");
+    }
+}

@@ -110,3 +110,54 @@ fn as_granted(grant: &str) -> &'static str {
         _ => "schema = true",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::plugin::case::Case;
+    use crate::plugin::manifest::Manifest;
+
+    const HOOKS: [&str; 3] = ["on-message", "access", "routing"];
+    const GRANTS: [&str; 4] = ["kv", "http", "random", "schema"];
+
+    fn check(language: Language, hooks: &[&'static str], grants: &[&'static str]) {
+        let parent = std::env::temp_dir().join(format!("portcullis-new-{}", Uuid::new_v4()));
+        let wish = Wish {
+            name: "p".to_owned(),
+            language,
+            hooks: hooks.to_vec(),
+            grants: grants.to_vec(),
+        };
+        let folder = wish.create(&parent).expect("a new plugin");
+        let manifest = Manifest::read(&folder).expect("its manifest");
+        assert_eq!(manifest.hooks.entries().count(), hooks.len());
+        assert_eq!(manifest.smoke.len(), hooks.len());
+        assert!(grants.iter().all(|grant| manifest.requests.asks_for(grant)));
+        let cases = folder.join("cases/first.toml");
+        let text = fs::read_to_string(&cases).expect("its cases");
+        assert!(!Case::parse_file(&cases, &text).expect("its cases").is_empty());
+        let world = wit::read(&folder).expect("its world");
+        let world = &world.resolve.worlds[world.id];
+        // Besides the hooks, `lifecycle`; besides the grants, `types`, `message`, `log` and `clock`.
+        assert_eq!(
+            (world.exports.len(), world.imports.len()),
+            (hooks.len() + 1, grants.len() + 4)
+        );
+        fs::remove_dir_all(parent).expect("ours");
+    }
+
+    #[test]
+    fn every_wish_makes_a_manifest_cases_and_a_world() {
+        for language in [Language::Rust, Language::Js, Language::Python, Language::C] {
+            check(language, &HOOKS, &GRANTS);
+            for hook in HOOKS {
+                check(language, &[hook], &[]);
+            }
+            for grant in GRANTS {
+                check(language, &HOOKS[..1], &[grant]);
+            }
+        }
+    }
+}

@@ -55,3 +55,44 @@ pub(super) fn write_changed(path: &Path, bytes: &[u8]) -> Result<(), AuthorError
     }
     fs::write(path, bytes).map_err(AuthorError::io("write", path))
 }
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole_and_nothing_else_stays() {
+        let folder = std::env::temp_dir().join(format!("portcullis-paths-{}", Uuid::new_v4()));
+        fs::create_dir(&folder).expect("a new folder");
+        let path = folder.join("plugin.wasm");
+        for text in ["first", "second"] {
+            write_whole(&path, text.as_bytes()).expect("written");
+            assert_eq!(fs::read(&path).expect("it is there"), text.as_bytes());
+        }
+        assert_eq!(fs::read_dir(&folder).expect("a folder").count(), 1);
+        fs::remove_dir_all(folder).expect("ours");
+    }
+
+    #[test]
+    fn what_has_not_changed_is_not_written() {
+        let folder = std::env::temp_dir().join(format!("portcullis-paths-{}", Uuid::new_v4()));
+        let path = folder.join("new/x");
+        write_changed(&path, b"1").expect("written");
+        let modified = || {
+            fs::metadata(&path)
+                .expect("it is there")
+                .modified()
+                .expect("a time")
+        };
+        let long_ago = std::time::SystemTime::UNIX_EPOCH;
+        let file = fs::File::options().write(true).open(&path).expect("ours");
+        file.set_modified(long_ago).expect("ours");
+        write_changed(&path, b"1").expect("nothing to write");
+        assert_eq!(modified(), long_ago);
+        write_changed(&path, b"2").expect("written");
+        assert_ne!(modified(), long_ago);
+        fs::remove_dir_all(folder).expect("ours");
+    }
+}

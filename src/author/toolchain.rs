@@ -68,3 +68,27 @@ fn variables(text: &str) -> Vec<(String, OsString)> {
     };
     text.lines().filter_map(variable).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_are_read_as_a_shell_would() {
+        let text =
+            "# of the compiler\nexport RUSTC='/a b/rustc'\nLD_LIBRARY_PATH=\"/a/lib\"\n\nX=1=2\nnothing\n";
+        let variables = variables(text);
+        let variables: Vec<_> = variables
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.to_str().expect("UTF-8")))
+            .collect();
+        assert_eq!(
+            variables,
+            [
+                ("RUSTC", "/a b/rustc"),
+                ("LD_LIBRARY_PATH", "/a/lib"),
+                ("X", "1=2")
+            ]
+        );
+    }
+}

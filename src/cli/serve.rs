@@ -65,9 +65,10 @@ pub(super) fn load(args: &ConfigArgs) -> anyhow::Result<Loaded> {
         .map_err(|error| anyhow::anyhow!("the configuration is not valid:\n{error}"))
 }
 
-/// Returns what reads the configuration again, as it was read now.
+/// Returns what reads the configuration again, from the same file: where that is gone, nothing else is read instead.
 fn source(args: &ConfigArgs, file: Option<PathBuf>) -> anyhow::Result<ConfigSource> {
-    let loader = loader(args)?;
+    let mut loader = loader(args)?;
+    loader.file.clone_from(&file);
     let read = move || match loader.load() {
         Ok(loaded) => Ok(loaded.config),
         Err(error) => Err(format!("the configuration is not valid: {error}")),

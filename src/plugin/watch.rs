@@ -108,7 +108,7 @@ impl Watched {
 }
 
 fn outside(path: PathBuf) -> Option<(PathBuf, SystemTime, u64, u64)> {
-    let metadata = path.symlink_metadata().ok()?;
+    let metadata = path.metadata().ok()?;
     let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
     Some((path, modified, metadata.len(), number(&metadata)))
 }

@@ -1,6 +1,7 @@
 //! The integration tests: one binary, the real executable under test.
 
 mod admin;
+mod author;
 mod bench_parts;
 mod classic;
 mod cli;
@@ -11,6 +12,7 @@ mod layers;
 #[cfg(target_os = "linux")]
 mod leaks;
 mod mock;
+mod modes;
 mod policy;
 mod readme;
 mod simulation;
