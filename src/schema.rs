@@ -104,26 +104,40 @@ pub struct Fault {
 /// Why the schema cannot be used.
 pub fn faults(schema: &Value, value: &Value, max: usize) -> Result<Vec<Fault>, String> {
     let validator = build(schema)?;
-    let faults = validator.iter_errors(value).flat_map(|error| faults_of(&error));
+    let faults = validator
+        .iter_errors(value)
+        .flat_map(|error| faults_of(value, &error));
     Ok(faults.take(max).collect())
 }
 
-fn faults_of(error: &ValidationError<'_>) -> Vec<Fault> {
-    let pointer = error.instance_path().as_str().to_owned();
-    match error.kind() {
+fn faults_of(value: &Value, error: &ValidationError<'_>) -> Vec<Fault> {
+    let pointer = error.instance_path().as_str();
+    let unknown = match error.kind() {
         ValidationErrorKind::AdditionalProperties { unexpected }
-        | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
-            let fault = |key: &String| Fault {
-                pointer: format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1")),
-                message: "is not known here".to_owned(),
-            };
-            unexpected.iter().map(fault).collect()
+        | ValidationErrorKind::UnevaluatedProperties { unexpected } => unexpected.clone(),
+        // Where no key is known at all.
+        ValidationErrorKind::FalseSchema
+            if error.schema_path().as_str().ends_with("/additionalProperties") =>
+        {
+            let object = value.pointer(pointer).and_then(Value::as_object);
+            object
+                .into_iter()
+                .flat_map(|object| object.keys().cloned())
+                .collect()
         }
-        _ => vec![Fault {
-            pointer,
+        _ => Vec::new(),
+    };
+    if unknown.is_empty() {
+        return vec![Fault {
+            pointer: pointer.to_owned(),
             message: error.masked().to_string(),
-        }],
+        }];
     }
+    let fault = |key: String| Fault {
+        pointer: format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1")),
+        message: "is not known here".to_owned(),
+    };
+    unknown.into_iter().map(fault).collect()
 }
 
 #[cfg(test)]
@@ -160,6 +174,10 @@ mod tests {
         ];
         assert_eq!(faults, expect);
         assert!(super::faults(&serde_json::json!({ "type": 1 }), &value, 9).is_err());
+        let nothing = serde_json::json!({ "additionalProperties": false });
+        let faults = super::faults(&nothing, &value, 9).expect("a schema");
+        assert_eq!(faults.len(), 2, "{faults:?}");
+        assert_eq!(faults[0].pointer, "/n");
     }
 
     #[test]

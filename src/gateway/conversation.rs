@@ -64,11 +64,7 @@ pub(super) struct ServerRequest {
 }
 
 impl ServerRequest {
-    pub(super) fn new(
-        connection: &Arc<Connection>,
-        id: RequestId,
-        judged: Option<(Judge, Asked)>,
-    ) -> Self {
+    pub(super) fn new(connection: &Arc<Connection>, id: RequestId, judged: Option<(Judge, Asked)>) -> Self {
         Self {
             connection: Arc::downgrade(connection),
             id,

@@ -45,7 +45,8 @@ impl Gateway {
         };
         let facts = Arc::new(facts);
         if let Some(judge) = &judge {
-            self.choose_instance(judge, session, Some(&facts), message).await?;
+            self.choose_instance(judge, session, Some(&facts), message)
+                .await?;
         }
         let lease = self.lease(session, Some(&facts))?;
         let deadline = Instant::now() + session.attachment().server().spec().handshake_timeout;

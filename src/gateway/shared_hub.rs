@@ -162,10 +162,15 @@ fn tell(session: &Arc<Session>, message: &Message, data: &Bytes) {
     let Some(judge) = session.attachment().judge_of_server() else {
         return put(session, data);
     };
-    let taken = in_turn(session, Some(judge), message.clone(), |session, judged| match judged {
-        Ok(message) => put(session, &line_of(&message)),
-        Err(error) => debug!(session = ?session.id(), %error, "notification dropped"),
-    });
+    let taken = in_turn(
+        session,
+        Some(judge),
+        message.clone(),
+        |session, judged| match judged {
+            Ok(message) => put(session, &line_of(&message)),
+            Err(error) => debug!(session = ?session.id(), %error, "notification dropped"),
+        },
+    );
     if taken.is_err() {
         debug!(session = ?session.id(), "notification dropped: too many messages wait to be judged");
     }
@@ -213,9 +218,7 @@ impl ServerMessages for SharedHub {
                     );
                 }
             }
-            name if LISTINGS.iter().any(|listing| listing.changed == name) => {
-                self.broadcast(&message)
-            }
+            name if LISTINGS.iter().any(|listing| listing.changed == name) => self.broadcast(&message),
             name => {
                 connection.count_stray();
                 debug!(%server, method = name, "notification dropped: it cannot be known whom it is for");

@@ -14,7 +14,7 @@ use super::{post, stream};
 use crate::gateway::{Pinned, Session};
 use crate::protocol::ProtocolVersion;
 use crate::protocol::names::header;
-use crate::registry::{Server, Target};
+use crate::registry::Target;
 use crate::session::{Caller, SessionId};
 
 /// What a URL names.

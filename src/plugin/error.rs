@@ -99,6 +99,11 @@ impl Stopped {
 /// Longest detail of an error, in bytes.
 const DETAIL_MAX: usize = 1024;
 
+/// Returns the beginning of a text for the log.
+pub(super) fn shortened(text: &str) -> &str {
+    &text[..text.floor_char_boundary(DETAIL_MAX)]
+}
+
 /// Cuts a text to so many bytes.
 pub(super) fn cut(mut text: String, max: usize) -> String {
     if text.len() > max {

@@ -38,6 +38,7 @@ mod tests;
 mod ticker;
 #[cfg(test)]
 mod trial;
+mod verdict;
 pub mod watch;
 pub mod wishes;
 

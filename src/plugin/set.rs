@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tracing::info;
 
 use super::call::{CallContext, Candidate, CatalogItem, Denial, Topic};
-use super::error::{ErrorKind, PluginError};
+use super::error::{ErrorKind, PluginError, shortened};
 use super::exports::Hook;
 use super::plugin::{Matter, Plugin};
 use crate::config::OnError;
@@ -107,7 +107,10 @@ impl PluginSet {
 
     /// Returns the request headers that any plugin may see, in lower case, each once.
     pub fn headers(&self) -> BTreeSet<&str> {
-        let granted = self.plugins.iter().flat_map(|plugin| &plugin.spec().grant.headers);
+        let granted = self
+            .plugins
+            .iter()
+            .flat_map(|plugin| &plugin.spec().grant.headers);
         granted.map(String::as_str).collect()
     }
 
@@ -215,7 +218,9 @@ impl PluginSet {
 
     fn asked<'a>(&'a self, hook: Hook, ctx: &'a CallContext) -> impl Iterator<Item = &'a Arc<Plugin>> {
         let topic = Topic::of(ctx);
-        self.plugins.iter().filter(move |plugin| plugin.wants(hook, &topic))
+        self.plugins
+            .iter()
+            .filter(move |plugin| plugin.wants(hook, &topic))
     }
 }
 
@@ -287,12 +292,12 @@ fn denied(plugin: &Plugin, ctx: &CallContext, denial: Denial) -> Refusal {
         plugin = plugin.name(),
         generation = plugin.generation(),
         request = ctx.request_id,
-        method = ctx.method,
-        target = ctx.target,
+        method = shortened(&ctx.method),
+        target = ctx.target.as_deref().map(shortened),
         server = ctx.server,
         mode = ctx.mode,
         code = denial.code,
-        reason = denial.reason,
+        reason = shortened(&denial.reason),
         "refused by policy"
     );
     Refusal {

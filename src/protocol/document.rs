@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use thiserror::Error;
@@ -18,9 +18,11 @@ use super::swar::string_stop;
 #[derive(Debug)]
 pub struct Document {
     bytes: Bytes,
-    /// By the offset of their bracket. A std mutex: held for look-ups and single walks.
-    levels: Mutex<HashMap<usize, Arc<Level>>>,
+    /// Sorted by the offset of their bracket: there are few. A std mutex: held for look-ups and single walks.
+    levels: Mutex<Levels>,
 }
+
+type Levels = Vec<(usize, Arc<Level>)>;
 
 /// An object holds a key twice: what stands at a pointer through it is anybody's guess.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -80,11 +82,12 @@ impl Document {
         let Some(rest) = pointer.strip_prefix('/') else {
             return Ok(pointer.is_empty().then_some(span));
         };
+        let mut levels = self.lock();
         for token in rest.split('/') {
             let Some(token) = unescaped(token) else {
                 return Ok(None);
             };
-            let Some(level) = self.level(&span)? else {
+            let Some(level) = self.known(&mut levels, &span)? else {
                 return Ok(None);
             };
             let Some(place) = level.place(&self.bytes, &token) else {
@@ -112,16 +115,26 @@ impl Document {
     /// # Errors
     /// It holds a key twice.
     pub fn level(&self, span: &Span) -> Result<Option<Arc<Level>>, Ambiguous> {
+        Ok(self.known(&mut self.lock(), span)?.cloned())
+    }
+
+    fn known<'a>(&self, levels: &'a mut Levels, span: &Span) -> Result<Option<&'a Arc<Level>>, Ambiguous> {
         if !matches!(self.bytes.get(span.start), Some(b'{' | b'[')) {
             return Ok(None);
         }
-        let mut levels = self.levels.lock().expect("no holder panics");
-        if let Some(known) = levels.get(&span.start) {
-            return Ok(Some(known.clone()));
-        }
-        let level = Arc::new(Level::walk(&self.bytes, span.start)?);
-        levels.insert(span.start, level.clone());
-        Ok(Some(level))
+        let place = match levels.binary_search_by_key(&span.start, |(start, _)| *start) {
+            Ok(place) => place,
+            Err(place) => {
+                let level = Level::walk(&self.bytes, span.start)?;
+                levels.insert(place, (span.start, Arc::new(level)));
+                place
+            }
+        };
+        Ok(Some(&levels[place].1))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Levels> {
+        self.levels.lock().expect("no holder panics")
     }
 }
 

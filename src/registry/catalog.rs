@@ -95,7 +95,12 @@ impl Catalog {
 
     /// Waits until a server that is running has been asked for its lists.
     pub async fn read(&self) {
-        let read = self.is_read.subscribe().wait_for(|is_read| *is_read).await.map(drop);
+        let read = self
+            .is_read
+            .subscribe()
+            .wait_for(|is_read| *is_read)
+            .await
+            .map(drop);
         read.expect("the sender lives as long as the catalog");
     }
 
@@ -209,11 +214,7 @@ impl List {
         } else {
             hash.finalize().into()
         };
-        Self {
-            items,
-            facts,
-            digest,
-        }
+        Self { items, facts, digest }
     }
 }
 

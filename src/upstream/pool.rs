@@ -154,7 +154,9 @@ impl ServerPool {
     fn lease_shared(&self, preferred: Option<u64>, reason: &'static str) -> Lease {
         let mut instances = self.lock();
         let shared = self.shared(&mut instances);
-        let wanted = shared.iter().find(|upstream| Some(upstream.instance()) == preferred);
+        let wanted = shared
+            .iter()
+            .find(|upstream| Some(upstream.instance()) == preferred);
         let quietest = || {
             let load = |upstream: &&Arc<Upstream>| (upstream.in_flight(), upstream.usage().leases());
             shared.iter().min_by_key(load).expect("there is at least one")

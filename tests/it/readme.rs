@@ -8,7 +8,7 @@ use std::process::Command;
 
 use figment::Figment;
 use figment::providers::{Format, Toml};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 const README: &str = include_str!("../../README.md");
 const DEFAULTS: &str = include_str!("../../config/default.toml");
@@ -163,8 +163,15 @@ fn table() -> String {
             );
         }
     }
-    for (name, key) in properties("/properties/principals/additionalProperties/properties") {
-        row(&mut text, &format!("principals.NAME.{name}"), key, None);
+    for (section, at) in [
+        (
+            "principals",
+            "/properties/principals/additionalProperties/properties",
+        ),
+        ("plugins", "/$defs/plugin/properties"),
+        ("routes", "/$defs/route/properties"),
+    ] {
+        rows(&mut text, &format!("{section}.NAME"), properties(at));
     }
     // What a server takes besides the keys of server-defaults; other spellings and names are left out.
     let shared: BTreeMap<&String, &Value> = properties("/properties/server-defaults/properties")
@@ -177,6 +184,19 @@ fn table() -> String {
         }
     }
     text
+}
+
+/// The keys of a table, and of the tables in it.
+fn rows(text: &mut String, path: &str, keys: &Map<String, Value>) {
+    for (name, key) in keys {
+        let path = format!("{path}.{name}");
+        row(text, &path, key, None);
+        let of_entries = key.pointer("/items/anyOf/0/properties");
+        let inner = key.get("properties").or(of_entries);
+        if let Some(inner) = inner.and_then(Value::as_object) {
+            rows(text, &path, inner);
+        }
+    }
 }
 
 fn row(text: &mut String, name: &str, key: &Value, default: Option<&Value>) {

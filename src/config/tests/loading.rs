@@ -451,12 +451,13 @@ fn warnings() {
 fn the_example_is_valid_and_runs_nothing_but_the_mock() {
     let text = include_str!("../../../config/example.toml");
     let config = load("example.toml", text, &[]).expect("valid").config;
-    let server = &config.servers["mock"];
-    assert_eq!(
-        (server.command.value(), server.args[0].value()),
-        (SELF_COMMAND, "mock-server")
-    );
-    assert_eq!(config.servers.len(), 1);
+    for server in config.servers.values() {
+        assert_eq!(
+            (server.command.value(), server.args[0].value()),
+            (SELF_COMMAND, "mock-server")
+        );
+    }
+    assert_eq!(config.servers.len(), 2);
     let uncommented: String = text
         .lines()
         .map(|line| match line.strip_prefix('#') {
@@ -474,7 +475,7 @@ fn the_example_is_valid_and_runs_nothing_but_the_mock() {
         .config;
     assert_eq!(
         config.servers.keys().map(ServerName::as_str).collect::<Vec<_>>(),
-        ["everything", "filesystem", "mock", "search", "time"]
+        ["everything", "filesystem", "mock", "mock-next", "search", "time"]
     );
     assert!(!config.anonymous.enabled);
 }

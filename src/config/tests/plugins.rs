@@ -136,7 +136,7 @@ fn the_documented_limits_are_those_that_hold() {
 
 #[test]
 fn the_default_file_shows_every_key_of_a_plugin() {
-    let defaults = super::super::layers::DEFAULTS;
+    let defaults = layers::DEFAULTS;
     let missing: Vec<&str> = PLUGIN
         .iter()
         .map(|key| key.name)

@@ -38,7 +38,11 @@ struct Place {
 
 const fn place(method: &'static str, kind: &'static str, pointer: &'static str) -> Place {
     let kind = Some(kind);
-    Place { method, kind, pointer }
+    Place {
+        method,
+        kind,
+        pointer,
+    }
 }
 
 const fn of_task(method: &'static str) -> Place {
@@ -146,7 +150,11 @@ mod tests {
 
     #[test]
     fn each_method_names_what_it_is_about() {
-        check("tools/call", r#"{"name":"re\u0061d"}"#, Some((Some("tool"), "read")));
+        check(
+            "tools/call",
+            r#"{"name":"re\u0061d"}"#,
+            Some((Some("tool"), "read")),
+        );
         check("prompts/get", r#"{"name":"p"}"#, Some((Some("prompt"), "p")));
         for method in [
             "resources/read",
@@ -180,7 +188,10 @@ mod tests {
             ("tools/call", r#"{"name":"a","\u006eame":"b"}"#),
             ("resources/read", r#"{"name":"x"}"#),
             ("completion/complete", r#"{"ref":{"type":"ref/tool","name":"x"}}"#),
-            ("completion/complete", r#"{"ref":{"type":"ref/prompt","uri":"x"}}"#),
+            (
+                "completion/complete",
+                r#"{"ref":{"type":"ref/prompt","uri":"x"}}"#,
+            ),
             ("completion/complete", r#"{}"#),
             ("tasks/cancel", r#"{"taskId":7}"#),
         ] {

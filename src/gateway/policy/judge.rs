@@ -221,7 +221,12 @@ impl Judge {
 }
 
 /// Returns what decides whether a plugin is asked about a message at all.
-pub(super) fn topic<'a>(session: &'a Session, direction: Direction, kind: MessageKind, method: &'a str) -> Topic<'a> {
+pub(super) fn topic<'a>(
+    session: &'a Session,
+    direction: Direction,
+    kind: MessageKind,
+    method: &'a str,
+) -> Topic<'a> {
     Topic {
         method,
         direction,

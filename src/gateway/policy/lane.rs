@@ -207,15 +207,27 @@ mod tests {
     #[tokio::test]
     async fn what_finds_it_full_is_refused_unless_it_is_an_answer() {
         let mut world = World::new();
-        world.push(1, 90, true, Priority::Droppable).expect("it is judged, it does not wait");
+        world
+            .push(1, 90, true, Priority::Droppable)
+            .expect("it is judged, it does not wait");
         world.push(2, 90, false, Priority::Droppable).expect("room");
-        assert_eq!(world.push(3, 20, false, Priority::Droppable), Err(Full), "bytes-max");
+        assert_eq!(
+            world.push(3, 20, false, Priority::Droppable),
+            Err(Full),
+            "bytes-max"
+        );
         for number in 4..=6 {
             world.push(number, 1, false, Priority::Droppable).expect("room");
         }
         assert!(world.lane.is_congested());
-        assert_eq!(world.push(7, 1, false, Priority::Droppable), Err(Full), "events-max");
-        world.push(8, 1000, false, Priority::Required).expect("answers always fit");
+        assert_eq!(
+            world.push(7, 1, false, Priority::Droppable),
+            Err(Full),
+            "events-max"
+        );
+        world
+            .push(8, 1000, false, Priority::Required)
+            .expect("answers always fit");
         world.gate.add_permits(1);
         world.lane.relieved().await;
         for number in [1, 2, 4, 5, 6, 8] {

@@ -37,7 +37,9 @@ impl Gateway {
         }
         let (gateway, session, exchange) = (self.clone(), session.clone(), exchange.clone());
         run_now_or_spawn(&self.tasks, async move {
-            let started = gateway.judge_and_dispatch(judge, &session, &exchange, message).await;
+            let started = gateway
+                .judge_and_dispatch(judge, &session, &exchange, message)
+                .await;
             end_refused(started, &exchange, &session);
         });
         Ok(())
@@ -103,7 +105,9 @@ impl Gateway {
         run_now_or_spawn(&self.tasks, async move {
             match judge.question(&session, ClientToServer, message).await {
                 Ok((message, _)) => gateway.handle_notification(&session, &message),
-                Err(error) => debug!(session = ?session.id(), request = judge.request(), %error, "notification dropped"),
+                Err(error) => {
+                    debug!(session = ?session.id(), request = judge.request(), %error, "notification dropped")
+                }
             }
         });
     }
@@ -115,9 +119,10 @@ impl Gateway {
         request: ServerRequest,
         answer: Message,
     ) {
-        let judged = request.judged.clone().filter(|(judge, asked)| {
-            judge.asks_of_answer(session, ClientToServer, &asked.method, &answer)
-        });
+        let judged = request
+            .judged
+            .clone()
+            .filter(|(judge, asked)| judge.asks_of_answer(session, ClientToServer, &asked.method, &answer));
         let Some((judge, asked)) = judged else {
             request.respond(&answer);
             return;
@@ -176,7 +181,9 @@ impl Judge {
         };
         let mut names = result.capability_names();
         names.retain(|name| !hidden.contains(name));
-        let may = self.may_announce(session, ServerToClient, &write(hidden)?, &names).await;
+        let may = self
+            .may_announce(session, ServerToClient, &write(hidden)?, &names)
+            .await;
         let forbidden = names.into_iter().zip(may).filter(|(_, may)| !may);
         let mut hidden = hidden.to_vec();
         hidden.extend(forbidden.map(|(name, _)| name));
@@ -184,6 +191,7 @@ impl Judge {
         if !self.asks_of_answer(session, ServerToClient, method::INITIALIZE, &answer) {
             return Ok(answer);
         }
-        self.answer(session, ServerToClient, Asked::initialize(), answer).await
+        self.answer(session, ServerToClient, Asked::initialize(), answer)
+            .await
     }
 }

@@ -82,7 +82,10 @@ impl Gateway {
         };
         let instances = conversation.server().pool().shared_by(&applicant);
         let server = conversation.server().name().as_str();
-        let candidates: Vec<_> = instances.iter().map(|upstream| candidate(server, upstream)).collect();
+        let candidates: Vec<_> = instances
+            .iter()
+            .map(|upstream| candidate(server, upstream))
+            .collect();
         let hearing = Hearing::of_question(judge, session, Direction::ClientToServer, message.clone());
         if let Some(places) = hearing.choose(&candidates).await?
             && let [place, ..] = *places

@@ -7,12 +7,12 @@ const FROZEN: [(&str, &[u8], &str); 3] = [
     (
         "plugin-0.1/types.wit",
         include_bytes!("../../../wit/plugin-0.1/types.wit"),
-        "6c5cd161f5cb410ef207e12eeea92c0847ec53b9fe26a40e8ac1f8aefd3773f8",
+        "0a3930215ac193f93f068d74169048deda3b997ca1b21f0d57762e286a6b9627",
     ),
     (
         "plugin-0.1/host.wit",
         include_bytes!("../../../wit/plugin-0.1/host.wit"),
-        "56c60243edc1e9ca6111bfd83e2af3805a7ba038ed405fa75b81619563fc4e1d",
+        "0e0dfeba7ecb67939d676839d20ef537cdad8285bc86aba472a7652f176ac4aa",
     ),
     (
         "plugin-0.1/hooks.wit",

@@ -127,7 +127,9 @@ fn guarded(mode: &str) -> Guarded {
 
 /// Returns how many requests the server has had, this one included.
 async fn count(visitor: &mut Visitor<'_>) -> u64 {
-    let answer = visitor.ask(r#""method":"tools/call","params":{"name":"count"}"#).await;
+    let answer = visitor
+        .ask(r#""method":"tools/call","params":{"name":"count"}"#)
+        .await;
     let text = text_of(answer.last().expect("an answer")).to_owned();
     text.parse().expect("a number")
 }
@@ -155,7 +157,11 @@ async fn denied_everywhere(mode: &str, requests: &[&str]) {
             let messages = visitor.ask(request).await;
             assert_denied(door, request, &messages);
         }
-        assert_eq!(count(&mut visitor).await, before + 1, "{door:?}: the server was asked");
+        assert_eq!(
+            count(&mut visitor).await,
+            before + 1,
+            "{door:?}: the server was asked"
+        );
     }
 }
 

@@ -163,9 +163,7 @@ impl<'a> Visitor<'a> {
     async fn post(&self, path: &str, headers: &[(&str, &str)], text: String) -> Answer {
         let mut connection = Connection::open(self.gateway.address()).await;
         let headers = [headers, &[("content-type", "application/json")]].concat();
-        connection
-            .send(Method::POST, path, &headers, text.into())
-            .await
+        connection.send(Method::POST, path, &headers, text.into()).await
     }
 
     async fn listen_as_of_old(&mut self) {

@@ -30,7 +30,9 @@ async fn pid(client: &mut Client) -> String {
 async fn used(guarded: &Guarded) -> Vec<String> {
     let answer = guarded.gateway.admin("sessions").await;
     let sessions = answer["sessions"].as_array().expect("a list").iter();
-    let names: BTreeSet<_> = sessions.map(|session| session["server"].as_str().expect("a name").to_owned()).collect();
+    let names: BTreeSet<_> = sessions
+        .map(|session| session["server"].as_str().expect("a name").to_owned())
+        .collect();
     names.into_iter().collect()
 }
 
@@ -75,7 +77,10 @@ async fn a_route_that_leads_nowhere_allowed_is_an_error() {
         &format!("{access}{SERVERS}{mode}"),
     );
     let mut connection = crate::support::Connection::open(guarded.gateway.address()).await;
-    let headers = [("content-type", "application/json"), ("accept", "application/json")];
+    let headers = [
+        ("content-type", "application/json"),
+        ("accept", "application/json"),
+    ];
     let body = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
     let answer = connection
         .send(http::Method::POST, "/mcp/mock", &headers, body.into())

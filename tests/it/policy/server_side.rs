@@ -41,11 +41,21 @@ async fn a_client_is_not_asked_what_its_mode_forbids() {
     let guarded = guarded("allowed-capabilities = [\"tools\"]", "session");
     let able = json!({ "sampling": {}, "elicitation": {}, "roots": {} });
     let (mut visitor, _) = Visitor::enter(&guarded.gateway, Door::Streamable, able).await;
-    for method in ["sampling/createMessage", "elicitation/create", "roots/list", "un/heard"] {
-        let messages = visitor.ask(&call("ask", json!({ "method": method, "params": {} }))).await;
+    for method in [
+        "sampling/createMessage",
+        "elicitation/create",
+        "roots/list",
+        "un/heard",
+    ] {
+        let messages = visitor
+            .ask(&call("ask", json!({ "method": method, "params": {} })))
+            .await;
         assert_eq!(messages.len(), 1, "{method} reached the client: {messages:?}");
         let text = messages[0].to_string();
-        assert!(text.contains("-32601") || text.contains("does not allow"), "{method}: {text}");
+        assert!(
+            text.contains("-32601") || text.contains("does not allow"),
+            "{method}: {text}"
+        );
     }
 }
 
@@ -53,17 +63,22 @@ async fn a_client_is_not_asked_what_its_mode_forbids() {
 async fn a_question_loses_what_its_client_may_not_see_and_keeps_the_rest() {
     let mode = "allowed-capabilities = [\"tools\", \"sampling\", \"resources\"]\nresources = { deny = [\"test://secret\"] }";
     let guarded = guarded(mode, "session");
-    let (visitor, _) =
-        Visitor::enter(&guarded.gateway, Door::Streamable, json!({ "sampling": {} })).await;
+    let (visitor, _) = Visitor::enter(&guarded.gateway, Door::Streamable, json!({ "sampling": {} })).await;
     let link = |uri: &str| json!({ "type": "resource_link", "uri": uri, "name": "a link" });
     let said = json!([link("test://secret"), { "type": "text", "text": "hello" }, link("test://open")]);
     let params = json!({ "messages": [{ "role": "user", "content": said }], "maxTokens": 1 });
-    let asking = call("ask", json!({ "method": "sampling/createMessage", "params": params }));
+    let asking = call(
+        "ask",
+        json!({ "method": "sampling/createMessage", "params": params }),
+    );
     let (mut events, _connection) = visitor.begin(&asking).await;
     let question = message(&mut events).await;
     assert_eq!(question["method"], "sampling/createMessage");
     let text = question.to_string();
-    assert!(!text.contains("test://secret") && text.contains("hello"), "{text}");
+    assert!(
+        !text.contains("test://secret") && text.contains("hello"),
+        "{text}"
+    );
     assert!(text.contains("test://open"), "{text}");
     let id = &question["id"];
     visitor.tell(&format!(r#""id":{id},"result":{{"role":"assistant","content":{{"type":"text","text":"bye"}},"model":"m"}}"#)).await;
@@ -74,7 +89,8 @@ async fn a_question_loses_what_its_client_may_not_see_and_keeps_the_rest() {
 #[tokio::test]
 async fn notifications_of_what_a_mode_forbids_do_not_come() {
     for sharing in ["session", "shared"] {
-        let mode = "allowed-capabilities = [\"tools\", \"resources\"]\nresources = { deny = [\"test://secret\"] }";
+        let mode =
+            "allowed-capabilities = [\"tools\", \"resources\"]\nresources = { deny = [\"test://secret\"] }";
         let guarded = guarded(mode, sharing);
         let (mut visitor, _) = Visitor::enter(&guarded.gateway, Door::Streamable, json!({})).await;
         let (mut events, _connection) = visitor.listen().await;
@@ -92,9 +108,15 @@ async fn notifications_of_what_a_mode_forbids_do_not_come() {
             visitor.ask(&call(tool, arguments)).await;
         }
         let first = message(&mut events).await;
-        assert_eq!(first["method"], "notifications/tools/list_changed", "{sharing}: {first}");
+        assert_eq!(
+            first["method"], "notifications/tools/list_changed",
+            "{sharing}: {first}"
+        );
         let second = message(&mut events).await;
-        assert_eq!(second["params"]["uri"], "test://static-binary", "{sharing}: {second}");
+        assert_eq!(
+            second["params"]["uri"], "test://static-binary",
+            "{sharing}: {second}"
+        );
     }
 }
 

@@ -33,7 +33,10 @@ async fn an_argument_is_refused_and_a_result_redacted() {
         assert_eq!(refused["error"]["code"], -32602, "{door:?} {refused}");
         let redacted = answer(&mut visitor, &echo("a s3cret text")).await;
         let text = text_of(&redacted);
-        assert!(text.contains("[redacted]") && !text.contains("s3cret"), "{door:?} {text}");
+        assert!(
+            text.contains("[redacted]") && !text.contains("s3cret"),
+            "{door:?} {text}"
+        );
         let untouched = answer(&mut visitor, &echo("a text")).await;
         assert!(text_of(&untouched).contains("a text"), "{door:?} {untouched}");
     }

@@ -29,7 +29,12 @@ fn check(method: &str, kind: MessageKind, message: Value, names: &[&str], left: 
     assert_eq!(seen, names);
     let kept: Vec<_> = shown
         .iter()
-        .map(|shown| shown.item.as_ref().is_some_and(|item| !item.name.contains("secret")))
+        .map(|shown| {
+            shown
+                .item
+                .as_ref()
+                .is_some_and(|item| !item.name.contains("secret"))
+        })
         .collect();
     let text = without(&document, &shown, &kept).expect("unique keys");
     assert_eq!(serde_json::from_slice::<Value>(&text).expect("JSON"), left);
@@ -56,7 +61,9 @@ fn lists_show_their_elements() {
     check(
         "tools/list",
         MessageKind::Response,
-        result(json!({ "tools": [{ "name": "secret" }, { "name": "b" }, { "title": "c" }], "nextCursor": "x" })),
+        result(
+            json!({ "tools": [{ "name": "secret" }, { "name": "b" }, { "title": "c" }], "nextCursor": "x" }),
+        ),
         &["secret", "b", "-"],
         result(json!({ "tools": [{ "name": "b" }], "nextCursor": "x" })),
     );
@@ -71,8 +78,9 @@ fn lists_show_their_elements() {
 
 #[test]
 fn an_element_has_what_its_list_says_of_it() {
-    let message =
-        result(json!({ "tools": [{ "name": "a", "description": "d", "annotations": { "readOnlyHint": true } }] }));
+    let message = result(
+        json!({ "tools": [{ "name": "a", "description": "d", "annotations": { "readOnlyHint": true } }] }),
+    );
     let shown = shown(
         ("tools/list", MessageKind::Response),
         &document(&message),
@@ -107,7 +115,12 @@ fn results_show_the_resources_in_them() {
 fn an_escaped_type_is_no_hiding_place() {
     let message = br#"{"result":{"content":[{"type":"\u0072esource_link","uri":"a:secret"}]}}"#;
     let document = Document::new(message.as_slice().into());
-    let shown = shown(("tools/call", MessageKind::Response), &document, "files", &resource);
+    let shown = shown(
+        ("tools/call", MessageKind::Response),
+        &document,
+        "files",
+        &resource,
+    );
     assert_eq!(shown.expect("clear").len(), 1);
 }
 
@@ -117,7 +130,9 @@ fn prompts_show_the_resources_in_their_messages() {
     check(
         "prompts/get",
         MessageKind::Response,
-        result(json!({ "messages": [message(embedded("a:secret")), message(text()), message(json!([link("a:secret"), text()]))] })),
+        result(
+            json!({ "messages": [message(embedded("a:secret")), message(text()), message(json!([link("a:secret"), text()]))] }),
+        ),
         &["a:secret", "a:secret"],
         result(json!({ "messages": [message(text()), message(json!([text()]))] })),
     );
@@ -130,7 +145,10 @@ fn questions_to_the_client_show_the_resources_in_them() {
     check(
         "sampling/createMessage",
         MessageKind::Request,
-        ask(json!([used(json!([link("a:secret"), text()])), used(json!([used(json!([]))]))])),
+        ask(json!([
+            used(json!([link("a:secret"), text()])),
+            used(json!([used(json!([]))]))
+        ])),
         &["a:secret", "-"],
         ask(json!([used(json!([text()])), used(json!([]))])),
     );
@@ -152,7 +170,13 @@ fn what_cannot_be_read_without_guessing_is_unclear() {
     assert!(read("tools/list", r#"{"result":{"tools":{"0":{"name":"a"}}}}"#).is_err());
     assert!(read("tools/list", r#"{"result":{"tools":[],"tools":[{"name":"a"}]}}"#).is_err());
     assert!(read("tools/list", r#"{"result":{"tools":[{"name":"a","name":"b"}]}}"#).is_err());
-    assert!(read("tools/call", r#"{"result":{"content":[{"type":"text","type":"resource"}]}}"#).is_err());
+    assert!(
+        read(
+            "tools/call",
+            r#"{"result":{"content":[{"type":"text","type":"resource"}]}}"#
+        )
+        .is_err()
+    );
     assert_eq!(read("tools/list", r#"{"result":{}}"#), Ok(Vec::new()));
 }
 

@@ -1,0 +1,6 @@
+//! In which mode a request is made, and which server a route leads to: on real HTTP, with real processes.
+
+mod caller;
+mod routes;
+mod selection;
+mod sessions;
