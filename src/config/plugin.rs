@@ -138,7 +138,7 @@ pub struct PluginLimits {
     pub instances_max: usize,
     /// An instance that has served so many calls is not used again.
     pub calls_max: u64,
-    /// Most bytes of a message that are copied into the plugin whole.
+    /// Most bytes of a message that are copied into the plugin in one call.
     pub body_copy_max: usize,
     /// Most bytes that a call may answer with.
     pub output_max: usize,

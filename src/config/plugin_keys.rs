@@ -96,7 +96,7 @@ pub(super) const PLUGIN: &[Key] = &[
         "memory-keep",
         Kind::Size(64 * KIB, 4 * GIB),
         "16MiB",
-        "An instance that has grown beyond this is not used again.",
+        "An instance that has grown by more since its start is not used again.",
     ),
     optional(
         "instances-max",
@@ -114,7 +114,7 @@ pub(super) const PLUGIN: &[Key] = &[
         "body-copy-max",
         Kind::Size(0, 4 * GIB),
         "1MiB",
-        "Most bytes of a message that are copied into the plugin whole.",
+        "Most bytes of a message that are copied into the plugin in one call.",
     ),
     optional(
         "output-max",

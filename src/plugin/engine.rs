@@ -19,7 +19,7 @@ const CORE_INSTANCES: u32 = 16;
 const MEMORIES: u32 = 2;
 const TABLES: u32 = 4;
 /// The most that `memory-max` of a plugin can be, in bytes.
-pub const MEMORY_MAX: usize = 1 << 30;
+pub const MEMORY_MAX: usize = 4 << 30;
 /// Deepest stack of a guest, in bytes.
 const STACK_MAX: usize = 512 << 10;
 
