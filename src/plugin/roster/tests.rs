@@ -15,6 +15,7 @@ use super::super::trial::Trial;
 use super::super::watch::Watched;
 use super::*;
 use crate::config::{ExpandedJson, OnError, PluginSpec};
+use crate::plugin::Aim;
 
 #[tokio::test]
 async fn a_named_plugin_judges_and_one_that_only_lies_there_is_idle() {
