@@ -68,7 +68,10 @@ async fn a_plugin_sees_the_headers_that_it_was_granted() {
         .to_vec();
     for (granted, seen) in [
         (&["x-one"][..], &["header.x-one", "client.name"][..]),
-        (&["x-one", "x-two"], &["header.x-one", "header.x-two", "client.name"]),
+        (
+            &["x-one", "x-two"],
+            &["header.x-one", "header.x-two", "client.name"],
+        ),
         (&[], &["client.name"]),
     ] {
         let guest = Guest::new();

@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use super::door::{Door, Visitor};
-use super::guests::Guarded;
+use crate::support::Guarded;
 use crate::support::text_of;
 
 /// A mode that allows every capability of the mock but not these things.
