@@ -58,6 +58,22 @@ impl Choice for ValidateArguments {
     const VALUES: &'static [Self] = &[Self::Off, Self::Warn, Self::Enforce];
 }
 
+/// What a principal may do to servers through the admin API, as far as its mode allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RegistryAccess {
+    /// Nothing.
+    None,
+    /// See them.
+    Read,
+    /// Also start, stop, restart, enable and disable them.
+    Operate,
+}
+
+impl Choice for RegistryAccess {
+    const NAMES: &'static [&'static str] = &["none", "read", "operate"];
+    const VALUES: &'static [Self] = &[Self::None, Self::Read, Self::Operate];
+}
+
 /// Whether children run in a PID namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PidNamespace {

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::choice::{Choice, LogFormat, PidNamespace};
+use super::choice::{Choice, LogFormat, PidNamespace, RegistryAccess};
 use super::kind::Kind;
 use super::plugin_keys::{PLUGIN, PLUGIN_HOST, ROUTE};
 use super::server_keys::{SERVER, SETTINGS};
@@ -311,6 +311,12 @@ pub(super) const PRINCIPAL: &[Key] = &[
     ),
     ITS_MODES,
     ITS_MODE,
+    optional(
+        "registry",
+        Kind::Choice(RegistryAccess::NAMES),
+        "none",
+        "What it may do to servers through the admin API with its own token, as far as its mode allows the capability registry.",
+    ),
 ];
 
 /// Returns the key of this name.

@@ -46,7 +46,9 @@ mod violation;
 #[cfg(test)]
 mod tests;
 
-pub use choice::{Choice, ClientFeature, LogFormat, PidNamespace, Sharing, ValidateArguments, name_of};
+pub use choice::{
+    Choice, ClientFeature, LogFormat, PidNamespace, RegistryAccess, Sharing, ValidateArguments, name_of,
+};
 pub use json_schema::json_schema;
 pub use loader::{Loaded, Loader, process_environment};
 pub use mode::{ModeAccess, Modes};

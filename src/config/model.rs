@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::choice::{LogFormat, PidNamespace};
+use super::choice::{LogFormat, PidNamespace, RegistryAccess};
 use super::mode::{ModeAccess, Modes};
 use super::name::{PrincipalName, ServerName};
 use super::plugin::{PluginHostConfig, PluginSpec};
@@ -147,6 +147,8 @@ pub struct PrincipalConfig {
     pub token: Secret,
     /// Its modes.
     pub modes: ModeAccess,
+    /// What it may do to servers through the admin API, as far as its mode allows.
+    pub registry: RegistryAccess,
 }
 
 /// The fewest bytes of a principal's token.

@@ -314,8 +314,12 @@ fn principals(
                     let message = format!("is the token of principal `{other}` too: give each their own");
                     findings.refuse(scope.place("token"), scope.path("token"), message);
                 }
-                let modes = access;
-                principals.insert(name, PrincipalConfig { token, modes });
+                let principal = PrincipalConfig {
+                    token,
+                    modes: access,
+                    registry: scope.choice("registry"),
+                };
+                principals.insert(name, principal);
             }
         }
     }

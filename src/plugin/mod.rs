@@ -16,6 +16,7 @@ pub mod engine;
 pub mod error;
 mod exports;
 pub mod folder;
+mod fuel;
 mod host;
 mod instance;
 pub mod loader;

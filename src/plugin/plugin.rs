@@ -129,12 +129,6 @@ impl Plugin {
         call.failed(Stopped::new(ErrorKind::BadDecision, problem))
     }
 
-    /// Returns how much fuel the instance that served last has used, in all its calls; none where the engine does not
-    /// count ([`PluginEngine::with_fuel`](super::PluginEngine::with_fuel)).
-    pub fn fuel(&self) -> Option<u64> {
-        self.pool.fuel()
-    }
-
     /// Returns what its breaker does.
     pub fn breaker(&self) -> BreakerState {
         self.breaker.state(Instant::now())

@@ -66,6 +66,9 @@ fn main() -> ExitCode {
 
 async fn measure(options: &Options) -> Result<Report, String> {
     let host = guest::host()?;
+    if !host.engine().is_pooling() {
+        println!("without a pool for instances: the machine has no address space for one");
+    }
     let guests = match &options.guests {
         Some(folder) => guest::all(&host, folder).await?,
         None => Vec::new(),

@@ -1,6 +1,7 @@
 //! In which mode a request is made, and which server a route leads to: on real HTTP, with real processes.
 
 mod caller;
+mod registry;
 mod routes;
 mod selection;
 mod sessions;

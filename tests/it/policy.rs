@@ -2,7 +2,6 @@
 
 mod bypass;
 mod door;
-mod guests;
 mod routing;
 mod server_side;
 mod validation;

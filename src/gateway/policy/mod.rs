@@ -10,6 +10,7 @@ mod item;
 mod judge;
 mod lane;
 mod once;
+mod operation;
 mod requests;
 mod routing;
 mod shown;

@@ -30,6 +30,9 @@ pub(super) enum AdminError {
     /// The token is missing or wrong.
     #[error("{0}; it is in the file admin.token-file")]
     Unauthorized(AuthRefused),
+    /// It is more than its sender may do.
+    #[error("{0}")]
+    Forbidden(String),
     /// The `Host` header names somebody else.
     #[error("the host {0:?} is not accepted by the admin API; speak to it by its address")]
     Host(String),
@@ -76,6 +79,7 @@ impl AdminError {
             Self::Invalid(_) => ("invalid_registration", StatusCode::UNPROCESSABLE_ENTITY),
             Self::CommandsNotAllowed => ("commands_not_allowed", StatusCode::FORBIDDEN),
             Self::Unauthorized(_) => ("unauthorized", StatusCode::UNAUTHORIZED),
+            Self::Forbidden(_) => ("forbidden", StatusCode::FORBIDDEN),
             Self::Host(_) => ("host_not_allowed", StatusCode::FORBIDDEN),
             Self::Origin(_) => ("origin_not_allowed", StatusCode::FORBIDDEN),
             Self::SessionNotFound(_) => ("session_not_found", StatusCode::NOT_FOUND),

@@ -7,50 +7,64 @@ use http::header::{AUTHORIZATION, HOST, ORIGIN};
 
 use super::super::auth::{AuthRefused, TokenHash, bearer};
 use super::super::origin::OriginPolicy;
+use super::deputy::{Deputies, Deputy};
 use super::error::AdminError;
+use crate::config::Config;
 
 /// The checks that come before everything else. Only the token's hash is kept.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Guard {
     hosts: OriginPolicy,
     token: TokenHash,
+    deputies: Deputies,
+}
+
+/// Who makes a request.
+#[derive(Debug)]
+pub(super) enum Operator {
+    /// Whoever has the admin token: may do everything.
+    Admin,
+    /// A principal, who may do some of it.
+    Deputy(Deputy),
 }
 
 impl Guard {
     /// Returns the guard of a listener. Names beyond the loopback ones count only where somebody put the API on an
     /// address that others can reach.
-    pub(super) fn new(listen: SocketAddr, allowed_hosts: &[String], token: &str) -> Self {
+    pub(super) fn new(listen: SocketAddr, config: &Config, token: &str) -> Self {
         let allowed_hosts = if listen.ip().is_loopback() {
             &[]
         } else {
-            allowed_hosts
+            &*config.http.allowed_hosts
         };
         Self {
+            deputies: Deputies::new(config),
             hosts: OriginPolicy::new(listen, allowed_hosts, &[]),
             token: TokenHash::of(token),
         }
     }
 
-    /// Lets a request pass, or says why not.
-    pub(super) fn check(&self, headers: &HeaderMap) -> Result<(), AdminError> {
+    /// Returns who makes a request, or says why it does not pass.
+    pub(super) fn check(&self, headers: &HeaderMap) -> Result<Operator, AdminError> {
         let host = self
             .hosts
             .check_host(headers)
             .map_err(|_| AdminError::Host(text_of(headers, &HOST)))?;
         check_origin(headers, host)?;
-        self.check_token(headers).map_err(AdminError::Unauthorized)
+        if self.has_token(headers).map_err(AdminError::Unauthorized)? {
+            return Ok(Operator::Admin);
+        }
+        let deputy = self.deputies.find(headers)?;
+        let refusal = AdminError::Unauthorized(AuthRefused::Invalid);
+        deputy.map(Operator::Deputy).ok_or(refusal)
     }
 
-    fn check_token(&self, headers: &HeaderMap) -> Result<(), AuthRefused> {
+    fn has_token(&self, headers: &HeaderMap) -> Result<bool, AuthRefused> {
         if !headers.contains_key(AUTHORIZATION) {
             return Err(AuthRefused::Missing);
         }
         let given = TokenHash::of(bearer(headers).ok_or(AuthRefused::Invalid)?);
-        if bool::from(self.token.matches(&given)) {
-            Ok(())
-        } else {
-            Err(AuthRefused::Invalid)
-        }
+        Ok(self.token.matches(&given).into())
     }
 }
 
@@ -80,13 +94,23 @@ fn text_of(headers: &HeaderMap, name: &http::HeaderName) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Loader;
 
     const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+    fn config() -> Config {
+        let flags = [("state-dir", "/nowhere"), ("http.allowed-hosts", "gate.example")];
+        let loader = Loader {
+            flags: flags.map(|(key, text)| (key.to_owned(), text.to_owned())).into(),
+            ..Loader::default()
+        };
+        loader.load().expect("it is valid").config
+    }
 
     #[track_caller]
     fn check(headers: &[(http::HeaderName, &str)], expect: &str) {
         let listen = "127.0.0.1:4100".parse().expect("an address");
-        let guard = Guard::new(listen, &["gate.example".to_owned()], TOKEN);
+        let guard = Guard::new(listen, &config(), TOKEN);
         let bearer = format!("Bearer {TOKEN}");
         let mut map = HeaderMap::new();
         for (name, value) in headers {
@@ -94,7 +118,8 @@ mod tests {
             map.append(name.clone(), value.parse().expect("a value"));
         }
         let outcome = match guard.check(&map) {
-            Ok(()) => "passes",
+            Ok(Operator::Admin) => "passes",
+            Ok(Operator::Deputy(deputy)) => panic!("{deputy:?}"),
             Err(AdminError::Host(_)) => "host",
             Err(AdminError::Origin(_)) => "origin",
             Err(AdminError::Unauthorized(AuthRefused::Missing)) => "missing",
@@ -140,7 +165,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(HOST, "gate.example".parse().expect("a value"));
         let listen = "0.0.0.0:4101".parse().expect("an address");
-        let guard = Guard::new(listen, &["gate.example".to_owned()], TOKEN);
+        let guard = Guard::new(listen, &config(), TOKEN);
         assert!(matches!(guard.check(&headers), Err(AdminError::Unauthorized(_))));
     }
 }

@@ -4,6 +4,7 @@
 //! web page of another origin, no body that a form could send. It answers no CORS request.
 
 mod body;
+mod deputy;
 mod error;
 mod events;
 mod guard;

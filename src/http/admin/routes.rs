@@ -20,7 +20,7 @@ use super::super::routes::not_found;
 use super::body::Body;
 use super::error::AdminError;
 use super::events::{self, EventRequest};
-use super::guard::Guard;
+use super::guard::{Guard, Operator};
 use super::operation::{self, Operation};
 use super::{openapi, plugins, servers, sessions, status};
 use crate::gateway::Gateway;
@@ -63,7 +63,7 @@ impl AdminContext {
             token,
             stopped,
         } = options;
-        let guard = Guard::new(listen, &gateway.config().http.allowed_hosts, token);
+        let guard = Guard::new(listen, gateway.config(), token);
         Self {
             gateway,
             roster,
@@ -124,8 +124,11 @@ impl AdminContext {
         request: &Request<'_>,
         body: impl Stream<Item = Result<B, E>>,
     ) -> Result<Response, AdminError> {
-        self.guard.check(&request.headers)?;
+        let operator = self.guard.check(&request.headers)?;
         let (operation, parameter) = operation::find(&request.method, request.path)?;
+        if let Operator::Deputy(deputy) = &operator {
+            deputy.check(&self.gateway, operation, parameter).await?;
+        }
         let body = Body::read(&request.headers, body, self.limits()).await?;
         if request.method != Method::GET && self.gateway.is_draining() {
             return Err(AdminError::Draining);
@@ -143,7 +146,10 @@ impl AdminContext {
             }
             Operation::OpenApi => Ok(openapi::document()),
             Operation::Status => Ok(status::show(gateway)),
-            Operation::ListServers => Ok(servers::list(gateway)),
+            Operation::ListServers => Ok(match operator {
+                Operator::Admin => servers::list(&gateway.registry().servers()),
+                Operator::Deputy(deputy) => servers::list(&deputy.servers(gateway).await),
+            }),
             Operation::ShowServer => servers::show(gateway, parameter),
             Operation::Unregister => servers::unregister(gateway, parameter).await,
             Operation::Stderr => servers::stderr(gateway, parameter),

@@ -1,6 +1,7 @@
 //! Servers: read, registered, changed, removed, ordered about.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use http::StatusCode;
 use http::header::{HeaderValue, LOCATION};
@@ -16,9 +17,8 @@ use crate::config::{ServerSpec, Violation};
 use crate::gateway::Gateway;
 use crate::registry::{Actor, Server, Source};
 
-/// Every server, by name.
-pub(super) fn list(gateway: &Gateway) -> Response {
-    let servers = gateway.registry().servers();
+/// These servers, by name.
+pub(super) fn list(servers: &[Arc<Server>]) -> Response {
     let records: BTreeMap<_, _> = servers
         .iter()
         .map(|server| (server.name().as_str(), server.record()))

@@ -67,6 +67,19 @@ impl<'a> Caller<'a> {
         (answer, connection)
     }
 
+    /// Sends a request without a body.
+    pub(super) async fn send_nothing(self, gateway: &Gateway, method: Method) -> (Answer, Connection) {
+        let bearer = self.token.map(|token| format!("Bearer {token}"));
+        let headers = [
+            bearer.as_deref().map(|bearer| ("authorization", bearer)),
+            self.header.map(|mode| ("x-portcullis-mode", mode)),
+        ];
+        let headers: Vec<_> = headers.into_iter().flatten().collect();
+        let mut connection = Connection::open(gateway.address()).await;
+        let answer = connection.send(method, self.path, &headers, Bytes::new()).await;
+        (answer, connection)
+    }
+
     /// Opens a session and returns its id.
     pub(super) async fn open(self, gateway: &Gateway) -> Result<String, (StatusCode, String)> {
         let (answer, _connection) = self

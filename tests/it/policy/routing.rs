@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::guests::Guarded;
+use crate::support::Guarded;
 use crate::support::{Client, text_of};
 
 const SERVERS: &str = r#"

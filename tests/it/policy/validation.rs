@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::door::{Door, Visitor};
-use super::guests::Guarded;
+use crate::support::Guarded;
 use crate::support::text_of;
 
 fn guarded(settings: &str, config: &str) -> Guarded {
