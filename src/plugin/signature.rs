@@ -63,7 +63,11 @@ impl FromStr for PublicKey {
         let bytes = decode(text, PUBLIC_PREFIX).ok_or_else(|| wrong.clone())?;
         let key = VerifyingKey::from_bytes(&bytes).map_err(|_| wrong.clone())?;
         // With a weak key one signature fits every message.
-        if key.is_weak() { Err(wrong) } else { Ok(Self(bytes)) }
+        if key.is_weak() {
+            Err(wrong)
+        } else {
+            Ok(Self(bytes))
+        }
     }
 }
 
