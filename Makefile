@@ -19,7 +19,7 @@ SOAK_SEED ?= 1000000
 SOAK_ROUNDS ?= 20
 SOAK_SCALE ?= 5
 
-.PHONY: run build programs test fmt clippy doc lint deny audit check conformance compat bench bench-plugins soak
+.PHONY: run build programs plugins plugins-test test fmt clippy doc lint deny audit check conformance compat bench bench-plugins soak
 # The steps of `make test` share one machine, and some of them measure it.
 .NOTPARALLEL:
 
@@ -42,8 +42,31 @@ build:
 programs:
 	$(CARGO) test $(PROFILE) --no-run
 
+# The plugins that lie in the repository. What Rust needs for their target comes by the script, once.
+PLUGINS := $(patsubst %/plugin.toml,%,$(wildcard plugins/*/plugin.toml))
+COMPONENTS := $(PLUGINS:%=%/plugin.wasm)
+# Whichever of `build` and `programs` came before has made the program.
+PLUGIN = CARGO='$(CARGO)' $(BINARY) plugin
+
+## plugins: the plugins in plugins/, from their source
+plugins: $(COMPONENTS)
+
+plugins/.toolchain: plugins/toolchain.sh
+	$(call step,toolchain for plugins,CARGO='$(CARGO)' plugins/toolchain.sh >/dev/null && touch $@)
+
+.SECONDEXPANSION:
+$(COMPONENTS): plugins/%/plugin.wasm: plugins/%/plugin.toml plugins/.toolchain $(wildcard wit/*/*.wit) \
+		$$(wildcard plugins/glob/src/*) $$(shell find plugins/$$*/src plugins/$$*/wit -type f)
+	$(call step,plugin $*,$(PLUGIN) build plugins/$*)
+
+## plugins-test: the cases of the plugins in plugins/, and what an author does first, in all languages
+plugins-test: programs plugins
+	@for plugin in $(PLUGINS); do $(PLUGIN) test $$plugin >$(TARGET)/plugin-test.txt \
+		|| { cat $(TARGET)/plugin-test.txt; exit 1; }; echo "$$plugin: $$(tail -n 1 $(TARGET)/plugin-test.txt)"; done
+	$(call step,tools for authors,CARGO='$(CARGO)' tests/author/templates.sh $(BINARY))
+
 ## test: everything that has to pass
-test: lint deny check conformance compat
+test: lint deny check plugins-test conformance compat
 	@printf '\neverything passed\n'
 
 ## lint: format, clippy, documentation; warnings are errors

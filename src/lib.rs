@@ -43,6 +43,7 @@
 //!    methods and fields pass untouched. Repeated keys are refused at every depth in what clients send.
 //! 9. What a client may read and what the log says are different strings.
 //! 10. A message goes to the one session it belongs to. Where that cannot be known, it is refused, never guessed.
+//! 11. No plugin's answer, crash or absence ever widens access.
 //!
 //! # Follow one request
 //!
@@ -53,6 +54,10 @@
 //! request under an id of the connection's own. The task that reads the server's stdout finds the exchange in the
 //! pending table and completes it; whoever waits gets JSON, or the exchange has meanwhile become an event stream and
 //! the answer goes there. `http::post` turns either into an HTTP answer.
+//!
+//! Where there are plugins, the request holds the set of them that it began with: `gateway::policy` asks it for access,
+//! shows it the message, asks it where a session goes, and shows it the answer and all that comes before. What a server
+//! sends waits in its session's lane meanwhile, so that nothing overtakes. Without plugins none of this runs.
 
 pub mod app;
 pub mod author;

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use jsonschema::error::ValidationErrorKind;
-use jsonschema::{ValidationError, Validator};
+use jsonschema::{ErrorIterator, ValidationError, Validator};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -18,10 +18,25 @@ const SCHEMA_MAX: usize = 1024 * 1024;
 /// Validators kept; beyond that all are forgotten and compiled anew as needed.
 const VALIDATORS_MAX: usize = 4096;
 
+/// The library recurses, and the threads and guests that call it have little stack: what goes deeper than so many levels
+/// of schema and instance gets a stack of its own ...
+const LEVELS_MAX_HERE: usize = 256;
+/// ... of so many bytes ...
+const STACK: usize = 256 << 20;
+/// ... and what goes deeper than this is refused.
+const LEVELS_MAX: usize = 50_000;
+
 /// The validators. A std mutex: held for look-ups; schemas compile outside of it.
 #[derive(Debug, Default)]
 pub struct SchemaCache {
-    validators: Mutex<HashMap<[u8; 32], Option<Arc<Validator>>>>,
+    validators: Mutex<HashMap<[u8; 32], Option<Arc<Compiled>>>>,
+}
+
+#[derive(Debug)]
+struct Compiled {
+    validator: Validator,
+    /// How deep a check can go for each level of the instance: all references behind one another.
+    levels: usize,
 }
 
 /// A schema cannot be compiled, or what it should be compared with is not JSON.
@@ -33,16 +48,9 @@ impl SchemaCache {
     /// Checks an instance against a schema, both JSON texts; returns the first problem, with its place. A schema that
     /// cannot be used lets everything pass: it is the server's, which checks for itself.
     pub fn check(&self, schema: &str, instance: &str) -> Option<String> {
-        let validator = self.validator(schema)?;
-        let instance: Value = serde_json::from_str(instance).ok()?;
-        let error = validator.iter_errors(&instance).next()?;
-        let place = error.instance_path().to_string();
-        let place = if place.is_empty() {
-            "arguments".to_owned()
-        } else {
-            format!("arguments{place}")
-        };
-        Some(format!("{place}: {error}"))
+        let problems = self.problems(schema, instance, 1).ok()?;
+        let problem = problems.first()?;
+        Some(format!("arguments{problem}"))
     }
 
     /// Checks an instance against a schema, both JSON texts; returns at most so many problems, each with its place.
@@ -50,15 +58,18 @@ impl SchemaCache {
     /// # Errors
     /// The schema, or the instance, cannot be used.
     pub fn problems(&self, schema: &str, instance: &str, max: usize) -> Result<Vec<String>, Unusable> {
-        let validator = self.validator(schema).ok_or(Unusable)?;
+        let compiled = self.validator(schema).ok_or(Unusable)?;
         let instance: Value = serde_json::from_str(instance).map_err(|_| Unusable)?;
-        let problems = validator.iter_errors(&instance).take(max);
-        Ok(problems
-            .map(|error| format!("{}: {error}", error.instance_path()))
-            .collect())
+        let problems = compiled.read(&instance, |errors| {
+            errors
+                .take(max)
+                .map(|error| format!("{}: {error}", error.instance_path()))
+                .collect()
+        });
+        problems.ok_or(Unusable)
     }
 
-    fn validator(&self, schema: &str) -> Option<Arc<Validator>> {
+    fn validator(&self, schema: &str) -> Option<Arc<Compiled>> {
         let digest: [u8; 32] = Sha256::digest(schema).into();
         if let Some(known) = self.validators.lock().expect("no holder panics").get(&digest) {
             return known.clone();
@@ -75,18 +86,69 @@ impl SchemaCache {
     }
 }
 
-fn compile(schema: &str) -> Result<Arc<Validator>, String> {
+fn compile(schema: &str) -> Result<Arc<Compiled>, String> {
     if schema.len() > SCHEMA_MAX {
         return Err(format!("it has {} bytes", schema.len()));
     }
     let schema: Value = serde_json::from_str(schema).map_err(|error| error.to_string())?;
-    build(&schema).map(Arc::new)
+    Compiled::of(&schema).map(Arc::new)
 }
 
-fn build(schema: &Value) -> Result<Validator, String> {
-    let linear = jsonschema::PatternOptions::regex();
-    let options = jsonschema::options().with_pattern_options(linear);
-    options.build(schema).map_err(|error| error.to_string())
+impl Compiled {
+    fn of(schema: &Value) -> Result<Self, String> {
+        let linear = jsonschema::PatternOptions::regex();
+        let options = jsonschema::options().with_pattern_options(linear);
+        let levels = (references(schema) + 1).saturating_mul(depth(schema));
+        let built = with_stack(levels, || {
+            options.build(schema).map_err(|error| error.to_string())
+        });
+        let validator = built.ok_or_else(|| "it has too many references".to_owned())??;
+        Ok(Self { validator, levels })
+    }
+
+    /// Reads the errors of an instance; `None` if it goes too deep.
+    fn read<T: Send>(&self, instance: &Value, read: impl FnOnce(ErrorIterator<'_>) -> T + Send) -> Option<T> {
+        let levels = self.levels.saturating_mul(depth(instance));
+        with_stack(levels, || read(self.validator.iter_errors(instance)))
+    }
+}
+
+/// Runs what may recurse so deep; `None` if that is too deep.
+fn with_stack<T: Send>(levels: usize, run: impl FnOnce() -> T + Send) -> Option<T> {
+    if levels <= LEVELS_MAX_HERE {
+        return Some(run());
+    }
+    if levels > LEVELS_MAX {
+        return None;
+    }
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new()
+            .name("schema".to_owned())
+            .stack_size(STACK);
+        thread.spawn_scoped(scope, run).ok()?.join().ok()
+    })
+}
+
+/// Returns how many objects and arrays are inside one another; 1 for a value that is neither.
+fn depth(value: &Value) -> usize {
+    let inside = match value {
+        Value::Array(elements) => elements.iter().map(depth).max(),
+        Value::Object(members) => members.values().map(depth).max(),
+        _ => return 1,
+    };
+    inside.unwrap_or_default() + 1
+}
+
+fn references(value: &Value) -> usize {
+    match value {
+        Value::Array(elements) => elements.iter().map(references).sum(),
+        Value::Object(members) => {
+            let own = ["$ref", "$dynamicRef", "$recursiveRef"];
+            let own = own.iter().filter(|key| members.contains_key(**key)).count();
+            own + members.values().map(references).sum::<usize>()
+        }
+        _ => 0,
+    }
 }
 
 /// One thing that is wrong with a value. It never repeats the value, which may be a secret.
@@ -103,27 +165,42 @@ pub struct Fault {
 /// # Errors
 /// Why the schema cannot be used.
 pub fn faults(schema: &Value, value: &Value, max: usize) -> Result<Vec<Fault>, String> {
-    let validator = build(schema)?;
-    let faults = validator.iter_errors(value).flat_map(|error| faults_of(&error));
-    Ok(faults.take(max).collect())
+    let compiled = Compiled::of(schema)?;
+    let faults = compiled.read(value, |errors| {
+        let faults = errors.flat_map(|error| faults_of(value, &error));
+        faults.take(max).collect()
+    });
+    faults.ok_or_else(|| "it has too many references for so deep a value".to_owned())
 }
 
-fn faults_of(error: &ValidationError<'_>) -> Vec<Fault> {
-    let pointer = error.instance_path().as_str().to_owned();
-    match error.kind() {
+fn faults_of(value: &Value, error: &ValidationError<'_>) -> Vec<Fault> {
+    let pointer = error.instance_path().as_str();
+    let unknown = match error.kind() {
         ValidationErrorKind::AdditionalProperties { unexpected }
-        | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
-            let fault = |key: &String| Fault {
-                pointer: format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1")),
-                message: "is not known here".to_owned(),
-            };
-            unexpected.iter().map(fault).collect()
+        | ValidationErrorKind::UnevaluatedProperties { unexpected } => unexpected.clone(),
+        // Where no key is known at all.
+        ValidationErrorKind::FalseSchema
+            if error.schema_path().as_str().ends_with("/additionalProperties") =>
+        {
+            let object = value.pointer(pointer).and_then(Value::as_object);
+            object
+                .into_iter()
+                .flat_map(|object| object.keys().cloned())
+                .collect()
         }
-        _ => vec![Fault {
-            pointer,
+        _ => Vec::new(),
+    };
+    if unknown.is_empty() {
+        return vec![Fault {
+            pointer: pointer.to_owned(),
             message: error.masked().to_string(),
-        }],
+        }];
     }
+    let fault = |key: String| Fault {
+        pointer: format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1")),
+        message: "is not known here".to_owned(),
+    };
+    unknown.into_iter().map(fault).collect()
 }
 
 #[cfg(test)]
@@ -160,6 +237,10 @@ mod tests {
         ];
         assert_eq!(faults, expect);
         assert!(super::faults(&serde_json::json!({ "type": 1 }), &value, 9).is_err());
+        let nothing = serde_json::json!({ "additionalProperties": false });
+        let faults = super::faults(&nothing, &value, 9).expect("a schema");
+        assert_eq!(faults.len(), 2, "{faults:?}");
+        assert_eq!(faults[0].pointer, "/n");
     }
 
     #[test]
@@ -172,5 +253,53 @@ mod tests {
         ] {
             assert_eq!(cache.check(schema, "{}"), None, "{schema}");
         }
+    }
+
+    /// Runs something with as little stack as a guest's host functions have.
+    fn on_a_small_stack(run: impl FnOnce() + Send) {
+        std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().stack_size(400 << 10);
+            let thread = thread.spawn_scoped(scope, run).expect("a thread");
+            thread.join().expect("no panic");
+        });
+    }
+
+    /// Returns a schema of so many references behind one another, which begins again for each `a` of the instance.
+    fn chain(hops: usize) -> String {
+        let hop = |n: usize| format!(r##""d{n}":{{"$ref":"#/$defs/d{}"}}"##, n + 1);
+        let hops: Vec<_> = (0..hops).map(hop).collect();
+        let last = format!(
+            r##""d{}":{{"properties":{{"a":{{"$ref":"#/$defs/d0"}}}}}}"##,
+            hops.len()
+        );
+        format!(
+            r##"{{"$defs":{{{},{last}}},"$ref":"#/$defs/d0"}}"##,
+            hops.join(",")
+        )
+    }
+
+    #[test]
+    fn schemas_that_go_round_or_deep_do_not_use_up_the_stack() {
+        let round = r##"{"$defs":{"a":{"$ref":"#/$defs/b"},"b":{"$ref":"#/$defs/a"}},"$ref":"#/$defs/a"}"##;
+        let nested = format!("{}{{}}{}", r#"{"allOf":["#.repeat(60), "]}".repeat(60));
+        let deep = format!("{}1{}", r#"{"a":"#.repeat(120), "}".repeat(120));
+        on_a_small_stack(|| {
+            let cache = SchemaCache::default();
+            for (schema, instance, expected) in [
+                (round.to_owned(), "{}", Ok(Vec::new())),
+                (nested, "{}", Ok(Vec::new())),
+                (chain(60), deep.as_str(), Ok(Vec::new())),
+                (chain(2000), "{}", Ok(Vec::new())),
+                (chain(2000), deep.as_str(), Err(Unusable)),
+                (chain(20_000), "{}", Err(Unusable)),
+            ] {
+                assert_eq!(
+                    cache.problems(&schema, instance, 16),
+                    expected,
+                    "{} bytes",
+                    schema.len()
+                );
+            }
+        });
     }
 }

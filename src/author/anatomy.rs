@@ -1,6 +1,7 @@
 //! What a component is made of, as far as the gateway cares: read from its bytes, not from anybody's claim.
 
 use sha2::{Digest, Sha256};
+use wasmparser::Parser;
 use wit_component::DecodedWasm;
 use wit_parser::{Resolve, WorldItem, WorldKey};
 
@@ -37,6 +38,10 @@ impl Anatomy {
     /// # Errors
     /// It is none.
     pub fn read(component: &[u8]) -> Result<Self, AuthorError> {
+        // What decodes components takes a module for one without imports and exports.
+        if !Parser::is_component(component) {
+            return Err(AuthorError::NoComponent("it does not begin as one".to_owned()));
+        }
         let (resolve, world) = match wit_component::decode(component) {
             Ok(DecodedWasm::Component(resolve, world)) => (resolve, world),
             Ok(DecodedWasm::WitPackage(..)) => {

@@ -3,6 +3,8 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
+use tracing::info;
+
 use super::error::AuthorError;
 use super::paths;
 use super::tool::{self, Tool};
@@ -99,10 +101,7 @@ impl Kit {
 
     fn install(self, folder: &Path) -> Result<(), AuthorError> {
         let (package, version) = self.package();
-        tool::say(&format!(
-            "installing {package} {version} into {}, once",
-            folder.display()
-        ));
+        info!(package, version, folder = %folder.display(), "installing, once");
         match self {
             Self::Js => Tool::new("npm")
                 .arguments(["install", "--no-audit", "--no-fund", "--prefix"])

@@ -19,7 +19,7 @@ mod rust;
 pub mod signing;
 mod template;
 mod tool;
-mod toolchain;
+pub mod toolchain;
 mod trial;
 mod wit;
 

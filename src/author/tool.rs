@@ -86,12 +86,3 @@ pub(super) fn find(program: &str) -> Option<PathBuf> {
 pub(super) fn named(variable: &str, usual: &str) -> OsString {
     std::env::var_os(variable).unwrap_or_else(|| usual.into())
 }
-
-/// Tells the author what is going on.
-#[expect(
-    clippy::print_stderr,
-    reason = "an installation takes seconds to minutes: the author sees what is awaited"
-)]
-pub(super) fn say(text: &str) {
-    eprintln!("{text}");
-}

@@ -12,6 +12,20 @@ pub(super) const RUST_TARGET: &str = "wasm32-unknown-unknown";
 /// Set to `debian`, it makes builds use the private compiler even where rustup has the target.
 const RUST_CHOICE: &str = "PORTCULLIS_WASM_TOOLCHAIN";
 
+/// Sets up a compiler privately where rustup cannot; see there.
+const SCRIPT: &str = include_str!("../../plugins/toolchain.sh");
+
+/// Prepares this machine for plugins in Rust: by rustup, or with the distribution's compiler in the user's cache. Takes
+/// minutes the first time, and says on standard error how far it is.
+///
+/// # Errors
+/// It cannot be done here; the script has said why.
+pub fn prepare_rust() -> Result<(), AuthorError> {
+    let script = paths::cache("author-toolchain.sh")?;
+    paths::write_changed(&script, SCRIPT.as_bytes())?;
+    Tool::new("bash").arguments([script]).run()
+}
+
 /// A Rust compiler that has [`RUST_TARGET`], as the environment that makes cargo use it.
 #[derive(Debug)]
 pub(super) struct RustToolchain {
@@ -21,7 +35,7 @@ pub(super) struct RustToolchain {
 }
 
 impl RustToolchain {
-    /// Finds one: the author's own, or the private one that `plugins/toolchain.sh` sets up.
+    /// Finds one: the author's own, or the private one that [`prepare_rust`] sets up.
     pub(super) fn find(plugin: &Path) -> Result<Self, AuthorError> {
         let wants_private = std::env::var_os(RUST_CHOICE).is_some_and(|choice| choice == "debian");
         if !wants_private && own_rust_has_target(plugin) {
@@ -34,14 +48,14 @@ impl RustToolchain {
         if let Ok(text) = std::fs::read_to_string(&file) {
             return Ok(Self {
                 environment: variables(&text),
-                origin: "with the private compiler that plugins/toolchain.sh has set up",
+                origin: "with the private compiler that `plugin toolchain` has set up",
             });
         }
         Err(AuthorError::Missing {
             missing: format!("no Rust compiler here has the target {RUST_TARGET}"),
             remedy: format!(
-                "with rustup: rustup target add {RUST_TARGET}\nwithout: plugins/toolchain.sh, which sets up the \
-                 distribution's compiler in your cache"
+                "with rustup: rustup target add {RUST_TARGET}\nwithout: portcullis plugin toolchain, which sets up \
+                 Debian's compiler in your cache"
             ),
         })
     }

@@ -132,7 +132,7 @@ pub struct PluginLimits {
     pub init_timeout: Duration,
     /// Most bytes of one instance's linear memory.
     pub memory_max: usize,
-    /// An instance whose memory has grown beyond so many bytes is not used again.
+    /// An instance whose memory has grown by more bytes since it was initialised is not used again.
     pub memory_keep: usize,
     /// Most instances at once.
     pub instances_max: usize,

@@ -31,6 +31,8 @@ pub(super) struct Instance {
     on_message: Option<on_message::Guest>,
     access: Option<access::Guest>,
     routing: Option<routing::Guest>,
+    /// After `init`, in bytes.
+    memory_at_start: usize,
     /// Calls so far.
     calls: u64,
     /// When it was last used.
@@ -79,6 +81,7 @@ impl Template {
         }
         store.data_mut().end();
         Ok(Instance {
+            memory_at_start: store.data().memory(),
             store,
             lifecycle,
             on_message,
@@ -117,20 +120,18 @@ impl Instance {
         info.map_err(|error| classify(&error))
     }
 
-    /// Asks. After an error the instance must not be used again.
+    /// Asks: the guest may run for so long, and its host functions may wait until the deadline. After an error the
+    /// instance must not be used again.
     pub(super) async fn ask(
         &mut self,
         engine: &PluginEngine,
         question: Question<'_>,
         subject: Subject,
+        time: Duration,
         deadline: Instant,
     ) -> Result<Word, Stopped> {
         self.calls += 1;
-        // What was spent on waiting for an instance is not the guest's.
-        let left = deadline.saturating_duration_since(Instant::now());
-        let state = self.store.data_mut();
-        let time = state.shared.limits.timeout.max(left);
-        state.begin(Some(subject), time, deadline);
+        self.store.data_mut().begin(Some(subject), time, deadline);
         self.store.set_epoch_deadline(1);
         let _running = engine.ticker().run();
         let store = &mut self.store;
@@ -162,7 +163,8 @@ impl Instance {
     /// Returns whether it may serve another call.
     pub(super) fn is_fresh_enough(&self) -> bool {
         let limits = &self.store.data().shared.limits;
-        self.calls < limits.calls_max && self.memory() <= limits.memory_keep
+        let grown = self.memory() - self.memory_at_start;
+        self.calls < limits.calls_max && grown <= limits.memory_keep
     }
 
     /// Returns how much fuel it has used, where the engine counts.

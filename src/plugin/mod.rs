@@ -16,6 +16,7 @@ pub mod engine;
 pub mod error;
 mod exports;
 pub mod folder;
+mod fuel;
 mod host;
 mod instance;
 pub mod loader;
@@ -37,6 +38,7 @@ mod tests;
 mod ticker;
 #[cfg(test)]
 mod trial;
+mod verdict;
 pub mod watch;
 pub mod wishes;
 

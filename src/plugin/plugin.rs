@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tracing::warn;
 
 use super::breaker::{Admission, Breaker, BreakerState};
-use super::call::{CallContext, Candidate, CatalogItem, Decision, Denial, Route, Topic, Verdict, body_of};
+use super::call::{CallContext, Candidate, CatalogItem, Denial, Route, Topic};
 use super::error::{ErrorKind, PluginError, Stopped};
 use super::exports::Hook;
 use super::instance::{Question, Word};
@@ -15,9 +15,9 @@ use super::manifest::{Manifest, Subscription};
 use super::metrics::{Decided, HookFigures, Metrics};
 use super::pool::Pool;
 use super::state::Subject;
+use super::verdict::{check_denial, check_route};
 use crate::config::PluginSpec;
 use crate::protocol::document::Document;
-use crate::protocol::edit;
 
 /// One generation. It never changes; another configuration or component is another generation.
 pub struct Plugin {
@@ -127,12 +127,6 @@ impl Plugin {
             is_over: false,
         };
         call.failed(Stopped::new(ErrorKind::BadDecision, problem))
-    }
-
-    /// Returns how much fuel the instance that served last has used, in all its calls; none where the engine does not
-    /// count ([`PluginEngine::with_fuel`](super::PluginEngine::with_fuel)).
-    pub fn fuel(&self) -> Option<u64> {
-        self.pool.fuel()
     }
 
     /// Returns what its breaker does.
@@ -290,77 +284,6 @@ impl Plugin {
         }
     }
 
-    /// Says what a verdict comes to, or what is wrong with it.
-    pub(super) fn judged(
-        &self,
-        ctx: &CallContext,
-        matter: &Matter,
-        verdict: Verdict,
-    ) -> Result<Judged, Stopped> {
-        let notes_max = self.spec.limits.notes_max;
-        if verdict.notes.len() > notes_max {
-            let text = format!(
-                "{} notes, and the most is {notes_max} (notes-max)",
-                verdict.notes.len()
-            );
-            return Err(Stopped::new(ErrorKind::BadDecision, text));
-        }
-        let notes_bytes: usize = verdict
-            .notes
-            .iter()
-            .map(|(key, value)| key.len() + value.len())
-            .sum();
-        if notes_bytes > NOTES_BYTES_MAX {
-            let text = format!("notes of {notes_bytes} bytes, and the most is {NOTES_BYTES_MAX}");
-            return Err(Stopped::new(ErrorKind::BadDecision, text));
-        }
-        let outcome = match verdict.decision {
-            Decision::Pass => Ok(None),
-            Decision::Deny(denial) => {
-                check_denial(&denial)?;
-                Err(denial)
-            }
-            Decision::Edit(edits) => Ok(Some(self.edited(
-                ctx,
-                matter,
-                edits.into_iter().map(edit::Edit::from),
-            )?)),
-            Decision::Replace(value) => {
-                let whole = edit::Edit {
-                    pointer: body_of(ctx.kind).to_owned(),
-                    value: Some(value),
-                };
-                Ok(Some(self.edited(ctx, matter, std::iter::once(whole))?))
-            }
-        };
-        Ok(Judged {
-            outcome,
-            notes: verdict.notes,
-        })
-    }
-
-    fn edited(
-        &self,
-        ctx: &CallContext,
-        matter: &Matter,
-        edits: impl Iterator<Item = edit::Edit>,
-    ) -> Result<Bytes, Stopped> {
-        let body = body_of(ctx.kind);
-        let bad = |text: String| Stopped::new(ErrorKind::BadDecision, text);
-        let edits: Vec<edit::Edit> = edits.collect();
-        let is_inside = |edit: &&edit::Edit| {
-            let rest = edit.pointer.strip_prefix(body);
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
-        if let Some(outside) = edits.iter().find(|edit| !is_inside(edit)) {
-            let pointer = &outside.pointer;
-            return Err(bad(format!(
-                "an edit of {pointer:?}: only what is inside {body} can be changed"
-            )));
-        }
-        edit::apply(matter.message.bytes(), &edits).map_err(|error| bad(error.to_string()))
-    }
-
     /// Begins a call, unless the plugin is not to be asked.
     fn begin(&self, hook: Hook) -> Result<Call<'_>, PluginError> {
         let start = Instant::now();
@@ -389,40 +312,6 @@ impl Plugin {
     }
 }
 
-/// Most bytes of the notes of one verdict. Every later plugin of the chain is given them.
-const NOTES_BYTES_MAX: usize = 8 << 10;
-
-/// A denial has to be one that can be sent.
-pub(super) fn check_denial(denial: &Denial) -> Result<(), Stopped> {
-    let Some(data) = &denial.data else { return Ok(()) };
-    match serde_json::from_str::<serde::de::IgnoredAny>(data) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(Stopped::new(
-            ErrorKind::BadDecision,
-            format!("the data of a denial is not JSON: {error}"),
-        )),
-    }
-}
-
-/// Returns the places that a route names, each once.
-pub(super) fn check_route(indexes: &[u32], candidates: usize) -> Result<Vec<usize>, Stopped> {
-    let bad = |text: String| Stopped::new(ErrorKind::BadDecision, text);
-    if indexes.is_empty() {
-        return Err(bad("it routed nowhere: to refuse, it has to deny".to_owned()));
-    }
-    let mut places = Vec::with_capacity(indexes.len());
-    for index in indexes {
-        let place = *index as usize;
-        if place >= candidates || places.contains(&place) {
-            return Err(bad(format!(
-                "it routed to candidate {index} of {candidates}, or twice to one"
-            )));
-        }
-        places.push(place);
-    }
-    Ok(places)
-}
-
 /// One call under way. Dropped before its end (its client went away), it says nothing of the plugin.
 struct Call<'a> {
     plugin: &'a Plugin,
@@ -435,7 +324,8 @@ struct Call<'a> {
 impl Call<'_> {
     async fn ask(&mut self, question: Question<'_>, matter: &Matter) -> Result<Word, PluginError> {
         let plugin = self.plugin;
-        let deadline = self.start + plugin.spec.limits.timeout;
+        let time = plugin.spec.limits.timeout;
+        let deadline = self.start + time;
         let subject = Subject {
             message: matter.message.clone(),
             input_schema: matter.input_schema.clone(),
@@ -445,9 +335,9 @@ impl Call<'_> {
             let engine = &plugin.pool.template().engine;
             let word = checkout
                 .instance()
-                .ask(engine, question, subject, deadline)
+                .ask(engine, question, subject, time, deadline)
                 .await?;
-            checkout.give_back();
+            checkout.give_back(self.start);
             Ok(word)
         };
         asked.await.map_err(|stopped| self.failed(stopped))

@@ -98,7 +98,7 @@ impl Pool {
     /// Puts in the first instance, so that the first call does not wait for one.
     pub(super) fn put(&self, instance: Instance) {
         self.made.fetch_add(1, Ordering::Relaxed);
-        self.keep(instance);
+        self.keep(instance, Instant::now());
     }
 
     /// Lets instances go that were not used for long.
@@ -150,12 +150,12 @@ impl Pool {
         self.template.instantiate().await
     }
 
-    fn keep(&self, mut instance: Instance) {
+    fn keep(&self, mut instance: Instance, used: Instant) {
         self.memory.fetch_max(instance.memory(), Ordering::Relaxed);
         if self.isolation == Isolation::Fresh || !instance.is_fresh_enough() {
             return;
         }
-        instance.used = Instant::now();
+        instance.used = used;
         let mut idle = self.idle();
         if idle.len() < self.template.shared.limits.instances_max {
             idle.push(instance);
@@ -172,9 +172,9 @@ impl Checkout<'_> {
         &mut self.instance
     }
 
-    /// Puts the instance back after a call that went well.
-    pub(super) fn give_back(self) {
+    /// Puts the instance back after a call that went well, and says when that began.
+    pub(super) fn give_back(self, used: Instant) {
         let Self { pool, instance, .. } = self;
-        pool.keep(instance);
+        pool.keep(instance, used);
     }
 }

@@ -225,7 +225,7 @@ impl PluginSet {
 }
 
 /// Returns the context without the request headers that a plugin was not granted.
-fn shown_to<'a>(plugin: &Plugin, ctx: &'a CallContext) -> Cow<'a, CallContext> {
+pub(super) fn shown_to<'a>(plugin: &Plugin, ctx: &'a CallContext) -> Cow<'a, CallContext> {
     let granted = &plugin.spec().grant.headers;
     let is_shown = |(key, _): &(String, String)| {
         let header = key.strip_prefix("header.");

@@ -16,9 +16,10 @@ use super::exports::Hook;
 use super::host::log::LogLimit;
 use super::instance::{Question, Template, Word};
 use super::manifest;
-use super::plugin::{Matter, Plugin, check_denial, check_route};
+use super::plugin::{Matter, Plugin};
 use super::shared::Shared;
 use super::state::Subject;
+use super::verdict::{check_denial, check_route};
 use crate::protocol::Message;
 use crate::protocol::document::Document;
 use crate::protocol::scan::{ScanOptions, UniqueKeys};
@@ -76,7 +77,8 @@ impl Plugin {
             message: matter.message.clone(),
             input_schema: None,
         };
-        let deadline = Instant::now() + self.spec.limits.init_timeout;
+        let time = self.spec.limits.init_timeout;
+        let deadline = Instant::now() + time;
         let candidates = candidates(case);
         let items: Vec<CatalogItem> = case.items.iter().map(|item| catalog_item(item, &ctx)).collect();
         let item = case.item.as_ref().map(|item| catalog_item(item, &ctx));
@@ -87,7 +89,7 @@ impl Plugin {
             CaseHook::Choose => Question::Choose(&ctx, &candidates),
         };
         let word = instance
-            .ask(&template.engine, question, subject, deadline)
+            .ask(&template.engine, question, subject, time, deadline)
             .await
             .map_err(stopped)?;
         match word {

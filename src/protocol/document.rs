@@ -11,7 +11,6 @@ use bytes::Bytes;
 use thiserror::Error;
 
 use super::scan::Span;
-use super::swar::string_stop;
 
 /// A JSON text and what has been read of it. The text must have been scanned ([`scan`](super::scan::scan)): it is not
 /// checked again.
@@ -272,13 +271,20 @@ fn space_end(bytes: &[u8], from: usize) -> usize {
 fn string_end(bytes: &[u8], start: usize) -> usize {
     let mut at = start + 1;
     loop {
-        at = string_stop(bytes, at);
+        at += string_stop(&bytes[at..]);
         match bytes[at] {
             b'"' => return at + 1,
-            b'\\' => at += 2,
-            _ => at += 1,
+            _ => at += 2,
         }
     }
+}
+
+/// Returns how far it is to a quote or a backslash. Most strings are too short for a search that has to be prepared.
+fn string_stop(bytes: &[u8]) -> usize {
+    let (near, far) = bytes.split_at(bytes.len().min(16));
+    let stops = |byte: &u8| matches!(byte, b'"' | b'\\');
+    let stop = near.iter().position(stops);
+    stop.unwrap_or_else(|| near.len() + memchr::memchr2(b'"', b'\\', far).unwrap_or(far.len()))
 }
 
 fn value_end(bytes: &[u8], start: usize) -> usize {
@@ -296,23 +302,36 @@ fn container_end(bytes: &[u8], start: usize) -> usize {
     let mut depth = 0_usize;
     let mut at = start;
     loop {
+        let structural = |byte: &u8| STRUCTURAL[usize::from(*byte)];
+        let next = bytes[at..].iter().position(structural);
+        at += next.expect("a scanned text closes what it opens");
         match bytes[at] {
             b'"' => {
                 at = string_end(bytes, at);
                 continue;
             }
             b'{' | b'[' => depth += 1,
-            b'}' | b']' => {
+            _ => {
                 depth -= 1;
                 if depth == 0 {
                     return at + 1;
                 }
             }
-            _ => {}
         }
         at += 1;
     }
 }
+
+/// What begins or ends an object, an array or a string.
+const STRUCTURAL: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        table[byte] = matches!(byte as u8, b'"' | b'{' | b'}' | b'[' | b']');
+        byte += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {
@@ -381,6 +400,16 @@ mod tests {
         assert_eq!(member("/a", "c"), None);
         assert_eq!(member("/c", "0"), None);
         assert_eq!(member("/a/b", "b"), None);
+    }
+
+    #[test]
+    fn finds_what_stands_behind_strings_of_any_length() {
+        for length in 0..40 {
+            let text = "x".repeat(length);
+            let text =
+                format!(r#"{{"a":"{text}\"{text}\\","b":[{{"{text}\\":"{text}"}},[],1],"c":"{text}"}}"#);
+            check_against_a_tree(&text, &["/a", "/b/0", "/b/1", "/b/2", "/c"]);
+        }
     }
 
     #[test]

@@ -29,7 +29,8 @@ impl Bundled {
         if !names.iter().all(is_built) {
             return Ok(None);
         }
-        let get = |name: &'static str, config: Value| async move { load(host, &folder.join(name), config).await };
+        let get =
+            |name: &'static str, config: Value| async move { load(host, &folder.join(name), config).await };
         let access = json!({ "modes": { "chat": {
             "allowed-servers": ["files", "search"],
             "allowed-capabilities": ["tools", "prompts"],
@@ -79,7 +80,10 @@ impl Bundled {
             samples.push(start.elapsed());
             let denied = |denial: portcullis::plugin::call::Denial| format!("denied: {}", denial.reason);
             authorized.map_err(|error| error.to_string())?.map_err(denied)?;
-            judged.map_err(|error| error.to_string())?.outcome.map_err(denied)?;
+            judged
+                .map_err(|error| error.to_string())?
+                .outcome
+                .map_err(denied)?;
             chosen.map_err(|error| error.to_string())?.map_err(denied)?;
         }
         Ok(samples)

@@ -26,7 +26,10 @@ impl Callout {
                 let _ = serve(stream);
             }
         });
-        let client = reqwest::Client::builder().no_proxy().build().map_err(io::Error::other)?;
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .build()
+            .map_err(io::Error::other)?;
         Ok(Self { client, url })
     }
 
@@ -68,7 +71,11 @@ fn serve(mut stream: TcpStream) -> io::Result<()> {
         let path = message["params"]["arguments"]["path"].as_str();
         assert!(path.is_some_and(|path| !path.contains("../")));
         buffer.drain(..head + length);
-        write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{PASS}", PASS.len())?;
+        write!(
+            stream,
+            "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{PASS}",
+            PASS.len()
+        )?;
     }
 }
 
@@ -76,7 +83,9 @@ fn serve(mut stream: TcpStream) -> io::Result<()> {
 fn request(buffer: &[u8]) -> Option<(usize, usize)> {
     let end = buffer.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
     let head = std::str::from_utf8(&buffer[..end]).ok()?.to_ascii_lowercase();
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "))?;
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "))?;
     Some((end, length.parse().ok()?))
 }
 

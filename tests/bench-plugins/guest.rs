@@ -32,7 +32,10 @@ pub(crate) async fn all(host: &PluginHost, folder: &Path) -> Result<Vec<Guest>, 
     let mut folders: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     folders.sort();
     let mut guests = Vec::new();
-    for folder in folders.iter().filter(|folder| folder.join("plugin.wasm").exists()) {
+    for folder in folders
+        .iter()
+        .filter(|folder| folder.join("plugin.wasm").exists())
+    {
         let (manifest, component) = read(host, folder)?;
         let plugin = start(host, manifest, component.clone(), json!({})).await?;
         let language = match plugin.manifest().build.as_ref().map(|build| build.lang) {
@@ -43,7 +46,11 @@ pub(crate) async fn all(host: &PluginHost, folder: &Path) -> Result<Vec<Guest>, 
             None => plugin.name(),
         };
         let name = format!("guest in {language}, message walked");
-        guests.push(Guest { name, plugin, component });
+        guests.push(Guest {
+            name,
+            plugin,
+            component,
+        });
     }
     Ok(guests)
 }
@@ -82,7 +89,9 @@ async fn start(
         component,
         sha256: String::new(),
     };
-    host.build(blueprint).await.map_err(|error| format!("{name}: {error}"))
+    host.build(blueprint)
+        .await
+        .map_err(|error| format!("{name}: {error}"))
 }
 
 impl Guest {
@@ -93,7 +102,13 @@ impl Guest {
 
     /// Returns another generation of the same plugin.
     pub(crate) async fn again(&self, host: &PluginHost) -> Result<Plugin, String> {
-        start(host, self.plugin.manifest().clone(), self.component.clone(), json!({})).await
+        start(
+            host,
+            self.plugin.manifest().clone(),
+            self.component.clone(),
+            json!({}),
+        )
+        .await
     }
 
     /// Returns how much longer it takes than the fastest, about.
@@ -113,7 +128,9 @@ impl Guest {
             let judged = self.plugin.on_message(&ctx, &matter).await;
             samples.push(start.elapsed());
             let judged = judged.map_err(|error| error.to_string())?;
-            judged.outcome.map_err(|denial| format!("{}: {}", self.name, denial.reason))?;
+            judged
+                .outcome
+                .map_err(|denial| format!("{}: {}", self.name, denial.reason))?;
         }
         Ok(samples)
     }

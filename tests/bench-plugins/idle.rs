@@ -29,7 +29,13 @@ pub(crate) async fn bytes_of_one(host: &PluginHost, guest: &Guest) -> Result<f64
 
 fn private_dirty() -> Result<usize, String> {
     let rollup = fs::read_to_string("/proc/self/smaps_rollup").map_err(|error| error.to_string())?;
-    let line = rollup.lines().find_map(|line| line.strip_prefix("Private_Dirty:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")).ok_or("no Private_Dirty")?;
-    kib.parse().map(|kib: usize| kib * 1024).map_err(|_| "no number".to_owned())
+    let line = rollup
+        .lines()
+        .find_map(|line| line.strip_prefix("Private_Dirty:"));
+    let kib = line
+        .and_then(|line| line.trim().strip_suffix(" kB"))
+        .ok_or("no Private_Dirty")?;
+    kib.parse()
+        .map(|kib: usize| kib * 1024)
+        .map_err(|_| "no number".to_owned())
 }

@@ -40,6 +40,9 @@ struct Options {
     /// Calls of one thing in one round.
     #[arg(long, default_value_t = 4000)]
     calls: usize,
+    /// Only guests and the bundled plugins: for a profiler.
+    #[arg(long)]
+    only_guests: bool,
     /// Given by cargo.
     #[arg(long, hide = true)]
     bench: bool,
@@ -63,28 +66,47 @@ fn main() -> ExitCode {
 
 async fn measure(options: &Options) -> Result<Report, String> {
     let host = guest::host()?;
+    if !host.engine().is_pooling() {
+        println!("without a pool for instances: the machine has no address space for one");
+    }
     let guests = match &options.guests {
         Some(folder) => guest::all(&host, folder).await?,
         None => Vec::new(),
     };
     let bundled = bundled::Bundled::load(&host, &options.bundled).await?;
-    let callout = callout::Callout::start().await.map_err(|error| error.to_string())?;
+    let callout = callout::Callout::start()
+        .await
+        .map_err(|error| error.to_string())?;
     let bodies = Body::all();
     let mut report = Report::default();
     for _ in 0..options.rounds {
         for body in &bodies {
-            report.add("the host's first walk", body, body.walks(options.calls));
-            report.add("native code, message walked", body, body.native(options.calls));
+            if !options.only_guests {
+                report.add("the host's first walk", body, body.walks(options.calls));
+                report.add("native code, message walked", body, body.native(options.calls));
+                let calls = (options.calls / 10).max(100);
+                report.add(
+                    "HTTP callout on loopback",
+                    body,
+                    callout.calls(body, calls).await?,
+                );
+            }
             for guest in &guests {
                 let calls = (options.calls / guest.weight()).max(200);
                 report.add(guest.name(), body, guest.calls(body, calls).await?);
             }
             if let Some(bundled) = &bundled {
-                report.add("bundled chain, message walked", body, bundled.calls(body, options.calls, true).await?);
-                report.add("bundled chain, with the walk", body, bundled.calls(body, options.calls, false).await?);
+                report.add(
+                    "bundled chain, message walked",
+                    body,
+                    bundled.calls(body, options.calls, true).await?,
+                );
+                report.add(
+                    "bundled chain, with the walk",
+                    body,
+                    bundled.calls(body, options.calls, false).await?,
+                );
             }
-            let calls = (options.calls / 10).max(100);
-            report.add("HTTP callout on loopback", body, callout.calls(body, calls).await?);
         }
     }
     for guest in &guests {

@@ -22,7 +22,10 @@ const IDLE_GOAL: (&str, f64) = ("guest in Rust", 65536.0);
 impl Report {
     /// Adds a round of something.
     pub(crate) fn add(&mut self, name: &str, body: &Body, samples: Samples) {
-        let known = self.rows.iter_mut().find(|(its, its_body, _)| its == name && *its_body == body.name);
+        let known = self
+            .rows
+            .iter_mut()
+            .find(|(its, its_body, _)| its == name && *its_body == body.name);
         match known {
             Some((_, _, all)) => all.extend(samples),
             None => self.rows.push((name.to_owned(), body.name, samples)),
@@ -36,7 +39,8 @@ impl Report {
 
     /// Prints all of it.
     pub(crate) fn print(mut self) {
-        self.rows.sort_by_key(|(_, body, _)| Body::all().iter().position(|its| its.name == *body));
+        self.rows
+            .sort_by_key(|(_, body, _)| Body::all().iter().position(|its| its.name == *body));
         let mut last = "";
         for (name, body, samples) in &mut self.rows {
             if *body != last {
@@ -45,7 +49,11 @@ impl Report {
             }
             let p50 = samples.quantile(0.5);
             let goal = GOALS.iter().find(|(its, _)| name.starts_with(its));
-            println!("  {name:<42} {p50:>10.2} {:>10.2}{}", samples.quantile(0.99), verdict(p50, goal));
+            println!(
+                "  {name:<42} {p50:>10.2} {:>10.2}{}",
+                samples.quantile(0.99),
+                verdict(p50, goal)
+            );
         }
         if !self.idle.is_empty() {
             println!("\n{:<44} {:>10}", "an idle instance, private memory", "KiB");

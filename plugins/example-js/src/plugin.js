@@ -1,7 +1,6 @@
 // A guard for SQL: tools that take a statement get only one that reads.
 //
-// This is a policy that a linter could be proud of, not a parser: it looks at words, outside of texts, quoted names and
-// comments. What it cannot be sure of, it refuses.
+// It is no parser: it looks at words, outside of texts, quoted names and comments. What it cannot be sure of, it refuses.
 
 import { getMany } from 'portcullis:plugin/message@0.1.0';
 import { write } from 'portcullis:plugin/log@0.1.0';

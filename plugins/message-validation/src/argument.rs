@@ -6,9 +6,7 @@ use serde_json::Number;
 
 use crate::message::{Circumstances, Value};
 use crate::pattern::Pattern;
-
-/// Where arguments are in a message.
-const ARGUMENTS: &str = "/params/arguments";
+use crate::pointer::{Pointer, from_arguments};
 
 /// A rule for the values at a pointer.
 #[derive(Debug, Deserialize)]
@@ -19,8 +17,7 @@ pub struct ArgumentRule {
     prompt: Option<Glob>,
     server: Option<Glob>,
     mode: Option<Glob>,
-    /// Below the arguments. `*` stands for any member or element, `**` at the end for everything below.
-    pointer: String,
+    pointer: Pointer,
     #[serde(default)]
     required: bool,
     pattern: Option<Pattern>,
@@ -71,38 +68,9 @@ impl ArgumentRule {
             && fits(&self.mode, call.mode, false)
     }
 
-    /// Tells whether the pointer has wildcards, so that it stands for any number of values.
-    pub fn is_wide(&self) -> bool {
-        self.pointer.split('/').any(is_wildcard)
-    }
-
-    /// Tells whether the pointer stands for everything below.
-    fn is_deep(&self) -> bool {
-        self.pointer.split('/').any(|token| token == "**")
-    }
-
-    /// Returns the pointer into the message; of a wide one, what comes before the first wildcard.
-    pub fn pointer(&self) -> String {
-        let tokens = self.pointer.split('/').skip(1);
-        let narrow = tokens.take_while(|token| !is_wildcard(token));
-        narrow.fold(ARGUMENTS.to_owned(), |pointer, token| pointer + "/" + token)
-    }
-
-    /// Tells whether a pointer into the message is one of those that a wide pointer stands for.
-    pub fn covers(&self, pointer: &str) -> bool {
-        let Some(below) = pointer.strip_prefix(ARGUMENTS) else {
-            return false;
-        };
-        let mut tokens = below.split('/');
-        for wanted in self.pointer.split('/') {
-            match (wanted, tokens.next()) {
-                ("**", token) => return token.is_some(),
-                ("*", Some(_)) => {}
-                (wanted, Some(token)) if wanted == token => {}
-                _ => return false,
-            }
-        }
-        tokens.next().is_none()
+    /// Returns where the values are.
+    pub fn pointer(&self) -> &Pointer {
+        &self.pointer
     }
 
     /// Tells whether there has to be a value.
@@ -112,8 +80,7 @@ impl ArgumentRule {
 
     /// Returns what the client reads of a value that breaks the rule.
     pub fn message(&self, pointer: &str, problem: &str) -> String {
-        let argument = pointer.strip_prefix(ARGUMENTS).unwrap_or(pointer);
-        let own_words = || format!("the argument {argument} {problem}");
+        let own_words = || format!("the argument {} {problem}", from_arguments(pointer));
         self.message.clone().unwrap_or_else(own_words)
     }
 
@@ -130,7 +97,7 @@ impl ArgumentRule {
             return None;
         }
         let Value::Text(text) = value else {
-            return (!self.is_deep()).then(|| "has to be a string".to_owned());
+            return (!self.pointer.is_deep()).then(|| "has to be a string".to_owned());
         };
         let is_denied = self
             .deny_pattern
@@ -149,7 +116,7 @@ impl ArgumentRule {
             return None;
         }
         let Value::Number(number) = value else {
-            return (!self.is_deep()).then(|| "has to be a number".to_owned());
+            return (!self.pointer.is_deep()).then(|| "has to be a number".to_owned());
         };
         let breaks = |limit: &&Number, wrong: fn(&f64, &f64) -> bool| {
             limit.as_f64().is_some_and(|limit| wrong(number, &limit))
@@ -166,7 +133,7 @@ impl ArgumentRule {
             return None;
         }
         if *value == Value::Composite {
-            return (!self.is_deep()).then(|| "has to be a plain value".to_owned());
+            return (!self.pointer.is_deep()).then(|| "has to be a plain value".to_owned());
         }
         let is_among = self.one_of.as_ref().is_none_or(|values| values.contains(value));
         let is_denied = self.deny.iter().any(|denied| match (denied, value) {
@@ -176,10 +143,6 @@ impl ArgumentRule {
         });
         (is_denied || !is_among).then(|| "is not allowed".to_owned())
     }
-}
-
-fn is_wildcard(token: &str) -> bool {
-    matches!(token, "*" | "**")
 }
 
 #[cfg(test)]

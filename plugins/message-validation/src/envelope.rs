@@ -16,56 +16,71 @@ enum Shape {
     Level,
 }
 
+/// A parameter that a method needs.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Requirement {
+    /// Where it is in the message.
+    pub pointer: &'static str,
+    shape: Shape,
+}
+
+const fn needs(pointer: &'static str, shape: Shape) -> Requirement {
+    Requirement { pointer, shape }
+}
+
 /// Methods, and what they need.
-const REQUIRED: &[(&str, &[(&str, Shape)])] = &[
+const REQUIRED: &[(&str, &[Requirement])] = &[
     (
         "initialize",
         &[
-            ("/params/protocolVersion", Shape::Text),
-            ("/params/capabilities", Shape::Composite),
-            ("/params/clientInfo/name", Shape::Text),
-            ("/params/clientInfo/version", Shape::Text),
+            needs("/params/protocolVersion", Shape::Text),
+            needs("/params/capabilities", Shape::Composite),
+            needs("/params/clientInfo/name", Shape::Text),
+            needs("/params/clientInfo/version", Shape::Text),
         ],
     ),
-    ("tools/call", &[("/params/name", Shape::Text)]),
-    ("prompts/get", &[("/params/name", Shape::Text)]),
-    ("resources/read", &[("/params/uri", Shape::Text)]),
-    ("resources/subscribe", &[("/params/uri", Shape::Text)]),
-    ("resources/unsubscribe", &[("/params/uri", Shape::Text)]),
+    ("tools/call", &[needs("/params/name", Shape::Text)]),
+    ("prompts/get", &[needs("/params/name", Shape::Text)]),
+    ("resources/read", &[needs("/params/uri", Shape::Text)]),
+    ("resources/subscribe", &[needs("/params/uri", Shape::Text)]),
+    ("resources/unsubscribe", &[needs("/params/uri", Shape::Text)]),
     (
         "completion/complete",
         &[
-            ("/params/ref/type", Shape::Text),
-            ("/params/argument/name", Shape::Text),
-            ("/params/argument/value", Shape::Text),
+            needs("/params/ref/type", Shape::Text),
+            needs("/params/argument/name", Shape::Text),
+            needs("/params/argument/value", Shape::Text),
         ],
     ),
-    ("logging/setLevel", &[("/params/level", Shape::Level)]),
+    ("logging/setLevel", &[needs("/params/level", Shape::Level)]),
     (
         "subscriptions/listen",
-        &[("/params/notifications", Shape::Composite)],
+        &[needs("/params/notifications", Shape::Composite)],
     ),
-    ("tasks/get", &[("/params/taskId", Shape::Text)]),
-    ("tasks/result", &[("/params/taskId", Shape::Text)]),
-    ("tasks/update", &[("/params/taskId", Shape::Text)]),
-    ("tasks/cancel", &[("/params/taskId", Shape::Text)]),
+    ("tasks/get", &[needs("/params/taskId", Shape::Text)]),
+    ("tasks/result", &[needs("/params/taskId", Shape::Text)]),
+    ("tasks/update", &[needs("/params/taskId", Shape::Text)]),
+    ("tasks/cancel", &[needs("/params/taskId", Shape::Text)]),
     (
         "sampling/createMessage",
         &[
-            ("/params/messages", Shape::Composite),
-            ("/params/maxTokens", Shape::Number),
+            needs("/params/messages", Shape::Composite),
+            needs("/params/maxTokens", Shape::Number),
         ],
     ),
-    ("elicitation/create", &[("/params/message", Shape::Text)]),
+    ("elicitation/create", &[needs("/params/message", Shape::Text)]),
     (
         "notifications/progress",
         &[
-            ("/params/progressToken", Shape::Token),
-            ("/params/progress", Shape::Number),
+            needs("/params/progressToken", Shape::Token),
+            needs("/params/progress", Shape::Number),
         ],
     ),
-    ("notifications/message", &[("/params/level", Shape::Level)]),
-    ("notifications/resources/updated", &[("/params/uri", Shape::Text)]),
+    ("notifications/message", &[needs("/params/level", Shape::Level)]),
+    (
+        "notifications/resources/updated",
+        &[needs("/params/uri", Shape::Text)],
+    ),
 ];
 
 /// The levels of the log, of RFC 5424.
@@ -80,42 +95,33 @@ const LEVELS: &[&str] = &[
     "emergency",
 ];
 
-/// Returns the pointers to what a method requires.
-pub fn required(method: &str) -> Vec<&'static str> {
-    rules(method).iter().map(|(pointer, _)| *pointer).collect()
-}
-
-/// Returns the first pointer whose value is not what a method requires, and what it has to be. The values are those at
-/// the pointers that [`required`] returns.
-pub fn problem(method: &str, values: &[Option<Value>]) -> Option<(&'static str, &'static str)> {
-    let fits = |shape, value: &Option<Value>| value.as_ref().is_some_and(|value| shape_fits(shape, value));
-    let mut judged = rules(method).iter().zip(values);
-    let ((pointer, shape), _) = judged.find(|((_, shape), value)| !fits(*shape, value))?;
-    Some((pointer, shape_name(*shape)))
-}
-
-fn rules(method: &str) -> &'static [(&'static str, Shape)] {
+/// Returns what a method requires; nothing where MCP does not know it.
+pub fn required(method: &str) -> &'static [Requirement] {
     let found = REQUIRED.iter().find(|(name, _)| *name == method);
-    found.map_or(&[], |(_, rules)| rules)
+    found.map_or(&[], |(_, requirements)| requirements)
 }
 
-fn shape_fits(shape: Shape, value: &Value) -> bool {
-    match (shape, value) {
-        (Shape::Text | Shape::Token, Value::Text(_)) => true,
-        (Shape::Number | Shape::Token, Value::Number(_)) => true,
-        (Shape::Composite, Value::Composite) => true,
-        (Shape::Level, Value::Text(level)) => LEVELS.contains(&level.as_str()),
-        _ => false,
+impl Requirement {
+    /// Tells whether a value is what is required.
+    pub fn is_met_by(&self, value: Option<&Value>) -> bool {
+        match (self.shape, value) {
+            (Shape::Level, Some(Value::Text(level))) => LEVELS.contains(&level.as_str()),
+            (Shape::Text | Shape::Token, Some(Value::Text(_)))
+            | (Shape::Number | Shape::Token, Some(Value::Number(_)))
+            | (Shape::Composite, Some(Value::Composite)) => true,
+            _ => false,
+        }
     }
-}
 
-fn shape_name(shape: Shape) -> &'static str {
-    match shape {
-        Shape::Text => "a string",
-        Shape::Number => "a number",
-        Shape::Token => "a string or a number",
-        Shape::Composite => "an object or an array",
-        Shape::Level => "a level of the log",
+    /// Returns what has to be there.
+    pub fn shape(&self) -> &'static str {
+        match self.shape {
+            Shape::Text => "a string",
+            Shape::Number => "a number",
+            Shape::Token => "a string or a number",
+            Shape::Composite => "an object or an array",
+            Shape::Level => "a level of the log",
+        }
     }
 }
 
@@ -126,39 +132,25 @@ mod tests {
     #[test]
     fn what_a_method_requires_has_to_be_there_and_of_its_kind() {
         let text = |text: &str| Some(Value::Text(text.to_owned()));
-        for (method, values, expected) in [
-            ("tools/call", vec![text("x")], None),
-            ("tools/call", vec![None], Some(("/params/name", "a string"))),
-            (
-                "tools/call",
-                vec![Some(Value::Number(1.0))],
-                Some(("/params/name", "a string")),
-            ),
-            ("logging/setLevel", vec![text("debug")], None),
-            (
-                "logging/setLevel",
-                vec![text("loud")],
-                Some(("/params/level", "a level of the log")),
-            ),
-            (
-                "notifications/progress",
-                vec![text("t"), Some(Value::Number(1.0))],
-                None,
-            ),
-            (
-                "notifications/progress",
-                vec![text("t"), Some(Value::Null)],
-                Some(("/params/progress", "a number")),
-            ),
-            ("vendor/own", vec![], None),
+        for (method, index, value, is_met) in [
+            ("tools/call", 0, text("x"), true),
+            ("tools/call", 0, None, false),
+            ("tools/call", 0, Some(Value::Number(1.0)), false),
+            ("logging/setLevel", 0, text("debug"), true),
+            ("logging/setLevel", 0, text("loud"), false),
+            ("notifications/progress", 0, text("t"), true),
+            ("notifications/progress", 0, Some(Value::Number(1.0)), true),
+            ("notifications/progress", 1, Some(Value::Null), false),
+            ("initialize", 1, Some(Value::Composite), true),
+            ("initialize", 1, Some(Value::Boolean(true)), false),
         ] {
-            assert_eq!(problem(method, &values), expected, "{method} {values:?}");
+            let requirement = &required(method)[index];
+            assert_eq!(
+                requirement.is_met_by(value.as_ref()),
+                is_met,
+                "{method} {value:?}"
+            );
         }
-    }
-
-    #[test]
-    fn there_is_a_value_for_each_pointer() {
-        assert_eq!(required("resources/read"), ["/params/uri"]);
-        assert!(required("vendor/own").is_empty());
+        assert_eq!(required("vendor/own"), []);
     }
 }

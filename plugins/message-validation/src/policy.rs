@@ -4,7 +4,7 @@ use glob::Globs;
 use serde::Deserialize;
 
 use crate::argument::ArgumentRule;
-use crate::envelope;
+use crate::envelope::{self, Requirement};
 use crate::message::{Circumstances, Kind, Message, Value};
 use crate::redaction::{Change, Redaction, changes};
 use crate::walk::{depth, walk};
@@ -113,29 +113,28 @@ impl Policy {
 
     /// Reads in one go what the method requires and what the rules are about: going to the host costs more than looking.
     fn check_params(&self, call: &Circumstances, message: &impl Message) -> Result<(), Refusal> {
-        let rules = || self.arguments.iter().filter(|rule| rule.applies(call));
         let required = if self.require_params {
             envelope::required(call.method)
         } else {
-            Vec::new()
+            &[]
         };
-        let narrow: Vec<_> = rules()
-            .filter(|rule| !rule.is_wide())
-            .map(|rule| (rule, rule.pointer()))
+        let rules = self.arguments.iter().filter(|rule| rule.applies(call));
+        let (wide, narrow): (Vec<_>, Vec<_>) = rules.partition(|rule| rule.pointer().is_wide());
+        let of_method = required.iter().map(|requirement| requirement.pointer);
+        let pointers: Vec<&str> = of_method
+            .chain(narrow.iter().map(|rule| rule.pointer().base()))
             .collect();
-        if !required.is_empty() || !narrow.is_empty() {
-            let mut pointers = required.clone();
-            pointers.extend(narrow.iter().map(|(_, pointer)| pointer.as_str()));
+        if !pointers.is_empty() {
             let values = message.get_many(&pointers);
-            let (of_method, of_rules) = values.split_at(required.len().min(values.len()));
-            if self.require_params {
-                check_required(call, of_method)?;
+            let mut values = values.iter().map(Option::as_ref);
+            for requirement in required {
+                check_required(call, requirement, values.next().flatten())?;
             }
-            for ((rule, pointer), value) in narrow.iter().zip(of_rules) {
-                check_argument(rule, pointer, value.as_ref())?;
+            for rule in narrow {
+                check_argument(rule, rule.pointer().base(), values.next().flatten())?;
             }
         }
-        for rule in rules().filter(|rule| rule.is_wide()) {
+        for rule in wide {
             check_wide(rule, message)?;
         }
         if self.validate_arguments && call.method == "tools/call" {
@@ -189,14 +188,17 @@ impl Policy {
     }
 }
 
-fn check_required(call: &Circumstances, values: &[Option<Value>]) -> Result<(), Refusal> {
-    match envelope::problem(call.method, values) {
-        None => Ok(()),
-        Some((pointer, shape)) => Err(params_refusal(
-            &format!("{} needs {shape} at {pointer}", call.method),
-            pointer,
-        )),
+fn check_required(
+    call: &Circumstances,
+    required: &Requirement,
+    value: Option<&Value>,
+) -> Result<(), Refusal> {
+    if required.is_met_by(value) {
+        return Ok(());
     }
+    let (pointer, shape) = (required.pointer, required.shape());
+    let problem = format!("{} needs {shape} at {pointer}", call.method);
+    Err(params_refusal(&problem, pointer))
 }
 
 fn check_argument(rule: &ArgumentRule, pointer: &str, value: Option<&Value>) -> Result<(), Refusal> {
@@ -215,18 +217,18 @@ fn check_argument(rule: &ArgumentRule, pointer: &str, value: Option<&Value>) -> 
 
 /// Checks all that a pointer with wildcards stands for.
 fn check_wide(rule: &ArgumentRule, message: &impl Message) -> Result<(), Refusal> {
-    let base = rule.pointer();
+    let base = rule.pointer().base();
     let mut found = Vec::new();
-    if let Some(json) = message.json(&base) {
+    if let Some(json) = message.json(base) {
         let mut keep = |pointer: &str, value| {
-            if rule.covers(pointer) {
+            if rule.pointer().covers(pointer) {
                 found.push((pointer.to_owned(), value));
             }
         };
-        walk(&json, &base, &mut keep).map_err(|reason| params_refusal(&reason, &base))?;
+        walk(&json, base, &mut keep).map_err(|reason| params_refusal(&reason, base))?;
     }
     if found.is_empty() {
-        return check_argument(rule, &base, None);
+        return check_argument(rule, base, None);
     }
     found
         .iter()

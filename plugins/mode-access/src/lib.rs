@@ -1,6 +1,6 @@
 //! What each mode of the gateway may use and see.
 //!
-//! [`policy`] decides, on plain data and without the gateway, so that `cargo test` tries it natively. [`component`], which
+//! [`policy`] decides, on plain data and without the gateway, so that `cargo test` tries it natively. `component`, which
 //! exists only in WebAssembly, ties it to the interfaces of the gateway.
 
 pub mod method;
@@ -9,6 +9,12 @@ pub mod uri;
 
 /// What `portcullis plugin build` generates from `wit/world.wit`; nothing generated stands in the source.
 #[cfg(target_arch = "wasm32")]
+#[expect(
+    clippy::empty_line_after_outer_attr,
+    clippy::too_many_lines,
+    clippy::unwrap_used,
+    reason = "generated"
+)]
 mod bindings {
     include!(env!("PORTCULLIS_BINDINGS"));
 }

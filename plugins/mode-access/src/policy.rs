@@ -18,8 +18,9 @@ const INVALID_PARAMS: i32 = -32602;
 /// Refused by the gateway.
 const REFUSED: i32 = -32000;
 
-/// All modes.
-#[derive(Debug, Deserialize)]
+/// All modes. Without any, everything is refused.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Policy {
     /// A map that is ordered, because it is small: there are a handful of modes, and hashing costs more than comparing.
     modes: BTreeMap<String, Mode>,

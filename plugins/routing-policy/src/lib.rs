@@ -9,6 +9,12 @@ pub mod rule;
 
 /// What `portcullis plugin build` generates from `wit/world.wit`; nothing generated stands in the source.
 #[cfg(target_arch = "wasm32")]
+#[expect(
+    clippy::empty_line_after_outer_attr,
+    clippy::too_many_lines,
+    clippy::unwrap_used,
+    reason = "generated"
+)]
 mod bindings {
     include!(env!("PORTCULLIS_BINDINGS"));
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::output::print_anatomy;
+use super::output::{print_anatomy, show_logs};
 use crate::author;
 
 /// Builds the plugin in a folder and prints what its component is made of.
@@ -12,6 +12,7 @@ use crate::author;
 /// The manifest is wrong, a tool is missing or fails, or the component cannot be a plugin.
 #[expect(clippy::print_stdout, reason = "the command prints what it made")]
 pub(super) fn run(folder: &Path) -> anyhow::Result<ExitCode> {
+    show_logs();
     let anatomy = author::build(folder)?;
     println!(
         "built    {}",

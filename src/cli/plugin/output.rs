@@ -48,10 +48,10 @@ pub(super) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
-/// Shows what plugins log, so that an author sees it.
+/// Shows what plugins log and what is being installed.
 pub(super) fn show_logs() {
     let log = LogConfig {
-        level: "warn,portcullis::plugin=info".to_owned(),
+        level: "warn,portcullis::plugin=info,portcullis::author=info".to_owned(),
         format: LogFormat::Pretty,
     };
     telemetry::start(&log).expect("the filter is one");

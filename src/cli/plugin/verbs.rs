@@ -9,6 +9,7 @@ use super::super::ConfigArgs;
 use super::super::admin::{FormArgs, plugins};
 use super::{bench, build, dev, doctor, inspect, new, signing, test};
 use crate::author::bench::Fuel;
+use crate::author::toolchain;
 use crate::plugin::signature::PublicKey;
 
 /// What is done for an author of plugins.
@@ -88,6 +89,8 @@ pub enum PluginVerb {
         /// The plugin; without it all that has changed
         name: Option<String>,
     },
+    /// Prepares this machine for plugins in Rust: by rustup, or with Debian's compiler in your cache
+    Toolchain,
     /// Shows which languages plugins can be built in here, and the command for what is missing
     Doctor,
 }
@@ -112,6 +115,10 @@ pub fn run(args: &ConfigArgs, verb: PluginVerb) -> anyhow::Result<ExitCode> {
         PluginVerb::Verify { folder, trusted } => signing::verify(&folder, &trusted),
         PluginVerb::List(form) => plugins::list(args, &form),
         PluginVerb::Reload { name } => plugins::reload(args, name.as_deref()),
+        PluginVerb::Toolchain => {
+            toolchain::prepare_rust()?;
+            Ok(ExitCode::SUCCESS)
+        }
         PluginVerb::Doctor => Ok(doctor::run()),
     }
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::circumstances::{Occasion, circumstances};
-use super::item::{Unclear, listed_item, named};
+use super::item::{Named, Unclear, listed_item, named};
 use super::judge::{Asked, Judge, kind_of};
 use super::shown::{can_show, shown, without};
 use crate::gateway::{GatewayError, Session};
 use crate::plugin::call::{CallContext, Candidate, CatalogItem, Direction, MessageKind, Topic};
-use crate::plugin::{Aim, Hook, Matter, Passed};
+use crate::plugin::{Aim, Hook, Matter};
 use crate::protocol::Message;
 use crate::protocol::document::Document;
 use crate::protocol::names::method;
@@ -121,8 +121,13 @@ impl<'a> Hearing<'a> {
         Ok(())
     }
 
-    /// Shows the message to those who validate, and goes on with what they make of it.
-    pub(super) async fn validate(&mut self) -> Result<Passed, GatewayError> {
+    /// Returns what the message names, if it says so clearly.
+    pub(super) fn named(&self) -> Option<Named> {
+        named(&self.ctx.method, &self.matter.message).ok().flatten()
+    }
+
+    /// Shows the message to those who validate, and goes on with what they make of it; returns whether they changed it.
+    pub(super) async fn validate(&mut self) -> Result<bool, GatewayError> {
         let (judge, session) = (self.judge, self.session);
         let scan = judge.scan(self.ctx.direction);
         let is_question = matches!(self.ctx.kind, MessageKind::Request | MessageKind::Notification);
@@ -149,7 +154,7 @@ impl<'a> Hearing<'a> {
             self.matter.input_schema =
                 tool.and_then(|tool| input_schema(judge, session, &self.ctx.method, tool));
         }
-        Ok(passed)
+        Ok(passed.changed.is_some())
     }
 
     /// Asks where the message should go: places in `candidates`, best first; `None` leaves it to the gateway. With fewer

@@ -156,11 +156,12 @@ impl Judge {
         let mut hearing = Hearing::of_question(self, session, direction, message);
         hearing.authorize().await?;
         hearing.conceal().await?;
-        let passed = hearing.validate().await?;
-        if passed.is_retargeted {
-            hearing.authorize().await?;
-        }
-        if passed.changed.is_some() {
+        let named = hearing.named();
+        if hearing.validate().await? {
+            // What was allowed was something else.
+            if hearing.named() != named {
+                hearing.authorize().await?;
+            }
             hearing.conceal().await?;
         }
         Ok(hearing.close())
@@ -179,7 +180,7 @@ impl Judge {
     ) -> Result<Message, GatewayError> {
         let mut hearing = Hearing::of_answer(self, session, direction, asked, answer);
         hearing.conceal().await?;
-        if hearing.validate().await?.changed.is_some() {
+        if hearing.validate().await? {
             hearing.conceal().await?;
         }
         Ok(hearing.close().0)

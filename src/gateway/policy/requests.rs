@@ -1,8 +1,9 @@
 //! What clients send, judged before it goes on.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
 use super::item::is_about_an_item;
@@ -19,6 +20,9 @@ use crate::protocol::reply::write_result;
 use crate::protocol::{Message, ProtocolVersion, RequestId};
 use crate::session::Transport;
 use crate::upstream::{self, LeaseKind};
+
+/// How long a request waits for its server's lists, at most: a server that does not list may still serve.
+const LISTINGS_WAIT_MAX: Duration = Duration::from_secs(10);
 
 impl Gateway {
     /// Brings a request to its server if the policies agree.
@@ -75,6 +79,7 @@ impl Gateway {
             return;
         }
         let deadline = self.patience(&server.spec()).deadline();
+        let deadline = deadline.min(Instant::now() + LISTINGS_WAIT_MAX);
         let read = async {
             let lease = self.lease(session, session.facts()).ok()?;
             lease.upstream().connection(deadline).await.ok()?;

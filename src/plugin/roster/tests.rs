@@ -1,162 +1,21 @@
 //! Rounds over real folders with real components.
 
+mod rig;
+
 use std::fs;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use serde_json::{Map, json};
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::super::call::{CallContext, Direction, MessageKind};
-use super::super::plugin::Matter;
-use super::super::set::{Aim, Why};
+use self::rig::{Rig, SCAN, ctx, generation, matter, refused, shown};
+use super::super::set::Why;
 use super::super::signature::SecretKey;
 use super::super::trial::Trial;
 use super::super::watch::Watched;
 use super::*;
-use crate::config::{ExpandedJson, PluginHostConfig, PluginSpec};
-use crate::protocol::document::Document;
-use crate::protocol::scan::{ScanOptions, UniqueKeys};
-
-/// A roster, what its operator wants, and the folder.
-struct Rig {
-    dir: PathBuf,
-    orders: Arc<Mutex<Result<PluginOrders, String>>>,
-    plugins: Arc<Plugins>,
-}
-
-impl Rig {
-    fn new() -> Self {
-        let dir = std::env::temp_dir().join(format!("portcullis-roster-{}", uuid::Uuid::new_v4()));
-        fs::create_dir(&dir).expect("a new folder");
-        let host = PluginHostConfig {
-            dir: dir.clone(),
-            activate: Activate::Named,
-            require_signature: false,
-            trusted_keys: Vec::new(),
-            watch: true,
-        };
-        let orders = PluginOrders {
-            host,
-            plugins: Vec::new(),
-            parts: Map::new(),
-        };
-        Self {
-            dir,
-            orders: Arc::new(Mutex::new(Ok(orders))),
-            plugins: Arc::default(),
-        }
-    }
-
-    fn change(&self, change: impl FnOnce(&mut PluginOrders)) {
-        change(
-            self.orders
-                .lock()
-                .expect("no holder panics")
-                .as_mut()
-                .expect("orders"),
-        );
-    }
-
-    /// Has the configuration name a plugin.
-    fn name(&self, name: &str, change: impl FnOnce(&mut PluginSpec)) {
-        let mut spec = PluginSpec::unnamed(name);
-        change(&mut spec);
-        self.change(|orders| {
-            orders.plugins.retain(|other| other.name != name);
-            orders.plugins.push(Arc::new(spec));
-        });
-    }
-
-    fn modes(&self, modes: Value) {
-        self.change(|orders| {
-            orders.parts.insert("modes".to_owned(), modes);
-        });
-    }
-
-    async fn start(&self) -> Result<Arc<Roster>, RosterError> {
-        let orders = self.orders.clone();
-        Roster::start(RosterOptions {
-            source: Arc::new(move || orders.lock().expect("no holder panics").clone()),
-            cache: CompileCache::default(),
-            schemas: Arc::default(),
-            plugins: self.plugins.clone(),
-        })
-        .await
-    }
-
-    async fn started(&self) -> Arc<Roster> {
-        self.start().await.expect("it starts")
-    }
-
-    async fn not_started(&self) -> Vec<String> {
-        refused(self.start().await.map(drop))
-    }
-}
-
-impl Drop for Rig {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.dir);
-    }
-}
-
-fn refused(done: Result<(), RosterError>) -> Vec<String> {
-    match done.expect_err("refused") {
-        RosterError::Refused(problems) => problems,
-        other => panic!("{other}"),
-    }
-}
-
-/// Returns name, state and version of every record.
-fn shown(roster: &Roster) -> Vec<String> {
-    let text = |record: &Value, key: &str| record[key].as_str().unwrap_or("-").to_owned();
-    let records = roster.records().into_iter();
-    records
-        .map(|record| {
-            ["name", "state", "version"]
-                .map(|key| text(&record, key))
-                .join(" ")
-        })
-        .collect()
-}
-
-fn generation(roster: &Roster, name: &str) -> u64 {
-    let records = roster.records();
-    let its = records.iter().filter(|record| record["name"] == name);
-    its.filter_map(|record| record["generation"].as_u64())
-        .max()
-        .expect("it is there")
-}
-
-fn ctx() -> CallContext {
-    CallContext {
-        request_id: "1".to_owned(),
-        session: None,
-        direction: Direction::ClientToServer,
-        kind: MessageKind::Request,
-        method: "tools/call".to_owned(),
-        target: None,
-        server: None,
-        mode: None,
-        principal: None,
-        protocol_version: None,
-        body_size: 0,
-        attributes: Vec::new(),
-    }
-}
-
-fn matter() -> Matter {
-    let text = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{}}"#;
-    Matter {
-        message: Arc::new(Document::new(text.into())),
-        input_schema: None,
-    }
-}
-
-const SCAN: ScanOptions = ScanOptions {
-    depth_max: 64,
-    unique_keys: UniqueKeys::Everywhere,
-};
+use crate::config::{ExpandedJson, OnError, PluginSpec};
+use crate::plugin::Aim;
 
 #[tokio::test]
 async fn a_named_plugin_judges_and_one_that_only_lies_there_is_idle() {
@@ -226,11 +85,7 @@ async fn everything_that_keeps_the_gateway_from_starting_is_told_at_once() {
     with("pinned", |_| {}, |spec| spec.sha256 = Some("00".repeat(32)));
     with("refuses", |trial| trial.refuses = true, |_| {});
     with("wants-kv", |trial| trial.imports_kv = true, |_| {});
-    with(
-        "skips",
-        |_| {},
-        |spec| spec.on_error = crate::config::OnError::Skip,
-    );
+    with("skips", |_| {}, |spec| spec.on_error = OnError::Skip);
     with("typo", |trial| trial.manifest = "[hook]\n".to_owned(), |_| {});
     with(
         "strict",

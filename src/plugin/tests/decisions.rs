@@ -45,8 +45,14 @@ async fn edits_that_do_not_apply() {
 #[tokio::test]
 async fn one_bad_edit_spoils_the_good_ones() {
     let good = ("/params/arguments/path", Some("\"y\""));
-    verdict("only what is inside", |image| image.edits(&[good, ("/id", Some("2"))])).await;
-    verdict("nothing at", |image| image.edits(&[good, ("/params/no/where", Some("2"))])).await;
+    verdict("only what is inside", |image| {
+        image.edits(&[good, ("/id", Some("2"))])
+    })
+    .await;
+    verdict("nothing at", |image| {
+        image.edits(&[good, ("/params/no/where", Some("2"))])
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -66,7 +72,9 @@ async fn a_good_edit_is_carried_out() {
     let changed = judged.outcome.expect("no denial").expect("changed");
     assert_eq!(
         changed,
-        MESSAGE.replace(r#"{"path":"x"}"#, r#"{"path":"y","more":[1]}"#).as_bytes()
+        MESSAGE
+            .replace(r#"{"path":"x"}"#, r#"{"path":"y","more":[1]}"#)
+            .as_bytes()
     );
 }
 
@@ -100,7 +108,9 @@ async fn an_answer_that_breaks_the_rules_of_components() {
 async fn an_allocation_that_goes_nowhere() {
     let guest = Guest::new().doing("on-message", "(global.set $heap (i32.const 0x7fff0000))");
     let plugin = built(&guest, |_| {}).await;
-    evil(&plugin).await.expect("it passes, and is broken from then on");
+    evil(&plugin)
+        .await
+        .expect("it passes, and is broken from then on");
     let error = evil(&plugin).await.expect_err("nowhere to put the context");
     assert!(error.detail.contains("realloc return"), "{error}");
     fine(&plugin).await;
@@ -142,9 +152,14 @@ async fn a_denial_is_a_decision() {
     words.extend(guest.image.denial(Some("{\"x\":1}")));
     let at = guest.image.words(&words);
     let plugin = built(&guest.returning("authorize", at), |_| {}).await;
-    let denial = plugin.authorize(&ctx(EVIL), &matter(MESSAGE), Some(&items(1)[0])).await;
+    let denial = plugin
+        .authorize(&ctx(EVIL), &matter(MESSAGE), Some(&items(1)[0]))
+        .await;
     let denial = denial.expect("a decision").expect_err("a denial");
-    assert_eq!((denial.code, denial.message.as_str(), denial.reason.as_str()), (-32001, "no", "because"));
+    assert_eq!(
+        (denial.code, denial.message.as_str(), denial.reason.as_str()),
+        (-32001, "no", "because")
+    );
     assert_eq!(plugin.errors(), []);
 }
 
@@ -176,7 +191,9 @@ async fn routes_that_lead_nowhere() {
         let error = asked.expect_err("no route");
         assert_eq!(error.kind, ErrorKind::BadDecision);
         assert!(error.detail.contains(text), "{error}");
-        let next = plugin.choose(&ctx("tools/call"), &matter(MESSAGE), &candidates(3)).await;
+        let next = plugin
+            .choose(&ctx("tools/call"), &matter(MESSAGE), &candidates(3))
+            .await;
         assert_eq!(next.expect("an answer"), Ok(None));
     }
 }

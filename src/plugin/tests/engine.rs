@@ -32,7 +32,7 @@ async fn a_pool_that_is_used_up_is_an_error_and_not_the_plugins_fault() {
     assert!(stopped.detail.contains("limit of 2"), "{}", stopped.detail);
     drop(first);
     let third = plugin.pool.checkout(deadline).await.expect("there is room again");
-    third.give_back();
+    third.give_back(Instant::now());
     drop(second);
     fine(&plugin).await;
 }

@@ -3,6 +3,7 @@
 //! The components are core modules in text form, made components by the tools that authors have.
 
 mod containment;
+mod course;
 mod decisions;
 mod engine;
 mod guest;

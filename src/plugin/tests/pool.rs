@@ -56,7 +56,7 @@ async fn an_instance_goes_after_its_share_of_calls() {
 #[tokio::test]
 async fn an_instance_that_has_grown_fat_goes() {
     let guest = Guest::new().doing("on-message", "(drop (memory.grow (i32.const 16)))");
-    let plugin = built(&guest, |spec| spec.limits.memory_keep = 1 << 20).await;
+    let plugin = built(&guest, |spec| spec.limits.memory_keep = 512 << 10).await;
     fine(&plugin).await;
     assert_eq!(made(&plugin), 1);
     evil(&plugin).await.expect("a verdict");
@@ -73,7 +73,8 @@ async fn the_one_used_last_is_used_next_and_the_others_go_in_time() {
         out.push(plugin.pool.checkout(far()).await.expect("an instance"));
     }
     assert_eq!(plugin.instances().1, 3);
-    out.into_iter().for_each(|checkout| checkout.give_back());
+    out.into_iter()
+        .for_each(|checkout| checkout.give_back(Instant::now()));
     assert_eq!((plugin.instances().0, made(&plugin)), (3, 3));
     fine(&plugin).await;
     assert_eq!(plugin.instances().0, 3, "it was put back");
@@ -101,7 +102,8 @@ async fn instances_beyond_the_most_are_for_one_call() {
         .err()
         .expect("no fifth one");
     assert_eq!(busy.kind, ErrorKind::Overload);
-    out.into_iter().for_each(|checkout| checkout.give_back());
+    out.into_iter()
+        .for_each(|checkout| checkout.give_back(Instant::now()));
     assert_eq!((plugin.instances().0, made(&plugin)), (1, 4));
 }
 
@@ -115,8 +117,8 @@ async fn whoever_waits_gets_the_first_that_is_free() {
     let waits = plugin.pool.checkout(far());
     tokio::pin!(waits);
     assert!(futures_util::poll!(&mut waits).is_pending());
-    out.pop().expect("four").give_back();
-    waits.await.expect("an instance").give_back();
+    out.pop().expect("four").give_back(Instant::now());
+    waits.await.expect("an instance").give_back(Instant::now());
     assert_eq!(made(&plugin), 4, "it was used again");
 }
 

@@ -87,7 +87,7 @@ const WALLS: &[Wall] = &[
             "mock/descendants.rs",
             "author/tool.rs",
         ],
-        rule: "processes are started in `upstream::launch`, and an author's tools in `author::tool`",
+        rule: "processes are started in `upstream::launch` only, and an author's tools in `author::tool`",
     },
     Wall {
         paths: &["libc"],

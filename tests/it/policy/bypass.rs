@@ -116,7 +116,12 @@ const SHOWING: &[(&str, &[&str], &str)] = &[
 ];
 
 fn guarded(mode: &str) -> Guarded {
-    let server = "[servers.mock]\ncommand = \"@self\"\nargs = [\"mock-server\"]\nsharing = \"shared\"\n";
+    guarded_with(mode, "shared")
+}
+
+fn guarded_with(mode: &str, sharing: &str) -> Guarded {
+    let server =
+        format!("[servers.mock]\ncommand = \"@self\"\nargs = [\"mock-server\"]\nsharing = {sharing:?}\n");
     let plugin = "[[plugins]]\nname = \"mode-access\"\n";
     Guarded::start(
         &["mode-access"],
@@ -173,6 +178,26 @@ async fn what_a_mode_forbids_by_name_is_denied() {
 #[tokio::test]
 async fn what_a_mode_forbids_by_capability_is_denied() {
     denied_everywhere(BY_CAPABILITY, ANY).await;
+}
+
+#[tokio::test]
+async fn a_request_without_an_id_is_no_way_around() {
+    let guarded = guarded_with(BY_NAME, "session");
+    for door in Door::ALL.into_iter().filter(|door| *door != Door::OneShot) {
+        let (mut visitor, _) = Visitor::enter(&guarded.gateway, door, json!({})).await;
+        for request in NAMING {
+            visitor.tell(request).await;
+        }
+        visitor.tell(r#""method":"notifications/unheard/of""#).await;
+        let answer = visitor
+            .ask(r#""method":"tools/call","params":{"name":"state"}"#)
+            .await;
+        let state: Value = serde_json::from_str(text_of(&answer[0])).expect("JSON");
+        assert_eq!(
+            state["notifications"], 1,
+            "{door:?}: only that it was initialized: {state}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -72,7 +72,7 @@ impl<'a> Visitor<'a> {
             visitor.ask_old(&text, &json!(0)).await.pop().expect("an answer")
         } else {
             let accept = ("accept", "application/json, text/event-stream");
-            let answer = visitor.post("/mcp/mock", &[accept], text).await;
+            let (answer, _connection) = visitor.post("/mcp/mock", &[accept], text).await;
             visitor.session = answer.header("mcp-session-id").map(str::to_owned);
             answer.json().await
         };
@@ -101,7 +101,7 @@ impl<'a> Visitor<'a> {
     /// Sends a notification or an answer.
     pub(super) async fn tell(&self, rest: &str) {
         let text = format!(r#"{{"jsonrpc":"2.0",{rest}}}"#);
-        let answer = match &self.old {
+        let (answer, _connection) = match &self.old {
             Some((_, endpoint, _)) => self.post(endpoint, &[], text).await,
             None => self.post("/mcp/mock", &self.headers(), text).await,
         };
@@ -145,7 +145,7 @@ impl<'a> Visitor<'a> {
     }
 
     async fn post_in_session(&self, text: String) -> Vec<Value> {
-        let answer = self.post("/mcp/mock", &self.headers(), text).await;
+        let (answer, _connection) = self.post("/mcp/mock", &self.headers(), text).await;
         if !answer.is_stream() {
             return match answer.json().await {
                 Value::Array(answers) => answers,
@@ -160,10 +160,12 @@ impl<'a> Visitor<'a> {
         messages
     }
 
-    async fn post(&self, path: &str, headers: &[(&str, &str)], text: String) -> Answer {
+    /// Returns the answer, and the connection that its body still comes through.
+    async fn post(&self, path: &str, headers: &[(&str, &str)], text: String) -> (Answer, Connection) {
         let mut connection = Connection::open(self.gateway.address()).await;
         let headers = [headers, &[("content-type", "application/json")]].concat();
-        connection.send(Method::POST, path, &headers, text.into()).await
+        let answer = connection.send(Method::POST, path, &headers, text.into()).await;
+        (answer, connection)
     }
 
     async fn listen_as_of_old(&mut self) {
@@ -179,7 +181,7 @@ impl<'a> Visitor<'a> {
 
     async fn ask_old(&mut self, text: &str, id: &Value) -> Vec<Value> {
         let endpoint = self.old.as_ref().expect("it listens").1.clone();
-        let taken = self.post(&endpoint, &[], text.to_owned()).await;
+        let (taken, _connection) = self.post(&endpoint, &[], text.to_owned()).await;
         assert_eq!(taken.status(), StatusCode::ACCEPTED, "{text}");
         let (events, ..) = self.old.as_mut().expect("it listens");
         let mut messages: Vec<Value> = Vec::new();

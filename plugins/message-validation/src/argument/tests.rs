@@ -98,40 +98,10 @@ fn a_rule_is_for_whom_it_says() {
 }
 
 #[test]
-fn wildcards_of_pointers_stand_for_tokens() {
-    for (pointer, base, covered, not_covered) in [
-        ("/paths/*", "/params/arguments/paths", "/paths/0", "/paths/0/x"),
-        ("/*/path", "/params/arguments", "/a/path", "/a/b/path"),
-        ("/**", "/params/arguments", "/a/0/b", ""),
-        ("/a/**", "/params/arguments/a", "/a/b", "/b/a"),
-    ] {
-        let rule = rule(&format!(r#"{{"pointer":"{pointer}"}}"#));
-        assert!(rule.is_wide());
-        assert_eq!(rule.pointer(), base);
-        assert!(
-            rule.covers(&format!("{ARGUMENTS}{covered}")),
-            "{pointer} {covered}"
-        );
-        assert!(
-            !rule.covers(&format!("{ARGUMENTS}{not_covered}")),
-            "{pointer} {not_covered}"
-        );
-    }
-}
-
-#[test]
-fn a_narrow_pointer_is_taken_as_it_is() {
-    for (pointer, whole) in [("", ""), ("/a/b", "/a/b"), ("/", "/"), ("/a~1b//c", "/a~1b//c")] {
-        let rule = rule(&format!(r#"{{"pointer":"{pointer}"}}"#));
-        assert!(!rule.is_wide());
-        assert_eq!(rule.pointer(), format!("{ARGUMENTS}{whole}"));
-    }
-}
-
-#[test]
 fn a_wrong_rule_is_named() {
     for (json, named) in [
         (r#"{"tool":"x"}"#, "pointer"),
+        (r#"{"pointer":"x"}"#, "pointer"),
         (r#"{"pointer":"/x","pattern":"("}"#, "regular expression"),
         (r#"{"pointer":"/x","maximum":1}"#, "maximum"),
     ] {

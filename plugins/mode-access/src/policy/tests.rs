@@ -74,7 +74,10 @@ fn nothing_is_allowed_without_a_known_mode() {
         method: "ping",
         server: None,
     };
-    assert!(policy().authorize(&call, None).is_err());
+    let no_modes = Policy::new("{}").expect("a configuration");
+    for policy in [&policy(), &no_modes] {
+        assert!(policy.authorize(&call, None).is_err());
+    }
     assert!(
         policy()
             .filter(&call, [item("tool", "list")].into_iter())
@@ -240,7 +243,7 @@ fn lists_keep_what_may_be_used() {
 #[test]
 fn a_wrong_configuration_is_named() {
     for (config, named) in [
-        ("{}", "modes"),
+        (r#"{"mode":{}}"#, "mode"),
         (
             r#"{"modes":{"a":{"allowed-servers":["*"]}}}"#,
             "allowed-capabilities",

@@ -1,3 +1,5 @@
+//! What messages show, and what is left of them without some of it.
+
 use serde_json::{Value, json};
 
 use super::*;
