@@ -44,7 +44,13 @@ pub enum SignatureError {
 /// A key that signatures are checked with. Written `ed25519:BASE64`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct PublicKey(VerifyingKey);
+pub struct PublicKey([u8; 32]);
+
+impl PublicKey {
+    fn verifying(self) -> VerifyingKey {
+        VerifyingKey::from_bytes(&self.0).expect("it was checked when it was read or made")
+    }
+}
 
 impl FromStr for PublicKey {
     type Err = SignatureError;
@@ -57,7 +63,11 @@ impl FromStr for PublicKey {
         let bytes = decode(text, PUBLIC_PREFIX).ok_or_else(|| wrong.clone())?;
         let key = VerifyingKey::from_bytes(&bytes).map_err(|_| wrong.clone())?;
         // With a weak key one signature fits every message.
-        if key.is_weak() { Err(wrong) } else { Ok(Self(key)) }
+        if key.is_weak() {
+            Err(wrong)
+        } else {
+            Ok(Self(bytes))
+        }
     }
 }
 
@@ -77,7 +87,7 @@ impl From<PublicKey> for String {
 
 impl fmt::Display for PublicKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{PUBLIC_PREFIX}{}", STANDARD.encode(self.0.as_bytes()))
+        write!(formatter, "{PUBLIC_PREFIX}{}", STANDARD.encode(self.0))
     }
 }
 
@@ -103,7 +113,7 @@ impl SecretKey {
 
     /// Returns the key that signatures of this one are checked with.
     pub fn public(&self) -> PublicKey {
-        PublicKey(self.0.verifying_key())
+        PublicKey(self.0.verifying_key().to_bytes())
     }
 
     /// Returns the text that [`str::parse`] reads.
@@ -193,7 +203,7 @@ impl Signature {
             return Err(SignatureError::Untrusted(self.key));
         }
         let signed = signed_bytes(manifest, component);
-        let verified = self.key.0.verify_strict(&signed, &self.signature);
+        let verified = self.key.verifying().verify_strict(&signed, &self.signature);
         verified.map_err(|_| SignatureError::Wrong(self.key))
     }
 }
