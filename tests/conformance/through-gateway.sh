@@ -37,6 +37,8 @@ instances-max = 64
 idle-timeout = "30s"
 CONFIGURATION
 
+# The gateway's shell opens it when it gets to run, which may be later than we look.
+: >"$work/out"
 "$binary" serve --config "$work/portcullis.toml" --listen 127.0.0.1:0 >"$work/out" 2>"$work/log" </dev/null &
 gateway=$!
 
