@@ -68,9 +68,10 @@ void exports_portcullis_plugin_on_message_on_message(portcullis_plugin_types_cal
     if (!is_within_limit(ctx)) {
         portcullis_plugin_types_denial_t *denial = &verdict->decision.val.deny;
         verdict->decision.tag = PORTCULLIS_PLUGIN_TYPES_DECISION_DENY;
-        denial->code = -32004;                                                            // overloaded
-        plugin_string_dup(&denial->message, "too many calls; try again in a minute");     // the client reads this
-        plugin_string_dup(&denial->reason, "calls-per-minute is reached");                // and only the log this
+        denial->code = -32004; // overloaded
+        // The client reads the message, and only the log the reason.
+        plugin_string_dup(&denial->message, "too many calls; try again in a minute");
+        plugin_string_dup(&denial->reason, "calls-per-minute is reached");
         denial->data.is_some = false;
     }
     portcullis_plugin_types_call_context_free(ctx);
