@@ -222,14 +222,8 @@ mod tests {
             .collect();
         let done = apply(&Bytes::copy_from_slice(text.as_bytes()), &edits);
         let done = done.map_err(|error| error.to_string());
-        assert_eq!(
-            done.as_deref(),
-            expect
-                .map(str::as_bytes)
-                .map_err(str::to_owned)
-                .as_deref()
-                .map_err(|e| e)
-        );
+        let expect = expect.map(str::as_bytes).map_err(str::to_owned);
+        assert_eq!(done.as_deref(), expect.as_deref());
     }
 
     #[test]

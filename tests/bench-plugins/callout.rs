@@ -17,7 +17,7 @@ pub(crate) struct Callout {
 
 impl Callout {
     /// Starts the service, as lean as one could be, in a thread of its own.
-    pub(crate) async fn start() -> io::Result<Self> {
+    pub(crate) fn start() -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let url = format!("http://{}/judge", listener.local_addr()?);
         std::thread::spawn(move || {

@@ -100,6 +100,11 @@ fn the_defaults_are_those_of_the_documentation() {
             batch_max: 100,
         }
     );
+}
+
+#[test]
+fn so_are_those_of_what_is_rarely_set() {
+    let config = defaults();
     let admin = AdminConfig {
         enabled: true,
         listen: None,

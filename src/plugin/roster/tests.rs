@@ -71,6 +71,27 @@ async fn what_is_dropped_judges_where_the_operator_wants_it() {
     assert_eq!(shown(&roster), ["b active 1.0.0"], "and is gone with them");
 }
 
+/// Its component is not of the version that its manifest says.
+fn drop_impostor(rig: &Rig) {
+    let mut impostor = Trial::new("impostor", "1.0.0");
+    impostor.drop_into(&rig.dir);
+    impostor.version = "1.0.1".to_owned();
+    fs::write(rig.dir.join("impostor/plugin.toml"), impostor.manifest()).expect("written");
+    rig.name("impostor", |_| {});
+}
+
+/// Its component is none.
+fn drop_garbage(rig: &Rig) {
+    fs::create_dir(rig.dir.join("garbage")).expect("a folder");
+    fs::write(
+        rig.dir.join("garbage/plugin.toml"),
+        Trial::new("garbage", "1.0.0").manifest(),
+    )
+    .expect("written");
+    fs::write(rig.dir.join("garbage/plugin.wasm"), b"\0asm garbage").expect("written");
+    rig.name("garbage", |_| {});
+}
+
 #[tokio::test]
 async fn everything_that_keeps_the_gateway_from_starting_is_told_at_once() {
     let rig = Rig::new();
@@ -99,19 +120,8 @@ async fn everything_that_keeps_the_gateway_from_starting_is_told_at_once() {
         },
         |_| {},
     );
-    let mut impostor = Trial::new("impostor", "1.0.0");
-    impostor.drop_into(&rig.dir);
-    impostor.version = "1.0.1".to_owned();
-    fs::write(rig.dir.join("impostor/plugin.toml"), impostor.manifest()).expect("written");
-    rig.name("impostor", |_| {});
-    fs::create_dir(rig.dir.join("garbage")).expect("a folder");
-    fs::write(
-        rig.dir.join("garbage/plugin.toml"),
-        Trial::new("garbage", "1.0.0").manifest(),
-    )
-    .expect("written");
-    fs::write(rig.dir.join("garbage/plugin.wasm"), b"\0asm garbage").expect("written");
-    rig.name("garbage", |_| {});
+    drop_impostor(&rig);
+    drop_garbage(&rig);
 
     let problems = rig.not_started().await;
     let expect = [
