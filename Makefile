@@ -19,6 +19,9 @@ SOAK_SEED ?= 1000000
 SOAK_ROUNDS ?= 20
 SOAK_SCALE ?= 5
 
+# The policies that config/example.toml names.
+BUNDLED := $(foreach name,mode-access message-validation routing-policy,plugins/$(name)/plugin.wasm)
+
 .PHONY: run build programs plugins plugins-test test fmt clippy doc lint deny audit check conformance compat bench bench-plugins soak
 # The steps of `make test` share one machine, and some of them measure it.
 .NOTPARALLEL:
@@ -30,8 +33,8 @@ endef
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 
-## run: builds, and starts the gateway with config/example.toml
-run: build
+## run: builds the gateway and the bundled policies, and starts it with config/example.toml
+run: build $(BUNDLED)
 	@exec $(BINARY) serve --config config/example.toml
 
 build:
@@ -65,8 +68,9 @@ plugins-test: programs plugins
 		|| { cat $(TARGET)/plugin-test.txt; exit 1; }; echo "$$plugin: $$(tail -n 1 $(TARGET)/plugin-test.txt)"; done
 	$(call step,tools for authors,CARGO='$(CARGO)' tests/author/templates.sh $(BINARY))
 
+# The integration tests run the plugins: they come first.
 ## test: everything that has to pass
-test: lint deny check plugins-test conformance compat
+test: lint deny programs plugins check plugins-test conformance compat
 	@printf '\neverything passed\n'
 
 ## lint: format, clippy, documentation; warnings are errors

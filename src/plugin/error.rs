@@ -27,7 +27,7 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// Every kind, in the order of [`ErrorKind::index`].
+    /// Every kind, in the order of their declaration.
     pub const ALL: [Self; 9] = [
         Self::Trap,
         Self::Timeout,

@@ -74,9 +74,7 @@ async fn measure(options: &Options) -> Result<Report, String> {
         None => Vec::new(),
     };
     let bundled = bundled::Bundled::load(&host, &options.bundled).await?;
-    let callout = callout::Callout::start()
-        .await
-        .map_err(|error| error.to_string())?;
+    let callout = callout::Callout::start().map_err(|error| error.to_string())?;
     let bodies = Body::all();
     let mut report = Report::default();
     for _ in 0..options.rounds {
