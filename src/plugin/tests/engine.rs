@@ -3,17 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::guest::Guest;
-use super::rig::{build_in, fine};
+use super::rig::{MANIFEST, build_in, fine};
 use crate::plugin::engine::pool;
 use crate::plugin::{ErrorKind, PluginEngine, PluginHost};
-
-const MANIFEST: &str = r#"
-    [plugin]
-    name = "hostile"
-    version = "1.0.0"
-    [hooks]
-    on-message = { methods = ["*"] }
-"#;
 
 #[tokio::test]
 async fn a_pool_that_is_used_up_is_an_error_and_not_the_plugins_fault() {

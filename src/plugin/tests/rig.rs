@@ -16,7 +16,8 @@ use super::guest::{EVIL, Guest};
 /// The message that most calls are about.
 pub(super) const MESSAGE: &str =
     r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"read","arguments":{"path":"x"}}}"#;
-const MANIFEST: &str = r#"
+/// The manifest of most guests.
+pub(super) const MANIFEST: &str = r#"
     [plugin]
     name = "hostile"
     version = "1.0.0"
