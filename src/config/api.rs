@@ -76,6 +76,8 @@ impl ServerSpec {
             "clientFeatures": self.client_features.iter().copied().map(name_of).collect::<Vec<_>>(),
             "instances": self.instances,
             "instancesMax": self.instances_max,
+            "protocolEra": name_of(self.protocol_era),
+            "probeTimeout": format_duration(self.probe_timeout),
             "handshakeTimeout": format_duration(self.handshake_timeout),
             "requestTimeout": self.request_timeout.map(format_duration),
             "idleTimeout": never(self.idle_timeout),

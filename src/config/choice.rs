@@ -42,6 +42,22 @@ impl Choice for ClientFeature {
     const VALUES: &'static [Self] = &[Self::Sampling, Self::Elicitation, Self::Roots];
 }
 
+/// In which era a server is spoken with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProtocolEra {
+    /// In that of its client, if the server speaks it; otherwise in the other one.
+    Auto,
+    /// With `initialize`.
+    Legacy,
+    /// Without.
+    Modern,
+}
+
+impl Choice for ProtocolEra {
+    const NAMES: &'static [&'static str] = &["auto", "legacy", "modern"];
+    const VALUES: &'static [Self] = &[Self::Auto, Self::Legacy, Self::Modern];
+}
+
 /// What happens to the arguments of a tool call that do not fit the tool's schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ValidateArguments {

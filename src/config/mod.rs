@@ -47,7 +47,8 @@ mod violation;
 mod tests;
 
 pub use choice::{
-    Choice, ClientFeature, LogFormat, PidNamespace, RegistryAccess, Sharing, ValidateArguments, name_of,
+    Choice, ClientFeature, LogFormat, PidNamespace, ProtocolEra, RegistryAccess, Sharing, ValidateArguments,
+    name_of,
 };
 pub use json_schema::json_schema;
 pub use loader::{Loaded, Loader, process_environment};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::choice::{ClientFeature, Sharing, ValidateArguments};
+use super::choice::{ClientFeature, ProtocolEra, Sharing, ValidateArguments};
 use super::keys::{REQUESTS, SERVER_DEFAULTS};
 use super::layers::{Layer, merge};
 use super::name::ServerName;
@@ -55,6 +55,10 @@ pub struct ServerSpec {
     pub instances: usize,
     /// Most processes, at least `instances`, which are kept for the shared pool.
     pub instances_max: usize,
+    /// In which era it is spoken with.
+    pub protocol_era: ProtocolEra,
+    /// How long it may take to say whether it is modern before `initialize` is sent as well.
+    pub probe_timeout: Duration,
     /// Longest wait for the answer to `initialize`.
     pub handshake_timeout: Duration,
     /// How long a request may take without progress; `None` is that of [`RequestConfig`](super::RequestConfig).
@@ -221,6 +225,8 @@ impl ServerSpec {
             client_features: scope.choices("client-features"),
             instances: scope.count("instances"),
             instances_max: scope.count("instances-max"),
+            protocol_era: scope.choice("protocol-era"),
+            probe_timeout: scope.duration("probe-timeout"),
             handshake_timeout: scope.duration("handshake-timeout"),
             request_timeout: scope.try_duration("request-timeout"),
             idle_timeout: idle_timeout(scope, autostart),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::choice::{Choice, ClientFeature, Sharing, ValidateArguments};
+use super::choice::{Choice, ClientFeature, ProtocolEra, Sharing, ValidateArguments};
 use super::keys::{DAY, GIB, KIB, Key, MILLISECOND, YEAR, find, key, optional, required};
 use super::kind::Kind;
 
@@ -77,6 +77,16 @@ pub(super) const SETTINGS: &[Key] = &[
         "instances-max",
         Kind::Count(1, 1_024),
         "Most processes of the server, of which instances are kept for the shared pool; beyond it sessions share.",
+    ),
+    key(
+        "protocol-era",
+        Kind::Choice(ProtocolEra::NAMES),
+        "In which era the server is spoken with; auto is that of its client, if the server speaks it.",
+    ),
+    key(
+        "probe-timeout",
+        Kind::Duration(MILLISECOND, DAY),
+        "Longest wait for the answer to server/discover before initialize is sent as well.",
     ),
     key(
         "handshake-timeout",

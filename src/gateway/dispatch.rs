@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 use tracing::debug;
 
+use super::bridge::{Crossing, cross};
 use super::conversation::Session;
 use super::error::GatewayError;
 use super::exchange::Exchange;
@@ -20,7 +21,6 @@ use super::shared_hub::SharedHub;
 use crate::config::ServerSpec;
 use crate::protocol::Message;
 use crate::protocol::names::method;
-use crate::session::Transport;
 use crate::upstream::pending::Patience;
 use crate::upstream::{Connection, Lease, LeaseKind, RequestRefused};
 
@@ -42,7 +42,7 @@ impl Gateway {
         if !server.is_enabled() {
             return Err(GatewayError::Disabled(server.name().clone()));
         }
-        if session.facts().is_none() && session.transport() != Transport::OneShot {
+        if session.facts().is_none() && !session.is_alone() {
             return Err(GatewayError::NotInitialized);
         }
         let lease = self.lease(session, session.facts())?;
@@ -183,7 +183,19 @@ struct Sending {
 impl Sending {
     /// Sends the request; `false` if this connection is over and another one has to take it.
     fn try_send(&self, connection: &Arc<Connection>) -> Result<bool, GatewayError> {
-        match connection.request(&self.message, self.exchange.clone(), self.patience) {
+        let message = match cross(&self.session, &self.lease, connection, &self.message)? {
+            Crossing::Answered(result) => {
+                self.exchange.answer_agreed(result);
+                return Ok(true);
+            }
+            Crossing::Sent(message, bridge) => {
+                bridge
+                    .into_iter()
+                    .for_each(|bridge| self.exchange.bridged_by(bridge));
+                message
+            }
+        };
+        match connection.request(&message, self.exchange.clone(), self.patience) {
             Ok(id) => {
                 self.exchange.sent(connection, id);
                 self.mend_subscriptions(connection);

@@ -8,6 +8,7 @@ use crate::plugin::{Refusal, Why};
 use crate::protocol::MessageError;
 use crate::protocol::names::code;
 use crate::protocol::reply::ErrorObject;
+use crate::protocol::translate::Untranslatable;
 use crate::upstream::UpstreamError;
 
 /// Why a message was not forwarded, or not answered by its server. The texts are what a client reads.
@@ -51,6 +52,12 @@ pub enum GatewayError {
     /// The parameters are wrong.
     #[error("{0}")]
     InvalidParams(String),
+    /// The method belongs to the other era, and the server speaks only its own.
+    #[error("{0} is not available: the server speaks another era of the protocol, which has nothing like it")]
+    OfOtherEra(String),
+    /// The message has no words in the era of the other side.
+    #[error(transparent)]
+    Untranslatable(#[from] Untranslatable),
     /// The message is no message.
     #[error("{0}")]
     InvalidMessage(MessageError),
@@ -89,7 +96,7 @@ impl GatewayError {
             },
             Self::Disabled(_) | Self::Stopping => code::SERVER_UNAVAILABLE,
             Self::SessionEnded => code::SESSION_NOT_FOUND,
-            Self::NotOnShared(_) => code::METHOD_NOT_FOUND,
+            Self::NotOnShared(_) | Self::OfOtherEra(_) => code::METHOD_NOT_FOUND,
             Self::InitializedTwice | Self::NotInitialized => code::INVALID_REQUEST,
             Self::InvalidParams(_) => code::INVALID_PARAMS,
             Self::InvalidMessage(error) => error.code,
@@ -98,7 +105,7 @@ impl GatewayError {
                 Why::Failed(_) => code::POLICY_FAILED,
             },
             Self::NoServer => code::REFUSED,
-            Self::Unjudgeable { .. } => code::INTERNAL_ERROR,
+            Self::Unjudgeable { .. } | Self::Untranslatable(_) => code::INTERNAL_ERROR,
             Self::TooManyInFlight(_)
             | Self::TooManySubscriptions(_)
             | Self::TooManyStreams

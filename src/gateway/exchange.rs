@@ -14,6 +14,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::debug;
 
 use super::after::After;
+use super::bridge::{Bridge, own_result};
 use super::conversation::Session;
 use super::error::GatewayError;
 use super::policy::{Asked, Judge, in_turn};
@@ -39,6 +40,8 @@ pub struct Exchange {
     after: OnceLock<After>,
     /// Who judges the answer and what comes before it, if anybody does.
     judged: OnceLock<(Judge, Asked)>,
+    /// What its answer needs where its server speaks another era.
+    bridge: OnceLock<Bridge>,
     /// Where it was sent, for a cancellation.
     upstream: OnceLock<(Weak<Connection>, i64)>,
     state: Mutex<State>,
@@ -128,6 +131,7 @@ impl Exchange {
             stream_after,
             after: OnceLock::new(),
             judged: OnceLock::new(),
+            bridge: OnceLock::new(),
             upstream: OnceLock::new(),
             state: Mutex::new(state),
             wake: Notify::new(),
@@ -142,6 +146,11 @@ impl Exchange {
     /// Notes who has judged it, and will judge the answer.
     pub(super) fn judged_by(&self, judge: Judge, asked: Asked) {
         self.judged.get_or_init(|| (judge, asked));
+    }
+
+    /// Notes that its server speaks another era.
+    pub(super) fn bridged_by(&self, bridge: Bridge) {
+        self.bridge.get_or_init(|| bridge);
     }
 
     /// Returns the id that the client gave.
@@ -288,8 +297,16 @@ impl Exchange {
     /// Ends the exchange with an answer of the gateway's own; `result` is JSON.
     pub(super) fn answer(&self, result: &[u8]) {
         let mut out = Vec::new();
-        write_result(&self.client_id, result, &mut out);
+        write_result(&self.client_id, &own_result(self.session.era(), result), &mut out);
         self.finish(End::Answer(out.into()));
+    }
+
+    /// Ends the exchange with a result of the gateway's own in the place of the server, which would have agreed.
+    pub(super) fn answer_agreed(&self, result: &[u8]) {
+        if let Some(after) = self.after.get() {
+            after.succeeded(&self.session);
+        }
+        self.answer(result);
     }
 
     /// Ends the exchange, if it has not ended.
@@ -400,6 +417,10 @@ impl Waiter for Exchange {
     }
 
     fn complete(&self, outcome: Outcome) {
+        let outcome = match (outcome, self.bridge.get()) {
+            (Outcome::Response(answer), Some(bridge)) => Outcome::Response(bridge.answer(&answer)),
+            (outcome, _) => outcome,
+        };
         let lane = self.session.attachment().lane();
         let judge = self.judge_of(&outcome);
         if judge.is_none() && lane.is_idle() {

@@ -20,7 +20,7 @@ use crate::plugin::Plugins;
 use crate::protocol::names::method;
 use crate::protocol::reply::{write_error, write_result};
 use crate::protocol::scan::{ScanOptions, UniqueKeys};
-use crate::protocol::{Kind, Message};
+use crate::protocol::{Era, Kind, Message};
 use crate::registry::{Registry, Server};
 use crate::schema::SchemaCache;
 use crate::session::outbox::OutboxLimits;
@@ -235,15 +235,15 @@ impl Gateway {
         if message.method() == method::PING && !self.is_draining() {
             return ping(&message);
         }
-        let is_initialize = message.method() == method::INITIALIZE;
-        let takes_events = ctx.delivery == Delivery::JsonOrStream && !is_initialize;
+        let opens = opens(&ctx.session, &message);
+        let takes_events = ctx.delivery == Delivery::JsonOrStream && !opens;
         // Proxies and clients give up on a connection without a sign of life: after a while it becomes a stream.
         let stream_after = takes_events.then_some(self.config.http.sse_after);
         let exchange = Exchange::waiting(&message, ctx.session.clone(), stream_after);
         let _attendance = exchange.attend();
-        if is_initialize {
+        if opens {
             // Not on its own: nobody learns of the session if its client goes away now.
-            self.start_initialize(ctx, &exchange, &message).await;
+            self.open(ctx, &exchange, &message).await;
         } else {
             self.start(ctx, &exchange, message);
         }
@@ -258,10 +258,10 @@ impl Gateway {
             return refused(&message, &GatewayError::NotReading);
         }
         let exchange = Exchange::streaming(&message, session.clone(), outbox);
-        if message.method() == method::INITIALIZE {
+        if opens(session, &message) {
             let (gateway, ctx) = (self.clone(), ctx.clone());
             self.tasks.spawn(async move {
-                gateway.start_initialize(&ctx, &exchange, &message).await;
+                gateway.open(&ctx, &exchange, &message).await;
             });
         } else {
             self.start(ctx, &exchange, message);
@@ -269,16 +269,14 @@ impl Gateway {
         Answer::Accepted
     }
 
-    async fn start_initialize(
-        self: &Arc<Self>,
-        ctx: &RequestContext,
-        exchange: &Arc<Exchange>,
-        message: &Message,
-    ) {
+    /// Answers the request by which a client learns what its server can do.
+    async fn open(self: &Arc<Self>, ctx: &RequestContext, exchange: &Arc<Exchange>, message: &Message) {
         let session = &ctx.session;
-        let started = match self.admit(session, exchange) {
-            Ok(()) => self.initialize(session, exchange, message, self.judge(ctx)).await,
-            Err(error) => Err(error),
+        let judge = self.judge(ctx);
+        let started = match (self.admit(session, exchange), session.era()) {
+            (Ok(()), Era::Handshake) => self.initialize(session, exchange, message, judge).await,
+            (Ok(()), Era::Modern) => self.discover(session, exchange, message, judge).await,
+            (Err(error), _) => Err(error),
         };
         end_refused(started, exchange, session);
     }
@@ -322,6 +320,14 @@ impl Gateway {
             true => Err(GatewayError::SessionEnded),
             false => Ok(()),
         }
+    }
+}
+
+/// Returns whether a request is the one by which the client of a session learns what its server can do.
+fn opens(session: &Session, message: &Message) -> bool {
+    match session.era() {
+        Era::Handshake => message.method() == method::INITIALIZE,
+        Era::Modern => message.method() == method::DISCOVER,
     }
 }
 

@@ -1,4 +1,4 @@
-//! `initialize`: a client says who it is, a lease is made, the server's own words go back.
+//! `initialize` and `server/discover`: a client says who it is, a lease is made, the server's own words go back.
 
 use std::sync::Arc;
 
@@ -13,12 +13,12 @@ use super::policy::Judge;
 use super::session_inbox::SessionInbox;
 use super::shared_hub::tell_subscriptions;
 use crate::protocol::mcp::InitializeParams;
-use crate::protocol::{Message, ProtocolVersion};
+use crate::protocol::{Era, Message, ProtocolVersion, ServerFacts};
 use crate::upstream::lease::Applicant;
-use crate::upstream::{Lease, LeaseKind, UpstreamError};
+use crate::upstream::{Connection, Lease, LeaseKind, UpstreamError};
 
 /// What a client of a shared server is not told of: log messages could reach nobody, or everybody.
-const NOT_ON_SHARED: [&str; 1] = ["logging"];
+pub(super) const NOT_ON_SHARED: [&str; 1] = ["logging"];
 
 /// What a client says of itself is kept as long as its session; so much of it.
 const PARAMS_BYTES_MAX: usize = 64 * 1024;
@@ -48,25 +48,16 @@ impl Gateway {
             self.choose_instance(judge, session, Some(&facts), message)
                 .await?;
         }
-        let lease = self.lease(session, Some(&facts))?;
-        let deadline = Instant::now() + session.attachment().server().spec().handshake_timeout;
-        let connection = match lease.upstream().connection(deadline).await {
-            Ok(connection) => connection,
-            Err(error) => {
-                drop(session.attachment().release());
-                return Err(upstream_error(session, error));
-            }
-        };
-        let result = connection
-            .initialize_result()
-            .expect("a ready connection has shaken hands");
+        let (lease, connection) = self.meet(session, &facts).await?;
+        let result = connection.facts().expect("a ready connection has shaken hands");
         let is_own = lease.kind() == LeaseKind::Own;
-        let version = agreed_version(&facts, result.version(), is_own);
+        let version = agreed_version(&facts, result, is_own);
         let hidden: &[&str] = if is_own { &[] } else { &NOT_ON_SHARED };
         let answer = match judge {
-            None => result.for_client(version, hidden),
+            None => result.initialize_result(version, hidden),
             Some(judge) => {
-                let announced = judge.announcement(session, exchange.client_id(), (result, version), hidden);
+                let write = |hidden: &[&str]| result.initialize_result(version, hidden);
+                let announced = judge.announcement(session, exchange.client_id(), (result, &write), hidden);
                 match announced.await {
                     Ok(answer) => answer.result().unwrap_or_default().to_vec(),
                     Err(error) => {
@@ -93,6 +84,56 @@ impl Gateway {
         Ok(())
     }
 
+    /// Answers what a server speaks and can do (2026-07-28, "Discovery").
+    pub(super) async fn discover(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        exchange: &Arc<Exchange>,
+        message: &Message,
+        judge: Option<Judge>,
+    ) -> Result<(), GatewayError> {
+        let said = session
+            .facts()
+            .expect("each request of this era says who its client is");
+        if let Some(judge) = &judge {
+            let message = judge.opening(session, message).await?;
+            self.choose_instance(judge, session, Some(said), &message).await?;
+        }
+        let (lease, connection) = self.meet(session, said).await?;
+        let result = connection.facts().expect("a ready connection has shaken hands");
+        let hidden: &[&str] = match lease.kind() {
+            LeaseKind::Own => &[],
+            LeaseKind::Shared | LeaseKind::Principal => &NOT_ON_SHARED,
+        };
+        let answer = match judge {
+            None => result.discover_result(hidden),
+            Some(judge) => {
+                let write = |hidden: &[&str]| result.discover_result(hidden);
+                let announced = judge.announcement(session, exchange.client_id(), (result, &write), hidden);
+                announced.await?.result().unwrap_or_default().to_vec()
+            }
+        };
+        exchange.answer(&answer);
+        Ok(())
+    }
+
+    /// Gets a session its lease and waits until its server has shaken hands.
+    async fn meet(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        facts: &Arc<InitializeParams>,
+    ) -> Result<(Arc<Lease>, Arc<Connection>), GatewayError> {
+        let lease = self.lease(session, Some(facts))?;
+        let deadline = Instant::now() + session.attachment().server().spec().handshake_timeout;
+        match lease.upstream().connection(deadline).await {
+            Ok(connection) => Ok((lease, connection)),
+            Err(error) => {
+                drop(session.attachment().release());
+                Err(upstream_error(session, error))
+            }
+        }
+    }
+
     /// Returns the session's lease, making one where it has none or its instance is gone for good.
     ///
     /// # Errors
@@ -115,6 +156,7 @@ impl Gateway {
         let pool = conversation.server().pool();
         let applicant = Applicant {
             principal: session.principal(),
+            era: session.era(),
             facts,
             preferred: conversation.chosen_instance(),
         };
@@ -144,14 +186,15 @@ fn facts_of(message: &Message) -> Result<InitializeParams, GatewayError> {
     })
 }
 
-/// A client that has the server for itself agrees with the server; one that shares it agrees with the gateway, which
-/// speaks every version.
-fn agreed_version(facts: &InitializeParams, servers: ProtocolVersion, is_own: bool) -> ProtocolVersion {
-    if is_own {
-        servers
-    } else {
-        facts.version().unwrap_or(servers)
-    }
+/// A client that has the server for itself agrees with the server; one that shares it, or whose server knows no such
+/// versions, agrees with the gateway, which speaks every version.
+fn agreed_version(client: &InitializeParams, server: &ServerFacts, is_own: bool) -> ProtocolVersion {
+    let servers = match server.era() {
+        Era::Handshake if is_own => return server.version(),
+        Era::Handshake => server.version(),
+        Era::Modern => ProtocolVersion::LATEST,
+    };
+    client.version().unwrap_or(servers)
 }
 
 pub(super) fn upstream_error(session: &Session, error: UpstreamError) -> GatewayError {

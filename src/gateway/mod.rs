@@ -5,6 +5,7 @@
 
 mod after;
 mod arguments;
+mod bridge;
 pub mod context;
 pub mod conversation;
 mod dispatch;
@@ -16,9 +17,11 @@ mod operations;
 mod policy;
 mod session_inbox;
 pub mod shared_hub;
+mod visit;
 
 pub use context::{Answer, Delivery, RequestContext};
 pub use conversation::{Conversation, Session};
 pub use error::GatewayError;
 pub use gateway::{Gateway, GatewayOptions};
 pub use policy::Pinned;
+pub use visit::Visit;

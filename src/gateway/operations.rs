@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::conversation::{Held, Session};
 use super::error::GatewayError;
@@ -192,7 +192,12 @@ impl Gateway {
         }
         session.close_streams();
         drop(held);
-        info!(session = ?session.id(), server = %conversation.server().name(), cause, "session ended");
+        let server = conversation.server().name();
+        if session.is_alone() {
+            debug!(session = ?session.id(), %server, cause, "request over");
+        } else {
+            info!(session = ?session.id(), %server, cause, "session ended");
+        }
     }
 
     /// Ends the sessions that have been idle for too long, and forgets old streams of the others.

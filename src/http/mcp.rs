@@ -1,5 +1,6 @@
-//! `/mcp/{server}` and `/modes/{mode}/mcp/{server}`: the endpoints of a server or a route, for every transport of the handshake era (2025-11-25, "Streamable
-//! HTTP"; 2024-11-05, "HTTP with SSE"). The one place downstream that knows the era.
+//! `/mcp/{server}` and `/modes/{mode}/mcp/{server}`: the endpoints of a server or a route, for every transport and era
+//! (2026-07-28 and 2025-11-25, "Streamable HTTP"; 2024-11-05, "HTTP with SSE"). The one place downstream that asks for
+//! the era.
 
 use std::sync::Arc;
 
@@ -16,6 +17,9 @@ use crate::protocol::ProtocolVersion;
 use crate::protocol::names::header;
 use crate::registry::Target;
 use crate::session::{Caller, SessionId};
+
+/// Versions are dates. Those of this year and later have no handshake.
+const FIRST_MODERN_YEAR: &str = "2026";
 
 /// What a URL names.
 #[derive(Debug)]
@@ -88,11 +92,16 @@ pub(super) async fn handle<B: Buf, E>(
         headers: &headers,
         query: &query,
     };
+    if method == Method::POST {
+        return post::handle(request, body).await;
+    }
+    if request.names_modern_version() {
+        return reply::method_not_allowed("POST, OPTIONS");
+    }
     if let Err(response) = request.check_version() {
         return *response;
     }
     match method {
-        Method::POST => post::handle(request, body).await,
         Method::GET => stream::handle(request).await,
         Method::DELETE => delete(&request),
         _ => reply::method_not_allowed("GET, POST, DELETE, OPTIONS"),
@@ -100,8 +109,17 @@ pub(super) async fn handle<B: Buf, E>(
 }
 
 impl McpRequest<'_> {
+    /// Returns whether its header names a version without a handshake, known or not.
+    pub(super) fn names_modern_version(&self) -> bool {
+        let version = self.headers.get(header::PROTOCOL_VERSION);
+        let version = version.and_then(|value| value.to_str().ok()).map(str::trim);
+        version.is_some_and(|version| {
+            version.starts_with(|first: char| first.is_ascii_digit()) && version >= FIRST_MODERN_YEAR
+        })
+    }
+
     /// A version that is named must be one that is known (2025-06-18, "Protocol Version Header").
-    fn check_version(&self) -> Result<(), Box<Response>> {
+    pub(super) fn check_version(&self) -> Result<(), Box<Response>> {
         let Some(value) = self.headers.get(header::PROTOCOL_VERSION) else {
             return Ok(());
         };

@@ -7,6 +7,7 @@ mod body;
 mod health;
 mod mcp;
 pub mod mode;
+mod modern;
 pub mod origin;
 mod post;
 mod reply;

@@ -9,9 +9,11 @@ use http::StatusCode;
 use super::accept::{EVENT_STREAM, JSON, accepts, is_json, names};
 use super::body::{BodyLimits, read_body};
 use super::mcp::{McpRequest, SessionNaming};
+use super::modern;
 use super::reply::{self, Response};
 use super::sse::resumable_stream;
 use crate::gateway::{Answer, Delivery, Gateway, GatewayError, RequestContext, Session};
+use crate::protocol::modern::RequestMeta;
 use crate::protocol::names::{code, header, method};
 use crate::protocol::reply::write_error;
 use crate::protocol::scan::{ScanOptions, UniqueKeys, scan_array};
@@ -47,19 +49,42 @@ pub(super) async fn handle<B: Buf, E>(
         Ok(body) => body,
         Err(refusal) => return refusal.into(),
     };
+    let parsed = parse(&request, body);
+    if is_modern(&request, &parsed) {
+        return match parsed {
+            Ok(Body::One(message)) => modern::handle(&request, message).await,
+            Ok(Body::Batch(_)) => no_batches(),
+            Err(error) => not_parsed(&error),
+        };
+    }
+    if let Err(response) = request.check_version() {
+        return *response;
+    }
     let session = match request.session() {
         Ok(session) => session,
         Err(response) => return *response,
     };
-    let parsed = match parse(&request, body) {
+    let parsed = match parsed {
         Ok(parsed) => parsed,
-        Err(error) => {
-            return reply::error_for(StatusCode::BAD_REQUEST, error.id.as_ref(), error.code, &error);
-        }
+        Err(error) => return not_parsed(&error),
     };
     match session {
         Some((session, naming)) => in_session(&request, session, naming, parsed).await,
         None => without_session(&request, parsed).await,
+    }
+}
+
+/// Returns whether a request claims to be of the era without sessions, by its header or by its own words; never by
+/// `Mcp-Method`, which older clients send as well (2026-07-28, "Backward Compatibility").
+fn is_modern(request: &McpRequest<'_>, parsed: &Result<Body, MessageError>) -> bool {
+    if request.names_modern_version() {
+        return true;
+    }
+    match parsed {
+        Ok(Body::One(message)) if message.kind() == Kind::Request => message
+            .params()
+            .is_some_and(|params| RequestMeta::is_claimed(&params)),
+        _ => false,
     }
 }
 
@@ -120,9 +145,7 @@ async fn in_session(
                 .any(|message| message.method() == method::INITIALIZE);
             let takes_batches = ctx.session.facts().is_some() && ctx.session.version().has_batches();
             if opens || !takes_batches {
-                let message =
-                    "batches are a feature of protocol version 2025-03-26, and never hold initialize";
-                return reply::error(StatusCode::BAD_REQUEST, code::INVALID_REQUEST, message);
+                return no_batches();
             }
             gateway.handle_batch(&ctx, messages).await
         }
@@ -254,11 +277,20 @@ fn respond(request: &McpRequest<'_>, ctx: &RequestContext, answer: Answer) -> Re
     }
 }
 
-fn takes_both(request: &McpRequest<'_>) -> bool {
+fn no_batches() -> Response {
+    let message = "batches are a feature of protocol version 2025-03-26, and never hold initialize";
+    reply::error(StatusCode::BAD_REQUEST, code::INVALID_REQUEST, message)
+}
+
+fn not_parsed(error: &MessageError) -> Response {
+    reply::error_for(StatusCode::BAD_REQUEST, error.id.as_ref(), error.code, error)
+}
+
+pub(super) fn takes_both(request: &McpRequest<'_>) -> bool {
     accepts(request.headers, JSON) && accepts(request.headers, EVENT_STREAM)
 }
 
-fn not_acceptable() -> Response {
+pub(super) fn not_acceptable() -> Response {
     let message = "the client must accept both: send Accept: application/json, text/event-stream";
     reply::refused(StatusCode::NOT_ACCEPTABLE, message)
 }
@@ -269,7 +301,7 @@ fn session_required() -> Response {
 }
 
 /// What the policies refuse is an answer like others; what is not there is none.
-fn not_served(message: &Message, error: &GatewayError) -> Response {
+pub(super) fn not_served(message: &Message, error: &GatewayError) -> Response {
     let object = error.to_error_object();
     if matches!(error, GatewayError::Policy(_) | GatewayError::NoServer) {
         let mut out = Vec::new();

@@ -137,7 +137,7 @@ fn with_cors(mut response: Response, origin: Option<HeaderValue>) -> Response {
         headers,
         header::ACCESS_CONTROL_ALLOW_HEADERS,
         "Authorization, Content-Type, Accept, Mcp-Session-Id, MCP-Protocol-Version, Last-Event-ID, X-Session-Id, \
-         Mcp-Method, Mcp-Name, X-Portcullis-Mode",
+         Mcp-Method, Mcp-Name, X-Portcullis-Mode, *",
     );
     set(headers, header::ACCESS_CONTROL_MAX_AGE, "600");
     response

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::reply::Response;
 use crate::config::Config;
-use crate::gateway::{Conversation, Session};
+use crate::gateway::{Conversation, Session, Visit};
 use crate::protocol::names::header;
 use crate::session::OpenStream;
 use crate::session::outbox::OutboxEvent;
@@ -21,7 +21,7 @@ use crate::session::{EventId, OutboxReader};
 pub(super) enum EventForm {
     /// With ids, by which an interrupted stream can go on (Streamable HTTP).
     Resumable,
-    /// Without (HTTP+SSE).
+    /// Without (HTTP+SSE; 2026-07-28).
     Plain,
 }
 
@@ -65,6 +65,30 @@ pub(super) fn event_stream(
     prelude: Prelude,
     keep_alive: Duration,
 ) -> Response {
+    stream_of(session, reader, form, prelude, keep_alive, None)
+}
+
+/// Returns the answer that streams what there is to say to one request, until it is answered or the client goes.
+pub(super) fn visiting_stream(visit: Visit, reader: OutboxReader, keep_alive: Duration) -> Response {
+    let session = visit.session().clone();
+    stream_of(
+        &session,
+        reader,
+        EventForm::Plain,
+        Vec::new(),
+        keep_alive,
+        Some(visit),
+    )
+}
+
+fn stream_of(
+    session: &Arc<Session>,
+    reader: OutboxReader,
+    form: EventForm,
+    prelude: Prelude,
+    keep_alive: Duration,
+    visit: Option<Visit>,
+) -> Response {
     let open = session.stream_opened();
     let body = Body {
         reader,
@@ -72,6 +96,7 @@ pub(super) fn event_stream(
         prelude: (!prelude.is_empty()).then_some(prelude),
         keep_alive,
         _open: open,
+        _visit: visit,
     };
     let mut response = super::reply::stream(body.into_stream());
     let headers = response.headers_mut();
@@ -93,6 +118,8 @@ struct Body {
     prelude: Option<Prelude>,
     keep_alive: Duration,
     _open: OpenStream<Conversation>,
+    /// Ends what is under way when the client goes.
+    _visit: Option<Visit>,
 }
 
 impl Body {

@@ -5,6 +5,7 @@
 
 pub mod document;
 pub mod edit;
+pub mod facts;
 pub mod framing;
 pub mod id;
 pub mod jsonrpc;
@@ -15,8 +16,10 @@ pub mod names;
 pub mod reply;
 pub mod scan;
 mod swar;
+pub mod translate;
 pub mod version;
 
+pub use facts::ServerFacts;
 pub use id::RequestId;
 pub use jsonrpc::{Kind, Message, MessageError};
 pub use version::{Era, ProtocolVersion};

@@ -18,7 +18,7 @@ pub enum ProtocolVersion {
 }
 
 /// How a conversation opens, which is what most differences come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Era {
     /// With `initialize`: 2024-11-05 to 2025-11-25.
     Handshake,

@@ -127,7 +127,7 @@ impl Catalog {
         connection: &Connection,
         wanted: impl Fn(&Listing) -> bool,
     ) -> Vec<&'static str> {
-        let Some(handshake) = connection.initialize_result() else {
+        let Some(handshake) = connection.facts() else {
             return Vec::new();
         };
         let mut changed = Vec::new();

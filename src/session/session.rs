@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use super::event_id::EventId;
 use super::outbox::{Outbox, OutboxLimits, OutboxReader};
-use crate::protocol::ProtocolVersion;
 use crate::protocol::mcp::InitializeParams;
+use crate::protocol::{Era, ProtocolVersion};
 
 /// The id of a session: a UUID v4 of the operating system's random generator. Whoever knows it may use the session,
 /// together with the principal's token.
@@ -71,6 +71,8 @@ pub enum Transport {
     HttpSse,
     /// One request, and the session ends with it.
     OneShot,
+    /// One request of the era without sessions (2026-07-28): it says itself who its client is.
+    Stateless,
 }
 
 impl Transport {
@@ -80,6 +82,7 @@ impl Transport {
             Self::StreamableHttp => "streamable-http",
             Self::HttpSse => "http+sse",
             Self::OneShot => "one-shot",
+            Self::Stateless => "stateless",
         }
     }
 }
@@ -188,6 +191,11 @@ impl<A> Session<A> {
         self.options.transport
     }
 
+    /// Returns whether it is there for one request only, which ends it.
+    pub fn is_alone(&self) -> bool {
+        matches!(self.options.transport, Transport::OneShot | Transport::Stateless)
+    }
+
     /// Returns when it was opened.
     pub fn created(&self) -> SystemTime {
         self.created
@@ -224,6 +232,11 @@ impl<A> Session<A> {
         self.facts
             .get()
             .map_or(ProtocolVersion::WITHOUT_HEADER, |(_, version)| *version)
+    }
+
+    /// Returns the era that its client speaks.
+    pub fn era(&self) -> Era {
+        self.version().era()
     }
 
     /// Returns the stream that `GET` opens, for messages that answer nothing.

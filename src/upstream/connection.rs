@@ -20,11 +20,11 @@ use super::outbound::{Outbound, PushRefused};
 use super::pending::{Outcome, Patience, Pending, Purpose, Waiter};
 use crate::config::ServerName;
 use crate::protocol::framing::{Frame, id_of_oversized};
-use crate::protocol::mcp::InitializeResult;
+use crate::protocol::modern::meta::with_own_meta;
 use crate::protocol::names::{code, method};
 use crate::protocol::reply::{self, ErrorObject};
 use crate::protocol::scan::{ScanOptions, UniqueKeys, scan_array};
-use crate::protocol::{Kind, Message, RequestId};
+use crate::protocol::{Era, Kind, Message, RequestId, ServerFacts};
 
 /// How deep an upstream's messages may be nested. Servers are trusted further than clients: this only keeps the
 /// scanner's recursion finite.
@@ -67,7 +67,7 @@ pub struct Connection {
     pending: Mutex<Pending>,
     pub(super) outbound: Outbound,
     inbound: Arc<dyn ServerMessages>,
-    initialized: OnceLock<InitializeResult>,
+    facts: OnceLock<ServerFacts>,
     counts: Arc<ConnectionCounts>,
 }
 
@@ -102,7 +102,7 @@ impl Connection {
             pending: Mutex::new(Pending::new(limits.in_flight_max, Instant::now())),
             outbound: Outbound::new(limits.queue_max, limits.queue_bytes_max),
             inbound,
-            initialized: OnceLock::new(),
+            facts: OnceLock::new(),
             counts,
         })
     }
@@ -124,14 +124,17 @@ impl Connection {
 
     /// Returns what the server said in the handshake. Absent only while the handshake is under way, when nobody else
     /// has the connection.
-    pub fn initialize_result(&self) -> Option<&InitializeResult> {
-        self.initialized.get()
+    pub fn facts(&self) -> Option<&ServerFacts> {
+        self.facts.get()
     }
 
-    pub(super) fn set_initialized(&self, result: InitializeResult) {
-        self.initialized
-            .set(result)
-            .expect("a generation shakes hands once");
+    /// Returns the era in which it is spoken with the server; before the handshake the one that has it.
+    pub fn era(&self) -> Era {
+        self.facts().map_or(Era::Handshake, ServerFacts::era)
+    }
+
+    pub(super) fn set_facts(&self, facts: ServerFacts) {
+        self.facts.set(facts).expect("a generation shakes hands once");
     }
 
     /// Sends a request. Its id, and its progress token if it has one, become the number that is returned; `waiter`
@@ -189,12 +192,29 @@ impl Connection {
         params: Option<&RawValue>,
         timeout: Duration,
     ) -> Result<Bytes, CallError> {
-        self.call_for(Purpose::Use, method, params, timeout).await
+        self.call_for(Purpose::Use, (method, params), self.era(), timeout)
+            .await
+    }
+
+    /// Sends a request of the gateway's own in an era that is yet to be agreed on.
+    pub(super) async fn open(
+        &self,
+        era: Era,
+        method: &str,
+        params: Option<&RawValue>,
+        timeout: Duration,
+    ) -> Result<Bytes, CallError> {
+        self.call_for(Purpose::Use, (method, params), era, timeout).await
     }
 
     /// Asks the server whether it is there. Does not count as use of it.
     pub(super) async fn ping(&self, timeout: Duration) -> Result<(), CallError> {
-        self.call_for(Purpose::Check, method::PING, None, timeout)
+        let era = self.era();
+        let method = match era {
+            Era::Handshake => method::PING,
+            Era::Modern => method::DISCOVER,
+        };
+        self.call_for(Purpose::Check, (method, None), era, timeout)
             .await
             .map(drop)
     }
@@ -202,14 +222,14 @@ impl Connection {
     async fn call_for(
         &self,
         purpose: Purpose,
-        method: &str,
-        params: Option<&RawValue>,
+        (method, params): (&str, Option<&RawValue>),
+        era: Era,
         timeout: Duration,
     ) -> Result<Bytes, CallError> {
         let (tx, rx) = oneshot::channel();
         let waiter = Arc::new(OneCall(Mutex::new(Some(tx))));
         self.send_request(waiter, Patience::of(timeout), purpose, |id, out| {
-            reply::write_request(id, method, params, out)
+            write_own(era, id, method, params, out)
         })
         .map_err(|refused| match refused {
             RequestRefused::Closed(error) | RequestRefused::Overloaded(error) => error,
@@ -232,7 +252,8 @@ impl Connection {
     /// Sends a request of the gateway's own whose answer changes nothing.
     pub fn tell(&self, method: &str, params: Box<RawValue>) {
         let patience = Patience::of(TELL_TIMEOUT);
-        let write = |id, out: &mut Vec<u8>| reply::write_request(id, method, Some(&params), out);
+        let era = self.era();
+        let write = |id, out: &mut Vec<u8>| write_own(era, id, method, Some(&params), out);
         if let Err(refused) = self.send_request(Arc::new(NoOne), patience, Purpose::Use, write) {
             debug!(?refused, method, "not told");
         }
@@ -408,6 +429,14 @@ impl Connection {
         self.pending
             .lock()
             .expect("no holder panics: only table operations happen under this lock")
+    }
+}
+
+/// Writes a request of the gateway's own; where there is no handshake, with what it says of itself.
+fn write_own(era: Era, id: i64, method: &str, params: Option<&RawValue>, out: &mut Vec<u8>) {
+    match era {
+        Era::Handshake => reply::write_request(id, method, params, out),
+        Era::Modern => reply::write_request(id, method, Some(&with_own_meta(params)), out),
     }
 }
 

@@ -13,13 +13,12 @@ use tracing::{Instrument, Span, debug};
 
 use super::connection::Connection;
 use super::error::UpstreamError;
-use super::handshake::shake_hands;
+use super::handshake::{Opening, shake_hands};
 use super::ladder::Ladder;
 use super::launch::{BoxReader, BoxWriter, ChildProcess, Launched, ProcessEnd};
 use super::stderr::{StderrTail, follow};
 use crate::config::ServerSpec;
 use crate::protocol::framing::LineDecoder;
-use crate::protocol::mcp::InitializeParams;
 
 /// How long output is still read after the process has ended, in case something else holds the pipe; and how long the
 /// exit status, the better explanation, is waited for after the output has ended.
@@ -79,7 +78,7 @@ pub(super) struct Generation {
 pub(super) struct GenerationOptions {
     pub(super) connection: Arc<Connection>,
     pub(super) spec: Arc<ServerSpec>,
-    pub(super) facts: Arc<InitializeParams>,
+    pub(super) opening: Opening,
     pub(super) tail: Arc<StderrTail>,
     pub(super) permit: OwnedSemaphorePermit,
 }
@@ -90,7 +89,7 @@ impl Generation {
         let GenerationOptions {
             connection,
             spec,
-            facts,
+            opening,
             tail,
             permit,
         } = options;
@@ -111,7 +110,7 @@ impl Generation {
             follow(stderr, tail, rate).await;
             let _ = errors_tx.send(GenerationEvent::ErrorsEnded).await;
         };
-        let handshake = shake_hands(connection.clone(), facts, spec.handshake_timeout);
+        let handshake = shake_hands(connection.clone(), opening);
         tasks.spawn(errors.instrument(span.clone()));
         tasks.spawn(
             async move {

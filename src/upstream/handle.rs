@@ -10,13 +10,13 @@ use tokio_util::sync::CancellationToken;
 use super::backoff::{Chance, RestartBudget};
 use super::connection::{Connection, ConnectionCounts};
 use super::error::UpstreamError;
+use super::handshake::Opening;
 use super::inbound::ServerMessages;
 use super::launch::{Launch, LaunchSpec};
 use super::state::{Observer, Phase, UpstreamState};
 use super::stderr::StderrTail;
 use super::supervisor::{Command, Supervisor};
 use crate::config::ServerSpec;
-use crate::protocol::mcp::InitializeParams;
 
 /// Who uses an instance.
 #[derive(Debug)]
@@ -71,8 +71,8 @@ pub struct UpstreamOptions {
     pub launch: Arc<dyn Launch>,
     /// What is started.
     pub launch_spec: LaunchSpec,
-    /// What the server is told in the handshake, at every start.
-    pub facts: Arc<InitializeParams>,
+    /// How the conversation opens, at every start.
+    pub opening: Opening,
     /// Who takes what the server says on its own.
     pub inbound: Arc<dyn ServerMessages>,
     /// Who is told of each change of state.

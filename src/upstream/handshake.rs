@@ -1,37 +1,184 @@
-//! The handshake with a server (2025-11-25, "Lifecycle"): the one place upstream that knows the era.
+//! How a conversation with a server opens: `initialize` (2025-11-25, "Lifecycle") or `server/discover` (2026-07-28,
+//! "Discovery"). The one place upstream that asks for the era.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::value::to_raw_value;
+use tokio::time::timeout;
 
 use super::connection::Connection;
-use super::error::CallError;
-use crate::protocol::mcp::{InitializeParams, InitializeResult};
+use super::era::Eras;
+use super::error::{CallError, UpstreamError};
+use crate::protocol::mcp::InitializeParams;
 use crate::protocol::names::method;
-use crate::protocol::reply;
+use crate::protocol::{Era, ServerFacts, reply};
 
-/// Initialises a new generation and sets again what its sessions had set.
+/// What an instance opens a conversation with.
+#[derive(Debug, Clone)]
+pub struct Opening {
+    /// What the server is told where there is a handshake.
+    pub facts: Arc<InitializeParams>,
+    /// The era in which those speak that the instance is for.
+    pub wanted: Era,
+    /// What is known of the server.
+    pub eras: Arc<Eras>,
+    /// How long `server/discover` may take before `initialize` is sent as well: there are servers that do not answer
+    /// what they do not know.
+    pub probe_timeout: Duration,
+    /// How long all of it may take.
+    pub timeout: Duration,
+}
+
+/// Opens the conversation with a new generation and sets again what its sessions had set.
 ///
 /// # Errors
 /// A sentence for the operator: the server answered with an error, with nonsense, or not in time.
-pub(super) async fn shake_hands(
-    connection: Arc<Connection>,
-    facts: Arc<InitializeParams>,
-    timeout: Duration,
-) -> Result<(), String> {
-    let params = to_raw_value(&*facts).expect("plain data becomes JSON");
-    let result = connection
-        .call(method::INITIALIZE, Some(&params), timeout)
-        .await
-        .map_err(|error| match error {
-            CallError::Refused(error) => {
-                format!("it refused to initialize: {} ({})", error.message, error.code)
-            }
-            CallError::Upstream(error) => format!("no handshake: {error}"),
-        })?;
-    connection.set_initialized(InitializeResult::parse(&result)?);
-    connection.send(|out| reply::write_notification(method::INITIALIZED, None, out));
+pub(super) async fn shake_hands(connection: Arc<Connection>, opening: Opening) -> Result<(), String> {
+    let facts = match timeout(opening.timeout, opening.agree(&connection)).await {
+        Ok(agreed) => agreed?,
+        Err(_) => {
+            return Err(format!(
+                "no handshake: {}",
+                UpstreamError::Timeout(opening.timeout)
+            ));
+        }
+    };
+    let era = facts.era();
+    opening.eras.note(era, true);
+    connection.set_facts(facts);
+    if era == Era::Handshake {
+        connection.send(|out| reply::write_notification(method::INITIALIZED, None, out));
+    }
     connection.inbound().ready(&connection);
     Ok(())
+}
+
+/// Why there is no conversation in one era.
+enum Failed {
+    /// The server is there, and does not speak it.
+    Refused(String),
+    /// The server has gone.
+    Gone(String),
+}
+
+impl Failed {
+    fn text(self) -> String {
+        match self {
+            Self::Refused(text) | Self::Gone(text) => text,
+        }
+    }
+}
+
+impl Opening {
+    async fn agree(&self, connection: &Connection) -> Result<ServerFacts, String> {
+        let first = self.eras.first_for(self.wanted);
+        let second = self.eras.second_after(first);
+        let agreed = match (first, second) {
+            (Era::Handshake, None) => self.initialize(connection).await,
+            (Era::Modern, None) => self.discover(connection).await,
+            (Era::Handshake, Some(_)) => match self.initialize(connection).await {
+                Err(Failed::Refused(why)) => {
+                    let found = timeout(self.probe_timeout, self.discover(connection)).await;
+                    let silent = |_| Err(Failed::Refused("it does not answer server/discover".to_owned()));
+                    self.second(Era::Handshake, found.unwrap_or_else(silent), why)
+                }
+                first => first,
+            },
+            (Era::Modern, Some(_)) => self.probe(connection).await,
+        };
+        agreed.map_err(|failed| {
+            // What was known is wrong, or what is known may be wrong: the next start asks again.
+            if second.is_none() {
+                self.eras.forget();
+            }
+            failed.text()
+        })
+    }
+
+    /// Asks whether the server is modern, and shakes hands if it is not, or does not say so in time. A late answer counts
+    /// as long as the handshake has none: the server may only have been slow to start.
+    async fn probe(&self, connection: &Connection) -> Result<ServerFacts, Failed> {
+        let mut discovering = pin!(self.discover(connection));
+        let why = match timeout(self.probe_timeout, discovering.as_mut()).await {
+            Ok(Ok(facts)) => return Ok(facts),
+            Ok(Err(Failed::Refused(why))) => why,
+            Ok(Err(gone)) => {
+                // There are servers that end at what they do not know.
+                self.eras.note(Era::Modern, false);
+                return Err(gone);
+            }
+            Err(_) => {
+                let mut initializing = pin!(self.initialize(connection));
+                let why = tokio::select! {
+                    found = discovering.as_mut() => match found {
+                        Err(Failed::Refused(why)) => why,
+                        decided => return decided,
+                    },
+                    initialized = initializing.as_mut() => match initialized {
+                        Ok(facts) => {
+                            self.eras.note(Era::Modern, false);
+                            return Ok(facts);
+                        }
+                        Err(Failed::Refused(why)) => {
+                            let found = discovering.await;
+                            return self.second(Era::Handshake, found, why);
+                        }
+                        gone => return gone,
+                    },
+                };
+                let initialized = initializing.await;
+                return self.second(Era::Modern, initialized, why);
+            }
+        };
+        let initialized = self.initialize(connection).await;
+        self.second(Era::Modern, initialized, why)
+    }
+
+    /// Returns what came of the second try, after the first was refused.
+    fn second(
+        &self,
+        refused: Era,
+        found: Result<ServerFacts, Failed>,
+        why: String,
+    ) -> Result<ServerFacts, Failed> {
+        match found {
+            Ok(facts) => {
+                self.eras.note(refused, false);
+                Ok(facts)
+            }
+            Err(failed) => Err(Failed::Refused(format!("{why}; {}", failed.text()))),
+        }
+    }
+
+    async fn initialize(&self, connection: &Connection) -> Result<ServerFacts, Failed> {
+        let params = to_raw_value(&*self.facts).expect("plain data becomes JSON");
+        let result = connection
+            .open(Era::Handshake, method::INITIALIZE, Some(&params), self.timeout)
+            .await;
+        let result = result.map_err(|error| failed("initialize", error))?;
+        ServerFacts::of_initialize(&result).map_err(Failed::Refused)
+    }
+
+    async fn discover(&self, connection: &Connection) -> Result<ServerFacts, Failed> {
+        let result = connection
+            .open(Era::Modern, method::DISCOVER, None, self.timeout)
+            .await;
+        let result = result.map_err(|error| failed("discover", error))?;
+        ServerFacts::of_discovery(&result).map_err(Failed::Refused)
+    }
+}
+
+fn failed(what: &str, error: CallError) -> Failed {
+    match error {
+        CallError::Refused(error) => Failed::Refused(format!(
+            "it refused to {what}: {} ({})",
+            error.message, error.code
+        )),
+        CallError::Upstream(error @ UpstreamError::Timeout(_)) => {
+            Failed::Refused(format!("no handshake: {error}"))
+        }
+        CallError::Upstream(error) => Failed::Gone(format!("no handshake: {error}")),
+    }
 }

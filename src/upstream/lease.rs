@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::handle::Upstream;
+use crate::protocol::Era;
 use crate::protocol::mcp::InitializeParams;
 
 /// How a session holds its instance.
@@ -72,6 +73,8 @@ impl Drop for Lease {
 pub struct Applicant<'a> {
     /// The principal's name, or `anonymous`.
     pub principal: &'a str,
+    /// The era that the client speaks.
+    pub era: Era,
     /// What the client said in `initialize`; absent for a client that has not said anything.
     pub facts: Option<&'a Arc<InitializeParams>>,
     /// The shared instance that it is to get, if it shares one and that is there.

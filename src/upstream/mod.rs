@@ -7,6 +7,7 @@
 pub mod backoff;
 pub mod connection;
 pub mod environment;
+pub mod era;
 pub mod error;
 mod generation;
 pub mod handle;

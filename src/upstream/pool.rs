@@ -18,13 +18,16 @@ use tokio_util::task::TaskTracker;
 use super::backoff::{Chance, RestartBudget};
 use super::connection::ConnectionCounts;
 use super::environment::launch_spec;
+use super::era::Eras;
 use super::handle::{Upstream, UpstreamOptions, Usage};
+use super::handshake::Opening;
 use super::inbound::ServerMessages;
 use super::launch::Launch;
 use super::lease::{Applicant, Lease, LeaseKind};
 use super::state::{Observer, Phase};
 use super::stderr::StderrTail;
-use crate::config::{ClientFeature, PidNamespace, ServerSpec, Sharing};
+use crate::config::{ClientFeature, PidNamespace, ProtocolEra, ServerSpec, Sharing};
+use crate::protocol::Era;
 use crate::protocol::mcp::InitializeParams;
 
 /// What all pools of a gateway have in common.
@@ -68,12 +71,16 @@ pub struct ServerPool {
     supervisors: TaskTracker,
     hurry: CancellationToken,
     resting: Arc<AtomicBool>,
+    eras: Arc<Eras>,
 }
 
 #[derive(Default)]
 struct Instances {
+    /// Those of the shared pool.
     shared: Vec<Arc<Upstream>>,
-    by_principal: BTreeMap<String, Arc<Upstream>>,
+    /// Those that modern clients share, where the shared pool is not modern.
+    modern: Vec<Arc<Upstream>>,
+    by_principal: BTreeMap<(String, Era), Arc<Upstream>>,
     own: Vec<Weak<Upstream>>,
     /// Whether what is made from now on is gone at once.
     closed: bool,
@@ -91,6 +98,11 @@ impl ServerPool {
     /// Returns a pool without instances, at rest if its server is disabled.
     pub fn new(spec: Arc<ServerSpec>, context: Arc<PoolContext>) -> Self {
         let budget = Arc::new(Mutex::new(RestartBudget::new(spec.restart.clone())));
+        let pinned = match spec.protocol_era {
+            ProtocolEra::Auto => None,
+            ProtocolEra::Legacy => Some(Era::Handshake),
+            ProtocolEra::Modern => Some(Era::Modern),
+        };
         Self {
             resting: Arc::new(AtomicBool::new(!spec.enabled)),
             spec,
@@ -99,6 +111,7 @@ impl ServerPool {
             instances: Mutex::default(),
             supervisors: TaskTracker::new(),
             hurry: CancellationToken::new(),
+            eras: Arc::new(Eras::new(pinned)),
         }
     }
 
@@ -113,36 +126,52 @@ impl ServerPool {
         applicant: &Applicant<'_>,
         own_inbound: impl FnOnce() -> Arc<dyn ServerMessages>,
     ) -> Lease {
+        let era = self.eras.first_for(applicant.era);
+        let shared = (era, applicant.preferred);
         match self.spec.sharing {
-            Sharing::Shared => self.lease_shared(applicant.preferred, "sharing = shared"),
-            Sharing::Principal => self.lease_of_principal(applicant.principal),
+            Sharing::Shared => self.lease_shared(shared, "sharing = shared"),
+            Sharing::Principal => self.lease_of_principal(applicant.principal, era),
             Sharing::Session => self.lease_own(applicant, own_inbound, "sharing = session"),
             Sharing::Auto if self.may_be_asked_back(applicant) => self.lease_own(
                 applicant,
                 own_inbound,
                 "its client can be asked back (client-features)",
             ),
-            Sharing::Auto => self.lease_shared(
-                applicant.preferred,
-                "its client declares nothing that the server may ask for",
-            ),
+            Sharing::Auto if era == Era::Modern => {
+                self.lease_shared(shared, "the server asks in its answers")
+            }
+            Sharing::Auto => {
+                self.lease_shared(shared, "its client declares nothing that the server may ask for")
+            }
         }
+    }
+
+    /// Returns what is known of the eras that the server speaks.
+    pub fn eras(&self) -> &Arc<Eras> {
+        &self.eras
     }
 
     /// Returns the instances of which the applicant would share one; none where it would share none.
     pub fn shared_by(&self, applicant: &Applicant<'_>) -> Vec<Arc<Upstream>> {
+        let era = self.eras.first_for(applicant.era);
         match self.spec.sharing {
-            Sharing::Shared => self.shared(&mut self.lock()).to_vec(),
-            Sharing::Auto if !self.may_be_asked_back(applicant) => self.shared(&mut self.lock()).to_vec(),
+            Sharing::Shared => self.shared(&mut self.lock(), era).to_vec(),
+            Sharing::Auto if !self.may_be_asked_back(applicant) => {
+                self.shared(&mut self.lock(), era).to_vec()
+            }
             Sharing::Auto | Sharing::Principal | Sharing::Session => Vec::new(),
         }
     }
 
-    /// Returns whether the client declares something that the server may ask for.
+    /// Returns whether the client declares something that the server may ask for on its own; a modern server asks in its
+    /// answers.
     fn may_be_asked_back(&self, applicant: &Applicant<'_>) -> bool {
         let Some(facts) = applicant.facts else {
             return false;
         };
+        if self.eras.first_for(applicant.era) == Era::Modern {
+            return false;
+        }
         self.spec.client_features.iter().any(|feature| match feature {
             ClientFeature::Sampling => facts.declares("sampling"),
             ClientFeature::Elicitation => facts.declares("elicitation"),
@@ -151,9 +180,9 @@ impl ServerPool {
         })
     }
 
-    fn lease_shared(&self, preferred: Option<u64>, reason: &'static str) -> Lease {
+    fn lease_shared(&self, (era, preferred): (Era, Option<u64>), reason: &'static str) -> Lease {
         let mut instances = self.lock();
-        let shared = self.shared(&mut instances);
+        let shared = self.shared(&mut instances, era);
         let wanted = shared
             .iter()
             .find(|upstream| Some(upstream.instance()) == preferred);
@@ -164,32 +193,43 @@ impl ServerPool {
         Lease::new(wanted.unwrap_or_else(quietest).clone(), LeaseKind::Shared, reason)
     }
 
-    /// Returns the shared instances, making those that are not there yet.
-    fn shared<'a>(&self, instances: &'a mut Instances) -> &'a [Arc<Upstream>] {
+    /// Returns the shared instances for clients of an era, making those that are not there yet. There are others for
+    /// modern clients only where the server may speak both eras, and there is room.
+    fn shared<'a>(&self, instances: &'a mut Instances, era: Era) -> &'a [Arc<Upstream>] {
+        let pool = self.eras.first_for(Era::Handshake);
         while instances.shared.len() < self.shared_max() {
-            let upstream = self.new_shared(instances);
+            let upstream = self.new_shared(instances, pool);
             instances.shared.push(upstream);
         }
-        &instances.shared
+        if era == pool {
+            // Nobody comes to the others any more, if there are any: the server turned out to speak one era.
+            instances.modern.retain(is_needed);
+            return &instances.shared;
+        }
+        while instances.modern.len() < self.shared_max() && self.has_room(instances) {
+            let upstream = self.new_shared(instances, era);
+            instances.modern.push(upstream);
+        }
+        match instances.modern.as_slice() {
+            [] => &instances.shared,
+            modern => modern,
+        }
     }
 
-    fn lease_of_principal(&self, principal: &str) -> Lease {
+    fn lease_of_principal(&self, principal: &str, era: Era) -> Lease {
         let mut instances = self.lock();
-        if let Some(upstream) = instances.by_principal.get(principal) {
+        let key = (principal.to_owned(), era);
+        if let Some(upstream) = instances.by_principal.get(&key) {
             return Lease::new(upstream.clone(), LeaseKind::Principal, "sharing = principal");
         }
         // What nobody holds and nothing runs in makes room, if not for this one then for the next.
-        instances
-            .by_principal
-            .retain(|_, upstream| upstream.usage().leases() > 0 || upstream.state().phase != Phase::Stopped);
+        instances.by_principal.retain(|_, upstream| is_needed(upstream));
         if !self.has_room(&instances) {
             drop(instances);
-            return self.lease_instead("instances-max is reached: shared instead of per principal");
+            return self.lease_instead(era, "instances-max is reached: shared instead of per principal");
         }
-        let upstream = self.new_shared(&instances);
-        instances
-            .by_principal
-            .insert(principal.to_owned(), upstream.clone());
+        let upstream = self.new_shared(&instances, era);
+        instances.by_principal.insert(key, upstream.clone());
         Lease::new(upstream, LeaseKind::Principal, "sharing = principal")
     }
 
@@ -203,13 +243,15 @@ impl ServerPool {
         instances.own.retain(|instance| instance.strong_count() > 0);
         if !self.has_room(&instances) {
             drop(instances);
-            return self.lease_instead("instances-max is reached: shared instead of an instance of its own");
+            let era = self.eras.first_for(applicant.era);
+            let reason = "instances-max is reached: shared instead of an instance of its own";
+            return self.lease_instead(era, reason);
         }
         let facts = applicant
             .facts
             .cloned()
             .unwrap_or_else(|| Arc::new(InitializeParams::of_gateway()));
-        let upstream = self.new_instance(&instances, facts, |_| own_inbound());
+        let upstream = self.new_instance(&instances, facts, applicant.era, |_| own_inbound());
         instances.own.push(Arc::downgrade(&upstream));
         Lease::new(upstream, LeaseKind::Own, reason)
     }
@@ -226,9 +268,9 @@ impl ServerPool {
     }
 
     /// Leases a shared instance to a session that should have got another one.
-    fn lease_instead(&self, reason: &'static str) -> Lease {
+    fn lease_instead(&self, era: Era, reason: &'static str) -> Lease {
         tracing::warn!(server = %self.spec.name, limit = self.spec.instances_max, reason, "a session shares an instance");
-        self.lease_shared(None, reason)
+        self.lease_shared((era, None), reason)
     }
 
     /// Returns every instance there is now.
@@ -238,6 +280,7 @@ impl ServerPool {
         instances
             .shared
             .iter()
+            .chain(&instances.modern)
             .chain(instances.by_principal.values())
             .cloned()
             .chain(own)
@@ -268,7 +311,10 @@ impl ServerPool {
 
     fn startable(&self) -> Vec<Arc<Upstream>> {
         if self.spec.sharing != Sharing::Session && self.instances().is_empty() {
-            drop(self.lease_shared(None, "started without a session"));
+            drop(self.lease_shared(
+                (self.eras.first_for(Era::Handshake), None),
+                "started without a session",
+            ));
         }
         self.instances()
     }
@@ -309,9 +355,9 @@ impl ServerPool {
         self.hurry.cancel();
     }
 
-    fn new_shared(&self, instances: &Instances) -> Arc<Upstream> {
+    fn new_shared(&self, instances: &Instances, wanted: Era) -> Arc<Upstream> {
         let facts = Arc::new(InitializeParams::of_gateway());
-        self.new_instance(instances, facts, |instance| {
+        self.new_instance(instances, facts, wanted, |instance| {
             (self.context.shared_inbound)(instance)
         })
     }
@@ -320,6 +366,7 @@ impl ServerPool {
         &self,
         instances: &Instances,
         facts: Arc<InitializeParams>,
+        wanted: Era,
         inbound: impl FnOnce(u64) -> Arc<dyn ServerMessages>,
     ) -> Arc<Upstream> {
         let instance = self.context.next_instance.fetch_add(1, Ordering::Relaxed) + 1;
@@ -328,7 +375,13 @@ impl ServerPool {
             instance,
             launch: self.context.launch.clone(),
             launch_spec: launch_spec(&self.spec, &self.context.environment, self.context.pid_namespace),
-            facts,
+            opening: Opening {
+                facts,
+                wanted,
+                eras: self.eras.clone(),
+                probe_timeout: self.spec.probe_timeout,
+                timeout: self.spec.handshake_timeout,
+            },
             inbound: inbound(instance),
             observer: self.context.observer.clone(),
             starting: self.context.starting.clone(),
@@ -350,96 +403,10 @@ impl ServerPool {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::ServerDefaults;
-    use crate::upstream::inbound::Deaf;
-    use crate::upstream::launch::{LaunchFuture, LaunchSpec};
-
-    /// Starts nothing, and never says so.
-    struct NoLaunch;
-
-    impl Launch for NoLaunch {
-        fn launch<'a>(&'a self, _: &'a LaunchSpec) -> LaunchFuture<'a> {
-            Box::pin(std::future::pending())
-        }
-    }
-
-    fn pool(sharing: &str, instances: usize, instances_max: usize) -> ServerPool {
-        let registration = serde_json::json!({
-            "name": "a", "command": "a", "sharing": sharing, "instances": instances, "instancesMax": instances_max,
-        });
-        let spec = ServerSpec::from_api(&registration, &ServerDefaults::default()).expect("it is valid");
-        let context = PoolContext {
-            launch: Arc::new(NoLaunch),
-            tasks: TaskTracker::new(),
-            starting: Arc::new(Semaphore::new(1)),
-            observer: Arc::new(|_| {}),
-            shared_inbound: Box::new(|_| Arc::new(Deaf)),
-            pid_namespace: PidNamespace::Off,
-            environment: BTreeMap::new(),
-            chance: Arc::new(|| 0.5),
-            next_instance: AtomicU64::new(0),
-        };
-        ServerPool::new(Arc::new(spec), Arc::new(context))
-    }
-
-    fn lease(pool: &ServerPool, principal: &str) -> Lease {
-        let applicant = Applicant {
-            principal,
-            facts: None,
-            preferred: None,
-        };
-        pool.lease(&applicant, || Arc::new(Deaf))
-    }
-
-    fn kinds(leases: &[Lease]) -> Vec<LeaseKind> {
-        leases.iter().map(Lease::kind).collect()
-    }
-
-    /// Lets the supervisors of what was dropped end.
-    async fn settle(pool: &ServerPool, left: usize) {
-        while pool.supervisors.len() > left {
-            tokio::task::yield_now().await;
-        }
-    }
-
-    #[tokio::test]
-    async fn there_are_never_more_than_instances_max() {
-        use LeaseKind::{Own, Shared};
-        let pool = pool("session", 2, 4);
-        let mut leases: Vec<Lease> = (0..5).map(|_| lease(&pool, "anonymous")).collect();
-        assert_eq!(kinds(&leases), [Own, Own, Shared, Shared, Shared]);
-        assert_eq!(pool.supervisors.len(), 4, "the limit");
-        leases.remove(0);
-        assert_eq!(
-            lease(&pool, "anonymous").kind(),
-            Shared,
-            "what is being ended counts"
-        );
-        settle(&pool, 3).await;
-        assert_eq!(lease(&pool, "anonymous").kind(), Own);
-    }
-
-    #[tokio::test]
-    async fn without_room_besides_the_shared_pool_everybody_shares() {
-        let pool = pool("session", 3, 3);
-        let leases: Vec<Lease> = (0..4).map(|_| lease(&pool, "anonymous")).collect();
-        assert_eq!(kinds(&leases), [LeaseKind::Shared; 4]);
-        assert_eq!(pool.supervisors.len(), 3);
-    }
-
-    #[tokio::test]
-    async fn a_principal_that_is_gone_makes_room_for_another() {
-        use LeaseKind::{Principal, Shared};
-        let pool = pool("principal", 1, 3);
-        let leases = ["alice", "bob", "alice", "carol"].map(|principal| lease(&pool, principal));
-        assert_eq!(kinds(&leases), [Principal, Principal, Principal, Shared]);
-        drop(leases);
-        assert_eq!(lease(&pool, "bob").kind(), Principal, "it is still there");
-        assert_eq!(lease(&pool, "carol").kind(), Shared, "the room is not free yet");
-        settle(&pool, 1).await;
-        assert_eq!(lease(&pool, "carol").kind(), Principal);
-    }
+/// Returns whether an instance that can be made again is to be kept.
+fn is_needed(upstream: &Arc<Upstream>) -> bool {
+    upstream.usage().leases() > 0 || upstream.state().phase != Phase::Stopped
 }
+
+#[cfg(test)]
+mod tests;

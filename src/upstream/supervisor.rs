@@ -304,7 +304,7 @@ impl Supervisor {
         let options = GenerationOptions {
             connection,
             spec: spec.clone(),
-            facts: self.options.facts.clone(),
+            opening: self.options.opening.clone(),
             tail: self.options.tail.clone(),
             permit,
         };

@@ -167,6 +167,8 @@ fn a_server_has_the_defaults_of_the_documentation() {
         client_features: vec![ClientFeature::Sampling, ClientFeature::Elicitation],
         instances: 1,
         instances_max: 8,
+        protocol_era: ProtocolEra::Auto,
+        probe_timeout: seconds(2),
         handshake_timeout: seconds(60),
         request_timeout: None,
         idle_timeout: Some(seconds(600)),

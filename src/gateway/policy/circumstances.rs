@@ -6,7 +6,7 @@ use super::judge::Judge;
 use crate::gateway::Session;
 use crate::plugin::call::{CallContext, Direction, MessageKind, Principal};
 use crate::protocol::member::string_member;
-use crate::session::{Caller, Transport};
+use crate::session::Caller;
 
 /// What is the same for all messages of a session, put together when the first of them is judged.
 #[derive(Debug, Default)]
@@ -34,14 +34,14 @@ pub(super) fn circumstances(
 ) -> CallContext {
     let conversation = session.attachment();
     let standing = conversation.standing();
-    let is_one_shot = session.transport() == Transport::OneShot;
     let mut ctx = circumstances_before_session(judge, session.caller(), occasion, body_size);
     if let Some(facts) = session.facts() {
         let client = standing.client.get_or_init(|| client_of(facts.client_info.get()));
         ctx.attributes.extend_from_slice(client);
         ctx.protocol_version = Some(session.version().as_str().to_owned());
     }
-    ctx.session = (!is_one_shot).then(|| standing.handle.get_or_init(|| session.id().handle()).clone());
+    ctx.session =
+        (!session.is_alone()).then(|| standing.handle.get_or_init(|| session.id().handle()).clone());
     ctx.server = Some(conversation.server().name().to_string());
     ctx
 }

@@ -13,7 +13,7 @@ use crate::plugin::{Hook, PluginSet, Plugins};
 use crate::protocol::document::Document;
 use crate::protocol::names::method;
 use crate::protocol::scan::ScanOptions;
-use crate::protocol::{Kind, Message};
+use crate::protocol::{Era, Kind, Message};
 use crate::upstream;
 
 /// Where judges come from.
@@ -62,9 +62,14 @@ impl Asked {
         }
     }
 
-    pub(super) fn initialize() -> Self {
+    /// Returns what the request asks by which a client learns what its server can do.
+    pub(super) fn opening(era: Era) -> Self {
+        let method = match era {
+            Era::Handshake => method::INITIALIZE,
+            Era::Modern => method::DISCOVER,
+        };
         Self {
-            method: method::INITIALIZE.to_owned(),
+            method: method.to_owned(),
             target: None,
         }
     }
@@ -195,7 +200,13 @@ impl Judge {
         message: &Message,
         capabilities: &[&str],
     ) -> Vec<bool> {
-        let hearing = Hearing::of_answer(self, session, direction, Asked::initialize(), message.clone());
+        let hearing = Hearing::of_answer(
+            self,
+            session,
+            direction,
+            Asked::opening(session.era()),
+            message.clone(),
+        );
         hearing.may_announce(capabilities).await
     }
 

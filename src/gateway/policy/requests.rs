@@ -14,11 +14,9 @@ use crate::gateway::exchange::Exchange;
 use crate::gateway::gateway::end_refused;
 use crate::gateway::{Gateway, GatewayError, Session};
 use crate::plugin::call::Direction::{ClientToServer, ServerToClient};
-use crate::protocol::mcp::{InitializeParams, InitializeResult};
-use crate::protocol::names::method;
+use crate::protocol::mcp::InitializeParams;
 use crate::protocol::reply::write_result;
-use crate::protocol::{Message, ProtocolVersion, RequestId};
-use crate::session::Transport;
+use crate::protocol::{Message, RequestId, ServerFacts};
 use crate::upstream::{self, LeaseKind};
 
 /// How long a request waits for its server's lists, at most: a server that does not list may still serve.
@@ -33,7 +31,7 @@ impl Gateway {
         exchange: &Arc<Exchange>,
         message: Message,
     ) -> Result<(), GatewayError> {
-        let is_routed = session.transport() == Transport::OneShot && judge.asks_where(session, &message);
+        let is_routed = session.is_alone() && judge.asks_where(session, &message);
         if !is_routed && !judge.asks(session, ClientToServer, &message) {
             let asked = judge.asked_of(session, &message);
             exchange.judged_by(judge, asked);
@@ -58,8 +56,9 @@ impl Gateway {
     ) -> Result<(), GatewayError> {
         self.know_listings(session, &message).await;
         let (message, asked) = judge.question(session, ClientToServer, message).await?;
-        if session.transport() == Transport::OneShot {
-            self.choose_instance(&judge, session, None, &message).await?;
+        if session.is_alone() {
+            let facts = session.facts();
+            self.choose_instance(&judge, session, facts, &message).await?;
         }
         // It may have been taken back meanwhile.
         if exchange.is_over() {
@@ -71,9 +70,9 @@ impl Gateway {
 
     /// Waits, within the time of a request, until it is known what the server says of the thing that the request names:
     /// a policy may judge it by that. A server that has not run yet is started.
-    async fn know_listings(self: &Arc<Self>, session: &Arc<Session>, message: &Message) {
+    pub(in super::super) async fn know_listings(self: &Arc<Self>, session: &Arc<Session>, message: &Message) {
         let server = session.attachment().server();
-        let is_open = session.facts().is_some() || session.transport() == Transport::OneShot;
+        let is_open = session.facts().is_some() || session.is_alone();
         let is_wanted = is_open && server.is_enabled() && is_about_an_item(message);
         if server.catalog().is_read() || !is_wanted {
             return;
@@ -85,7 +84,7 @@ impl Gateway {
             lease.upstream().connection(deadline).await.ok()?;
             server.catalog().read().await;
             // Which instance it gets has yet to be chosen.
-            if session.transport() == Transport::OneShot && lease.kind() != LeaseKind::Own {
+            if session.is_alone() && lease.kind() != LeaseKind::Own {
                 drop(session.attachment().release());
             }
             Some(())
@@ -170,21 +169,21 @@ impl Judge {
         facts.capabilities.retain(|_, _| may.next().unwrap_or(false));
     }
 
-    /// Returns the answer to `initialize`, without the server's capabilities that the client must not see; those in
-    /// `hidden` it does not see either way.
+    /// Returns the answer in which the server says what it can do, without the capabilities that the client must not see;
+    /// those in `hidden` it does not see either way. `result` writes it without those that it gets.
     pub(in super::super) async fn announcement(
         &self,
         session: &Session,
         id: &RequestId,
-        (result, version): (&InitializeResult, ProtocolVersion),
+        (facts, result): (&ServerFacts, &(dyn Fn(&[&str]) -> Vec<u8> + Sync)),
         hidden: &[&str],
     ) -> Result<Message, GatewayError> {
         let write = |hidden: &[&str]| {
             let mut out = Vec::new();
-            write_result(id, &result.for_client(version, hidden), &mut out);
+            write_result(id, &result(hidden), &mut out);
             Message::parse(out.into(), upstream::SCAN).map_err(GatewayError::InvalidMessage)
         };
-        let mut names = result.capability_names();
+        let mut names = facts.capability_names();
         names.retain(|name| !hidden.contains(name));
         let may = self
             .may_announce(session, ServerToClient, &write(hidden)?, &names)
@@ -193,10 +192,10 @@ impl Judge {
         let mut hidden = hidden.to_vec();
         hidden.extend(forbidden.map(|(name, _)| name));
         let answer = write(&hidden)?;
-        if !self.asks_of_answer(session, ServerToClient, method::INITIALIZE, &answer) {
+        let asked = Asked::opening(session.era());
+        if !self.asks_of_answer(session, ServerToClient, &asked.method, &answer) {
             return Ok(answer);
         }
-        self.answer(session, ServerToClient, Asked::initialize(), answer)
-            .await
+        self.answer(session, ServerToClient, asked, answer).await
     }
 }

@@ -77,6 +77,7 @@ impl Gateway {
         }
         let applicant = Applicant {
             principal: session.principal(),
+            era: session.era(),
             facts,
             preferred: None,
         };

@@ -1,9 +1,11 @@
 //! `params._meta` of a request without a handshake (2026-07-28, "Per-Request Metadata").
 
-use serde_json::value::RawValue;
-use serde_json::{Map, Value};
+use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Map, Value, json};
 use thiserror::Error;
 
+use crate::protocol::ProtocolVersion;
+use crate::protocol::mcp::InitializeParams;
 use crate::protocol::member::{Members, members};
 
 /// The version that the request speaks.
@@ -59,6 +61,21 @@ impl RequestMeta {
     pub fn parse(params: &[u8]) -> Result<Self, MetaError> {
         with_meta(params, read).unwrap_or(Err(MetaError::Missing(PROTOCOL_VERSION)))
     }
+}
+
+/// Returns the parameters of a request of the gateway's own: it can do nothing that a server might ask for.
+pub fn with_own_meta(params: Option<&RawValue>) -> Box<RawValue> {
+    let own = InitializeParams::of_gateway();
+    let mut params: Map<String, Value> = params
+        .and_then(|params| serde_json::from_str(params.get()).ok())
+        .unwrap_or_default();
+    let meta = json!({
+        PROTOCOL_VERSION: ProtocolVersion::V2026_07_28.as_str(),
+        CLIENT_CAPABILITIES: {},
+        CLIENT_INFO: own.client_info,
+    });
+    params.insert("_meta".to_owned(), meta);
+    to_raw_value(&params).expect("plain data becomes JSON")
 }
 
 /// Calls `read` with the members of `_meta`; `None` if there is no such object.

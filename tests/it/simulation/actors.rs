@@ -131,6 +131,7 @@ impl Client {
             };
             let applicant = Applicant {
                 principal: self.dice.pick(&["alice", "bob", "carol"]),
+                era: portcullis::protocol::Era::Handshake,
                 facts: None,
                 preferred: None,
             };

@@ -55,6 +55,7 @@ async fn start(launch: &Arc<NoLaunch>) -> App {
 async fn connect(pool: &ServerPool) -> UpstreamError {
     let applicant = Applicant {
         principal: "anonymous",
+        era: portcullis::protocol::Era::Handshake,
         facts: None,
         preferred: None,
     };

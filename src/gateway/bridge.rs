@@ -1,0 +1,135 @@
+//! Between a client of one era and a server of the other: each hears its own words.
+//!
+//! What a message says in the other era stands in [`translate`]; here it is decided for which messages that is needed.
+//! Clients and servers of one era hear each other's bytes.
+
+use std::borrow::Cow;
+
+use serde_json::json;
+use tracing::debug;
+
+use super::conversation::Session;
+use super::error::GatewayError;
+use crate::protocol::names::method;
+use crate::protocol::reply::write_error;
+use crate::protocol::translate::{self, Speaker, Untranslatable};
+use crate::protocol::{Era, Message, RequestId, ServerFacts};
+use crate::upstream::{Connection, Lease, LeaseKind, SCAN};
+
+/// What the answer to a request needs, so that its client understands it.
+#[derive(Debug, Clone)]
+pub(super) enum Bridge {
+    /// The client has no handshake, the server has.
+    ToModern {
+        method: String,
+        /// What the server says of itself, as JSON.
+        server: Option<String>,
+    },
+    /// The client has a handshake, the server has none.
+    ToHandshake { method: String },
+}
+
+/// What becomes of a request at a connection.
+pub(super) enum Crossing<'a> {
+    /// It is sent, and its answer translated if there is a bridge.
+    Sent(Cow<'a, Message>, Option<Bridge>),
+    /// It is answered here: the server knows no such request. The result as JSON.
+    Answered(&'static [u8]),
+}
+
+/// Returns what becomes of a request of a session's client at a connection to its server.
+///
+/// # Errors
+/// The server has no words for it.
+pub(super) fn cross<'a>(
+    session: &Session,
+    lease: &Lease,
+    connection: &Connection,
+    message: &'a Message,
+) -> Result<Crossing<'a>, GatewayError> {
+    let is_own = lease.kind() == LeaseKind::Own;
+    let method = message.method();
+    match (session.era(), connection.era()) {
+        (Era::Handshake, Era::Handshake) => Ok(Crossing::Sent(Cow::Borrowed(message), None)),
+        // On a shared process nobody knows whose request a log message belongs to.
+        (Era::Modern, Era::Modern) if !is_own => {
+            let message = translate::without_log_level(message)?;
+            Ok(Crossing::Sent(Cow::Owned(message), None))
+        }
+        (Era::Modern, Era::Modern) => Ok(Crossing::Sent(Cow::Borrowed(message), None)),
+        (Era::Modern, Era::Handshake) => {
+            let info = connection.facts().and_then(ServerFacts::server_info);
+            let bridge = Bridge::ToModern {
+                method: method.into_owned(),
+                server: info.map(ToString::to_string),
+            };
+            let message = translate::request_for_handshake(message)?;
+            Ok(Crossing::Sent(Cow::Owned(message), Some(bridge)))
+        }
+        (Era::Handshake, Era::Modern) => match &*method {
+            // What it sets is kept here, and said with each request.
+            method::SET_LEVEL => Ok(Crossing::Answered(b"{}")),
+            method::TASKS_RESULT | "tasks/list" => Err(GatewayError::OfOtherEra(method.into_owned())),
+            _ => {
+                let message = for_modern(session, is_own, message)?;
+                let method = method.into_owned();
+                Ok(Crossing::Sent(
+                    Cow::Owned(message),
+                    Some(Bridge::ToHandshake { method }),
+                ))
+            }
+        },
+    }
+}
+
+fn for_modern(session: &Session, is_own: bool, message: &Message) -> Result<Message, GatewayError> {
+    let facts = session.facts().ok_or(GatewayError::NotInitialized)?;
+    let level = session
+        .attachment()
+        .settings()
+        .log_level
+        .clone()
+        .filter(|_| is_own);
+    let level = level.and_then(|params| crate::protocol::member::string_member(&params, "level"));
+    let speaker = Speaker {
+        capabilities: serde_json::Value::from(facts.capabilities.clone()).to_string(),
+        info: &facts.client_info,
+        log_level: level.as_deref(),
+    };
+    Ok(translate::request_for_modern(message, &speaker)?)
+}
+
+impl Bridge {
+    /// Returns the answer of the server as the client understands it.
+    pub(super) fn answer(&self, answer: &Message) -> Message {
+        let translated = match self {
+            Self::ToModern { method, server } => {
+                translate::answer_for_modern(answer, method, server.as_deref())
+            }
+            Self::ToHandshake { method } => translate::answer_for_handshake(answer, method),
+        };
+        translated.unwrap_or_else(|error| {
+            debug!(%error, "answer of the server not translated");
+            failure(error)
+        })
+    }
+}
+
+/// Returns an answer that says why there is none.
+fn failure(error: Untranslatable) -> Message {
+    let object = GatewayError::Untranslatable(error).to_error_object();
+    let mut out = Vec::new();
+    write_error(Some(&RequestId::Number(0)), &object, &mut out);
+    Message::parse(out.into(), SCAN).expect("it was written here")
+}
+
+/// Returns a result of the gateway's own as a client of an era wants it: with its type where results have one.
+pub(super) fn own_result(era: Era, result: &[u8]) -> Cow<'_, [u8]> {
+    if era == Era::Handshake {
+        return Cow::Borrowed(result);
+    }
+    let mut fields: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_slice(result).expect("the gateway's own results are objects");
+    fields.insert("resultType".to_owned(), json!("complete"));
+    Cow::Owned(serde_json::to_vec(&fields).expect("a JSON object is written to memory without errors"))
+}
