@@ -130,6 +130,6 @@ pub(super) fn own_result(era: Era, result: &[u8]) -> Cow<'_, [u8]> {
     }
     let mut fields: serde_json::Map<String, serde_json::Value> =
         serde_json::from_slice(result).expect("the gateway's own results are objects");
-    fields.insert("resultType".to_owned(), json!("complete"));
+    fields.entry("resultType").or_insert_with(|| json!("complete"));
     Cow::Owned(serde_json::to_vec(&fields).expect("a JSON object is written to memory without errors"))
 }

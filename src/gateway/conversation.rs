@@ -1,7 +1,7 @@
 //! What the gateway knows of a session beyond its streams: its server, its lease, its open exchanges.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 
 use bytes::Bytes;
@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::debug;
 
+use super::asking::Suspension;
 use super::error::GatewayError;
 use super::exchange::{Exchange, Reach};
 use super::policy::{Asked, Judge, Judging, Lane, Standing};
@@ -33,6 +34,12 @@ pub struct Conversation {
     next_server_request: AtomicI64,
     settings: Mutex<Settings>,
     judging: Judging,
+    /// The call that waits for what its client says.
+    suspension: Mutex<Option<Suspension>>,
+    /// Whether it shares a process whatever its client can do.
+    shares: AtomicBool,
+    /// Which of the requests that have had this session, one after the other, has it now.
+    visits: AtomicU64,
     /// The shared instance that the routing policies have chosen for it.
     chosen_instance: OnceLock<u64>,
 }
@@ -104,6 +111,9 @@ impl Conversation {
             next_server_request: AtomicI64::new(1),
             settings: Mutex::default(),
             judging,
+            suspension: Mutex::default(),
+            shares: AtomicBool::new(false),
+            visits: AtomicU64::new(0),
             chosen_instance: OnceLock::new(),
         }
     }
@@ -151,6 +161,39 @@ impl Conversation {
     #[must_use]
     pub(super) fn release(&self) -> Option<Held> {
         self.held().take()
+    }
+
+    /// Returns the place of the call that waits for what its client says.
+    pub(super) fn suspension(&self) -> MutexGuard<'_, Option<Suspension>> {
+        self.suspension.lock().expect("no holder panics")
+    }
+
+    /// Notes that it needs no process of its own.
+    pub(super) fn shares_only(&self) {
+        self.shares.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether it needs no process of its own.
+    pub(super) fn only_shares(&self) -> bool {
+        self.shares.load(Ordering::Relaxed)
+    }
+
+    /// Gives the session to another request; returns the number of its stay.
+    pub(super) fn begin_visit(&self) -> u64 {
+        self.visits.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Returns whether a stay is the present one.
+    pub(super) fn is_visit(&self, number: u64) -> bool {
+        self.visits.load(Ordering::Relaxed) == number
+    }
+
+    /// Returns the request that is open, if it is the only one.
+    pub(super) fn only_exchange(&self) -> Option<Arc<Exchange>> {
+        match self.exchanges().as_slice() {
+            [only] => Some(only.clone()),
+            _ => None,
+        }
     }
 
     /// Returns what the client has set.

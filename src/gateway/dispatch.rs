@@ -45,6 +45,10 @@ impl Gateway {
         if session.facts().is_none() && !session.is_alone() {
             return Err(GatewayError::NotInitialized);
         }
+        let suspension = session.attachment().suspension().take();
+        if let Some(suspension) = suspension {
+            return self.resume(session, suspension, exchange, &message);
+        }
         let lease = self.lease(session, session.facts())?;
         exchange.set_after(&message);
         note_subscription(session, &message)?;

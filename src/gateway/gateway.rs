@@ -15,6 +15,8 @@ use super::error::GatewayError;
 use super::exchange::{End, Exchange, First};
 use super::policy::{Judge, Judging, Lane, Pinned, Policy, Standing};
 use super::shared_hub::SharedHub;
+use super::standby::Standby;
+use super::suspension::Suspended;
 use crate::config::Config;
 use crate::plugin::Plugins;
 use crate::protocol::names::method;
@@ -48,6 +50,10 @@ pub struct Gateway {
     pub(super) pools: Arc<PoolContext>,
     /// The receivers of shared instances, by instance. A std mutex: held for look-ups.
     pub(super) hubs: Mutex<HashMap<u64, Arc<SharedHub>>>,
+    /// The calls that wait for what their clients say.
+    pub(super) suspended: Suspended,
+    /// Sessions of modern clients, kept for their next calls.
+    pub(super) standby: Standby,
     pub(super) schemas: SchemaCache,
     pub(super) tasks: TaskTracker,
     policy: Arc<Policy>,
@@ -85,7 +91,10 @@ impl Gateway {
             max: config.sessions.max,
             idle_timeout: config.sessions.idle_timeout,
         };
+        let suspended = Suspended::new(&config.requests);
         Arc::new_cyclic(|gateway| Self {
+            suspended,
+            standby: Standby::default(),
             config,
             registry,
             sessions: SessionStore::new(limits),

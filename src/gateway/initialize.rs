@@ -157,7 +157,7 @@ impl Gateway {
         let applicant = Applicant {
             principal: session.principal(),
             era: session.era(),
-            facts,
+            facts: facts.filter(|_| !conversation.only_shares()),
             preferred: conversation.chosen_instance(),
         };
         let lease = Arc::new(pool.lease(&applicant, || SessionInbox::new(self, session)));

@@ -5,6 +5,7 @@
 
 mod after;
 mod arguments;
+mod asking;
 mod bridge;
 pub mod context;
 pub mod conversation;
@@ -17,6 +18,8 @@ mod operations;
 mod policy;
 mod session_inbox;
 pub mod shared_hub;
+mod standby;
+mod suspension;
 mod visit;
 
 pub use context::{Answer, Delivery, RequestContext};

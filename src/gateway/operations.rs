@@ -206,6 +206,12 @@ impl Gateway {
         for session in self.sessions.remove_idle(now) {
             self.end_session(&session, "idle");
         }
+        for session in self.suspended.remove_late(now) {
+            self.end_session(&session, "its client did not say in time what its server asked");
+        }
+        for session in self.standby.remove_idle(now) {
+            self.end_session(&session, "its client has not called for a while");
+        }
         let retention = self.config.sessions.stream_retention;
         for session in self.sessions.all() {
             session.forget_streams(now, retention);

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use serde_json::value::to_raw_value;
 use tracing::debug;
 
+use super::asking::Inquiry;
 use super::conversation::{ServerRequest, Session, destination};
 use super::gateway::Gateway;
 use super::policy::{Asked, in_turn};
@@ -17,7 +18,7 @@ use super::shared_hub::{refresh_after, tell_subscriptions};
 use crate::protocol::mcp::LISTINGS;
 use crate::protocol::names::{code, method};
 use crate::protocol::reply::{ErrorObject, write_notification};
-use crate::protocol::{Message, RequestId};
+use crate::protocol::{Era, Message, RequestId};
 use crate::session::Priority;
 use crate::upstream::{Connection, ServerMessages};
 
@@ -73,11 +74,24 @@ fn deliver(session: &Session, data: Bytes) -> bool {
 }
 
 /// Puts a request of the server before the client, or says why not.
-fn ask(session: &Session, request: ServerRequest, message: &Message) -> Result<(), &'static str> {
+fn ask(
+    gateway: &Weak<Gateway>,
+    session: &Arc<Session>,
+    request: ServerRequest,
+    message: &Message,
+) -> Result<(), &'static str> {
     let conversation = session.attachment();
     let Some(number) = conversation.add_server_request(request) else {
         return Err("too many requests wait for the client");
     };
+    if session.era() == Era::Modern {
+        let gateway = gateway.upgrade().ok_or("the gateway is stopping")?;
+        let suspended = gateway.suspend(session, Inquiry::new(number, message));
+        if suspended.is_err() {
+            conversation.forget_server_request(number);
+        }
+        return suspended;
+    }
     let mut out = Vec::new();
     message.write_with_id(&RequestId::Number(number), &mut out);
     if deliver(session, out.into()) || !conversation.forget_server_request(number) {
@@ -120,14 +134,14 @@ impl ServerMessages for SessionInbox {
         };
         let judge = session.attachment().judge_of_server();
         let judged = judge.clone().map(|judge| (judge, Asked::of(&message)));
-        let (asker, its_id) = (connection.clone(), id.clone());
+        let (asker, its_id, gateway) = (connection.clone(), id.clone(), self.gateway.clone());
         let taken = in_turn(&session, judge, message, move |session, passed| match passed {
             Err(error) => drop(asker.refuse(&its_id, &error.to_error_object())),
             // Its process has ended meanwhile, and the client has been told to forget what that asked.
             Ok(_) if asker.is_closed() => {}
             Ok(message) => {
                 let request = ServerRequest::new(&asker, its_id.clone(), judged);
-                if let Err(text) = ask(session, request, &message) {
+                if let Err(text) = ask(&gateway, session, request, &message) {
                     refuse(&asker, &its_id, text);
                 }
             }

@@ -17,6 +17,7 @@ mod ladder;
 pub mod launch;
 pub mod lease;
 pub mod outbound;
+mod own_calls;
 pub mod pending;
 pub mod pool;
 pub mod state;
