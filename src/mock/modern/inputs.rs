@@ -24,6 +24,15 @@ pub(super) struct Inputs {
     purpose: Vec<u8>,
 }
 
+/// Where the questions of a request have led.
+#[derive(Debug)]
+pub(super) enum Settled {
+    /// To the result that asks them, which is complete.
+    Required(String),
+    /// Through them.
+    Decided(Outcome),
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Params<'a> {
@@ -66,10 +75,10 @@ impl Inputs {
         modern: &Modern,
         meta: &RequestMeta,
         mut outcome: Outcome,
-    ) -> Result<Outcome, ErrorObject> {
+    ) -> Result<Settled, ErrorObject> {
         loop {
             let Outcome::Ask(ask) = outcome else {
-                return Ok(outcome);
+                return Ok(Settled::Decided(outcome));
             };
             ask.questions
                 .iter()
@@ -80,7 +89,7 @@ impl Inputs {
                 .iter()
                 .any(|question| !answers.contains_key(question.key))
             {
-                return Ok(Outcome::result(self.required(modern, &ask, answers)));
+                return Ok(Settled::Required(self.required(modern, &ask, answers)));
             }
             outcome = (ask.then)(&answers);
         }
@@ -205,10 +214,12 @@ mod tests {
     fn round(modern: &Modern, params: &Value) -> Result<Value, ErrorObject> {
         let inputs = Inputs::parse("tools/call", params.to_string().as_bytes(), &modern.seal)?;
         let meta = RequestMeta::parse(META.as_bytes()).unwrap();
-        match inputs.settle(modern, &meta, ask())? {
-            Outcome::Result(text) => Ok(serde_json::from_str(&text).unwrap()),
+        let text = match inputs.settle(modern, &meta, ask())? {
+            Settled::Required(text) => text,
+            Settled::Decided(Outcome::Result(text)) => text.into_owned(),
             other => panic!("{other:?}"),
-        }
+        };
+        Ok(serde_json::from_str(&text).unwrap())
     }
 
     #[test]

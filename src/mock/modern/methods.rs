@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::inputs::Inputs;
+use super::inputs::{Inputs, Settled};
 use super::listens::Filter;
 use super::{skills, tasks};
 use crate::mock::catalogue::{Kind, cursor};
@@ -172,7 +172,10 @@ impl<'a> Request<'a> {
         let outcome = match outcome {
             Outcome::Ask(_) => {
                 let inputs = Inputs::parse(&self.message.method(), self.params, &modern.seal)?;
-                inputs.settle(modern, &self.meta, outcome)?
+                match inputs.settle(modern, &self.meta, outcome)? {
+                    Settled::Required(result) => return Ok(Outcome::result(result)),
+                    Settled::Decided(outcome) => outcome,
+                }
             }
             outcome => outcome,
         };
