@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::additions::Additions;
 use super::message::{invalid_params, parse, quoted};
 use super::options::MockOptions;
-use super::{probe_tools, prompts, tools};
+use super::{modern, probe_tools, prompts, tools};
 use crate::protocol::ProtocolVersion;
 use crate::protocol::reply::ErrorObject;
 
@@ -120,6 +120,7 @@ fn items(data: &Value, kind: Kind) -> Vec<Item> {
         match kind {
             Kind::Tools => tools::find(name).map_or(ProtocolVersion::V2024_11_05, |tool| tool.since),
             Kind::Prompts => prompts::since(name),
+            Kind::Resources if modern::is_skill(&item["uri"]) => ProtocolVersion::V2026_07_28,
             Kind::Resources | Kind::ResourceTemplates => ProtocolVersion::V2024_11_05,
         }
     };

@@ -14,5 +14,6 @@ mod tasks;
 
 pub(crate) use listens::Filter;
 pub(crate) use methods::{handle, unsupported_version};
+pub(crate) use skills::is_skill;
 pub(crate) use state::Modern;
 pub(crate) use tasks::Plan;

@@ -95,6 +95,11 @@ impl Skills {
     }
 }
 
+/// Returns whether a URI is one of a skill: those are of this era only.
+pub(crate) fn is_skill(uri: &Value) -> bool {
+    uri.as_str().is_some_and(|uri| uri.starts_with("skill://"))
+}
+
 fn resource(uri: &str, text: &str) -> Value {
     let digest: String = Sha256::digest(text)
         .iter()

@@ -66,6 +66,8 @@ fn a_legacy_server_knows_nothing_of_modern_requests() {
         !list.to_string().contains("slow_compute"),
         "a tool of the modern era is listed"
     );
+    let resources = mock.request("resources/list", json!({}))["result"].to_string();
+    assert!(!resources.contains("skill://"), "{resources}");
     let call = mock.modern("tools/call", json!({ "name": "slow_compute" }), json!({}));
     assert_eq!(code(&call), -32602);
 }
