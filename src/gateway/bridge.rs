@@ -8,12 +8,15 @@ use std::borrow::Cow;
 use serde_json::json;
 use tracing::debug;
 
+use super::asking::MAY_ASK;
 use super::conversation::Session;
 use super::error::GatewayError;
+use super::rounds::{Repeatable, asks};
 use crate::protocol::names::method;
 use crate::protocol::reply::write_error;
 use crate::protocol::translate::{self, Speaker, Untranslatable};
 use crate::protocol::{Era, Message, RequestId, ServerFacts};
+use crate::upstream::pending::Patience;
 use crate::upstream::{Connection, Lease, LeaseKind, SCAN};
 
 /// What the answer to a request needs, so that its client understands it.
@@ -26,7 +29,11 @@ pub(super) enum Bridge {
         server: Option<String>,
     },
     /// The client has a handshake, the server has none.
-    ToHandshake { method: String },
+    ToHandshake {
+        method: String,
+        /// The request, if the answer may ask for something first.
+        repeatable: Option<Repeatable>,
+    },
 }
 
 /// What becomes of a request at a connection.
@@ -46,6 +53,7 @@ pub(super) fn cross<'a>(
     lease: &Lease,
     connection: &Connection,
     message: &'a Message,
+    patience: Patience,
 ) -> Result<Crossing<'a>, GatewayError> {
     let is_own = lease.kind() == LeaseKind::Own;
     let method = message.method();
@@ -100,13 +108,21 @@ fn for_modern(session: &Session, is_own: bool, message: &Message) -> Result<Mess
 }
 
 impl Bridge {
+    /// Returns the request that is to be made again, if this answer asks for something first.
+    pub(super) fn repeated(&self, answer: &Message) -> Option<&Repeatable> {
+        match self {
+            Self::ToHandshake { repeatable, .. } => repeatable.as_ref().filter(|_| asks(answer)),
+            Self::ToModern { .. } => None,
+        }
+    }
+
     /// Returns the answer of the server as the client understands it.
     pub(super) fn answer(&self, answer: &Message) -> Message {
         let translated = match self {
             Self::ToModern { method, server } => {
                 translate::answer_for_modern(answer, method, server.as_deref())
             }
-            Self::ToHandshake { method } => translate::answer_for_handshake(answer, method),
+            Self::ToHandshake { method, .. } => translate::answer_for_handshake(answer, method),
         };
         translated.unwrap_or_else(|error| {
             debug!(%error, "answer of the server not translated");

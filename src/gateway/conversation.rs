@@ -13,6 +13,7 @@ use super::asking::Suspension;
 use super::error::GatewayError;
 use super::exchange::{Exchange, Reach};
 use super::policy::{Asked, Judge, Judging, Lane, Standing};
+use super::rounds::Round;
 use super::shared_hub::Seat;
 use crate::protocol::{Message, RequestId};
 use crate::registry::Server;
@@ -64,33 +65,76 @@ pub struct Settings {
 /// A request of the server that the client has not answered.
 #[derive(Debug)]
 pub(super) struct ServerRequest {
-    connection: Weak<Connection>,
-    id: RequestId,
+    asker: Asker,
     /// Who judges the answer, if anybody does.
     pub(super) judged: Option<(Judge, Asked)>,
+}
+
+/// What waits for a client's answer.
+#[derive(Debug)]
+enum Asker {
+    /// A server, which asked by a request with this id.
+    Server(Weak<Connection>, RequestId),
+    /// A request whose answer asked, under this key and with this method.
+    Round(Arc<Round>, String, String),
 }
 
 impl ServerRequest {
     pub(super) fn new(connection: &Arc<Connection>, id: RequestId, judged: Option<(Judge, Asked)>) -> Self {
         Self {
-            connection: Arc::downgrade(connection),
-            id,
+            asker: Asker::Server(Arc::downgrade(connection), id),
             judged,
         }
     }
 
-    /// Gives the server the client's answer, if it still waits.
-    pub(super) fn respond(&self, answer: &Message) {
-        let taken = self.connection.upgrade();
-        if !taken.is_some_and(|connection| connection.respond(&self.id, answer)) {
-            debug!("answer that the server no longer waits for");
+    pub(super) fn of_round(
+        round: Arc<Round>,
+        key: String,
+        method: String,
+        judged: Option<(Judge, Asked)>,
+    ) -> Self {
+        Self {
+            asker: Asker::Round(round, key, method),
+            judged,
         }
     }
 
-    /// Gives the server an error in the place of the client's answer.
+    /// Gives whoever asked the client's answer, if it still waits.
+    pub(super) fn respond(&self, answer: &Message) {
+        match &self.asker {
+            Asker::Server(connection, id) => {
+                let taken = connection.upgrade();
+                if !taken.is_some_and(|connection| connection.respond(id, answer)) {
+                    debug!("answer that the server no longer waits for");
+                }
+            }
+            Asker::Round(round, key, method) => round.take(key, method, answer),
+        }
+    }
+
+    /// Gives whoever asked an error in the place of the client's answer.
     pub(super) fn refuse(&self, error: &GatewayError) {
-        if let Some(connection) = self.connection.upgrade() {
-            connection.refuse(&self.id, &error.to_error_object());
+        match &self.asker {
+            Asker::Server(connection, id) => {
+                if let Some(connection) = connection.upgrade() {
+                    connection.refuse(id, &error.to_error_object());
+                }
+            }
+            Asker::Round(round, key, _) => round.refuse(key, error.to_string()),
+        }
+    }
+
+    fn is_of(&self, connection: &Arc<Connection>, id: &RequestId) -> bool {
+        match &self.asker {
+            Asker::Server(its, its_id) => its_id == id && its.as_ptr() == Arc::as_ptr(connection),
+            Asker::Round(..) => false,
+        }
+    }
+
+    fn is_of_another(&self, connection: &Arc<Connection>) -> bool {
+        match &self.asker {
+            Asker::Server(its, _) => its.as_ptr() != Arc::as_ptr(connection),
+            Asker::Round(..) => false,
         }
     }
 }
@@ -271,9 +315,7 @@ impl Conversation {
         id: &RequestId,
     ) -> Option<i64> {
         let mut requests = self.server_requests.lock().expect("no holder panics");
-        let is_it = |request: &ServerRequest| {
-            request.id == *id && request.connection.as_ptr() == Arc::as_ptr(connection)
-        };
+        let is_it = |request: &ServerRequest| request.is_of(connection, id);
         let number = requests
             .iter()
             .find(|(_, request)| is_it(request))
@@ -285,9 +327,7 @@ impl Conversation {
     /// Forgets the requests of earlier processes, which wait for nothing any more; returns the client's ids of them.
     pub(super) fn withdraw_requests_before(&self, connection: &Arc<Connection>) -> Vec<i64> {
         let mut requests = self.server_requests.lock().expect("no holder panics");
-        let earlier = requests.extract_if(.., |_, request| {
-            request.connection.as_ptr() != Arc::as_ptr(connection)
-        });
+        let earlier = requests.extract_if(.., |_, request| request.is_of_another(connection));
         earlier.map(|(number, _)| number).collect()
     }
 

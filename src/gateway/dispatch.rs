@@ -187,7 +187,13 @@ struct Sending {
 impl Sending {
     /// Sends the request; `false` if this connection is over and another one has to take it.
     fn try_send(&self, connection: &Arc<Connection>) -> Result<bool, GatewayError> {
-        let message = match cross(&self.session, &self.lease, connection, &self.message)? {
+        let message = match cross(
+            &self.session,
+            &self.lease,
+            connection,
+            &self.message,
+            self.patience,
+        )? {
             Crossing::Answered(result) => {
                 self.exchange.answer_agreed(result);
                 return Ok(true);

@@ -55,6 +55,9 @@ pub enum GatewayError {
     /// The method belongs to the other era, and the server speaks only its own.
     #[error("{0} is not available: the server speaks another era of the protocol, which has nothing like it")]
     OfOtherEra(String),
+    /// The server asked the client something on the way to its answer, and there was no answer to that.
+    #[error("{0}")]
+    ClientDidNotSay(String),
     /// The message has no words in the era of the other side.
     #[error(transparent)]
     Untranslatable(#[from] Untranslatable),
@@ -105,7 +108,9 @@ impl GatewayError {
                 Why::Failed(_) => code::POLICY_FAILED,
             },
             Self::NoServer => code::REFUSED,
-            Self::Unjudgeable { .. } | Self::Untranslatable(_) => code::INTERNAL_ERROR,
+            Self::Unjudgeable { .. } | Self::Untranslatable(_) | Self::ClientDidNotSay(_) => {
+                code::INTERNAL_ERROR
+            }
             Self::TooManyInFlight(_)
             | Self::TooManySubscriptions(_)
             | Self::TooManyStreams

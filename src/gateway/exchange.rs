@@ -6,6 +6,7 @@
 
 mod outcome;
 
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use std::time::Duration;
 
@@ -45,6 +46,8 @@ pub struct Exchange {
     judged: OnceLock<(Judge, Asked)>,
     /// What its answer needs where its server speaks another era.
     bridge: OnceLock<Bridge>,
+    /// How often its answer has asked its client for something first.
+    rounds: AtomicUsize,
     /// What the client asked, where it may have to ask again.
     question: Option<Question>,
     /// Who gets what comes when it has ended for its client, but not for its server.
@@ -165,6 +168,7 @@ impl Exchange {
             after: OnceLock::new(),
             judged: OnceLock::new(),
             bridge: OnceLock::new(),
+            rounds: AtomicUsize::new(0),
             upstream: Mutex::default(),
             state: Mutex::new(state),
             wake: Notify::new(),
@@ -184,6 +188,11 @@ impl Exchange {
     /// Notes that its server speaks another era.
     pub(super) fn bridged_by(&self, bridge: Bridge) {
         self.bridge.get_or_init(|| bridge);
+    }
+
+    /// Returns whose it is.
+    pub(super) fn session(&self) -> &Arc<Session> {
+        &self.session
     }
 
     /// Returns the id that the client gave.

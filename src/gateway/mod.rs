@@ -16,6 +16,7 @@ mod gateway;
 mod initialize;
 mod operations;
 mod policy;
+mod rounds;
 mod session_inbox;
 pub mod shared_hub;
 mod standby;

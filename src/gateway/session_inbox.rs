@@ -80,18 +80,31 @@ fn ask(
     request: ServerRequest,
     message: &Message,
 ) -> Result<(), &'static str> {
+    if session.era() == Era::Handshake {
+        return ask_by_message(session, request, message);
+    }
     let conversation = session.attachment();
     let Some(number) = conversation.add_server_request(request) else {
         return Err("too many requests wait for the client");
     };
-    if session.era() == Era::Modern {
-        let gateway = gateway.upgrade().ok_or("the gateway is stopping")?;
-        let suspended = gateway.suspend(session, Inquiry::new(number, message));
-        if suspended.is_err() {
-            conversation.forget_server_request(number);
-        }
-        return suspended;
+    let gateway = gateway.upgrade().ok_or("the gateway is stopping")?;
+    let suspended = gateway.suspend(session, Inquiry::new(number, message));
+    if suspended.is_err() {
+        conversation.forget_server_request(number);
     }
+    suspended
+}
+
+/// Puts a request of the server before a client that takes requests, or says why not.
+pub(super) fn ask_by_message(
+    session: &Session,
+    request: ServerRequest,
+    message: &Message,
+) -> Result<(), &'static str> {
+    let conversation = session.attachment();
+    let Some(number) = conversation.add_server_request(request) else {
+        return Err("too many requests wait for the client");
+    };
     let mut out = Vec::new();
     message.write_with_id(&RequestId::Number(number), &mut out);
     if deliver(session, out.into()) || !conversation.forget_server_request(number) {

@@ -5,7 +5,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::document::{Ambiguous, Document};
-use super::edit::{Edit, EditError, apply};
+use super::edit::{Edit, EditError, apply, escaped};
 use super::jsonrpc::{Message, MessageError};
 use super::mcp::LISTINGS;
 use super::modern::meta;
@@ -285,11 +285,6 @@ fn object_of(members: &[(&str, String)]) -> String {
         .map(|(key, value)| format!("{}:{value}", Value::from(*key)))
         .collect();
     format!("{{{}}}", members.join(","))
-}
-
-/// RFC 6901 §3.
-fn escaped(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
 }
 
 #[cfg(test)]

@@ -1,13 +1,16 @@
 //! What becomes of what the server says to a request: it is put into the client's words, judged, and passed on.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tracing::debug;
 
 use super::{Exchange, Heir};
+use crate::gateway::conversation::Session;
 use crate::gateway::error::GatewayError;
 use crate::gateway::exchange::End;
 use crate::gateway::policy::{Asked, Judge, in_turn};
+use crate::gateway::rounds::{Repeatable, asks, go_on, judge_questions};
 use crate::plugin::call::Direction;
 use crate::protocol::Message;
 use crate::session::Priority;
@@ -50,15 +53,22 @@ impl Exchange {
         }
     }
 
+    /// Asks the client what an answer asks, and makes the request again with what it says.
+    fn ask_client(&self, answer: Message, repeatable: Repeatable) {
+        let rounds = self.rounds.fetch_add(1, Ordering::Relaxed) + 1;
+        let me = self.me.upgrade().expect("whoever completes it holds it");
+        let tasks = self.session.attachment().lane().tasks().clone();
+        tasks.spawn(go_on(me, answer, repeatable, rounds));
+    }
+
     /// Returns who judges an outcome, if anybody is to be asked about it.
     fn judge_of(&self, outcome: &Outcome) -> Option<(Judge, Asked)> {
         let (judge, asked) = self.judged.get()?;
         let Outcome::Response(answer) = outcome else {
             return None;
         };
-        judge
-            .asks_of_answer(&self.session, Direction::ServerToClient, &asked.method, answer)
-            .then(|| (judge.clone(), asked.clone()))
+        let is_judged = judge.asks_of_answer(&self.session, Direction::ServerToClient, &asked.method, answer);
+        (is_judged || asks(answer)).then(|| (judge.clone(), asked.clone()))
     }
 
     fn pass_on_progress(&self, message: &Message) {
@@ -84,7 +94,10 @@ impl Waiter for Exchange {
             return;
         };
         let outcome = match (outcome, self.bridge.get()) {
-            (Outcome::Response(answer), Some(bridge)) => Outcome::Response(bridge.answer(&answer)),
+            (Outcome::Response(answer), Some(bridge)) => match bridge.repeated(&answer) {
+                Some(repeatable) => return self.ask_client(answer, repeatable.clone()),
+                None => Outcome::Response(bridge.answer(&answer)),
+            },
             (outcome, _) => outcome,
         };
         let lane = self.session.attachment().lane();
@@ -100,8 +113,7 @@ impl Waiter for Exchange {
         let turn = async move {
             match (outcome, judge) {
                 (Outcome::Response(answer), Some((judge, asked))) => {
-                    let judged = judge.answer(&me.session, Direction::ServerToClient, asked, answer);
-                    match judged.await {
+                    match judged(&judge, &me.session, asked, answer).await {
                         Ok(answer) => me.end_with(Outcome::Response(answer)),
                         Err(error) => me.fail(&error),
                     }
@@ -130,5 +142,21 @@ impl Waiter for Exchange {
         if taken.is_err() {
             debug!("progress dropped: too many messages wait to be judged");
         }
+    }
+}
+
+/// Returns an answer as the policies leave it, and what it asks its client for.
+async fn judged(
+    judge: &Judge,
+    session: &Session,
+    asked: Asked,
+    answer: Message,
+) -> Result<Message, GatewayError> {
+    let answer = judge
+        .answer(session, Direction::ServerToClient, asked, answer)
+        .await?;
+    match asks(&answer) {
+        true => judge_questions(judge, session, answer).await,
+        false => Ok(answer),
     }
 }
