@@ -25,8 +25,11 @@ const FILES: [(&str, &str); 2] = [
     ),
 ];
 
+/// A file or a directory in a directory: URI, name, type.
+type Child = (&'static str, &'static str, &'static str);
+
 /// The directories, and what is directly in them.
-const DIRECTORIES: [(&str, &[(&str, &str, &str)]); 2] = [
+const DIRECTORIES: [(&str, &[Child]); 2] = [
     (
         "skill://greeting",
         &[
