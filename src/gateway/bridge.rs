@@ -80,11 +80,15 @@ pub(super) fn cross<'a>(
             method::TASKS_RESULT | "tasks/list" => Err(GatewayError::OfOtherEra(method.into_owned())),
             _ => {
                 let message = for_modern(session, is_own, message)?;
-                let method = method.into_owned();
-                Ok(Crossing::Sent(
-                    Cow::Owned(message),
-                    Some(Bridge::ToHandshake { method }),
-                ))
+                let may_ask = MAY_ASK.contains(&&*method);
+                let bridge = Bridge::ToHandshake {
+                    method: method.into_owned(),
+                    repeatable: may_ask.then(|| Repeatable {
+                        request: message.clone(),
+                        patience,
+                    }),
+                };
+                Ok(Crossing::Sent(Cow::Owned(message), Some(bridge)))
             }
         },
     }

@@ -14,20 +14,18 @@ use bytes::Bytes;
 use serde_json::value::to_raw_value;
 use tokio::sync::Notify;
 use tokio_util::task::task_tracker::TaskTrackerToken;
-use tracing::debug;
 
 use super::after::After;
 use super::bridge::{Bridge, own_result};
 use super::conversation::Session;
 use super::error::GatewayError;
-use super::policy::{Asked, Judge, in_turn};
-use crate::plugin::call::Direction;
+use super::policy::{Asked, Judge};
 use crate::protocol::names::method;
 use crate::protocol::reply::{write_error, write_notification, write_result};
 use crate::protocol::{Era, Message, RequestId};
 use crate::session::{Outbox, OutboxReader, Priority};
 use crate::upstream::pending::Patience;
-use crate::upstream::{Connection, Outcome, UpstreamError, Waiter};
+use crate::upstream::{Connection, Outcome, Waiter};
 
 /// One request.
 #[derive(Debug)]

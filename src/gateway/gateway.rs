@@ -109,10 +109,15 @@ impl Gateway {
         })
     }
 
-    /// Refuses new requests from now on; those in flight, and what they need of their clients, go on.
+    /// Refuses new requests from now on; those in flight, and what they need of their clients, go on, but for the calls
+    /// that wait for their clients to come again.
     pub fn begin_drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
         self.exchanges.close();
+        // Nobody could go on with them.
+        for session in self.suspended.remove_all() {
+            self.end_session(&session, "the gateway is stopping");
+        }
     }
 
     /// Waits, after [`begin_drain`](Self::begin_drain), until every request has been answered.

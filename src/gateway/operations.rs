@@ -241,6 +241,11 @@ impl Gateway {
         self.exchanges.len()
     }
 
+    /// Returns how many calls wait for what their clients say.
+    pub fn suspended(&self) -> usize {
+        self.suspended.len()
+    }
+
     fn end_sessions_of(&self, server: &Arc<Server>, cause: &str) {
         let sessions = self
             .sessions

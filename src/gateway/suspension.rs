@@ -149,6 +149,11 @@ impl Suspended {
         late.map(|(_, call)| call.session).collect()
     }
 
+    /// Takes out all calls.
+    pub(super) fn remove_all(&self) -> Vec<Arc<Session>> {
+        self.calls().drain().map(|(_, call)| call.session).collect()
+    }
+
     fn seal(&self, id: Uuid, caller: &Caller, method: &str) -> String {
         let mut nonce = [0; NONCE_LEN];
         getrandom::fill(&mut nonce).expect("the system has random numbers");
@@ -216,7 +221,16 @@ mod tests {
     use super::*;
 
     fn limits() -> RequestConfig {
-        crate::config::defaults().requests
+        RequestConfig {
+            timeout: Duration::from_secs(1),
+            timeout_max: Duration::from_secs(1),
+            in_flight_max: 1,
+            depth_max: 128,
+            batch_max: 1,
+            suspended_max: 1,
+            suspended_per_principal_max: 1,
+            suspended_timeout: Duration::from_secs(60),
+        }
     }
 
     fn caller(principal: &str) -> Caller {
