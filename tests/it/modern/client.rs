@@ -1,5 +1,7 @@
 //! A client of the modern era: each request says who it is, and its headers mirror its body.
 
+use std::sync::Mutex;
+
 use http::Method;
 use serde_json::{Value, json};
 
@@ -13,6 +15,8 @@ pub(super) struct Client<'a> {
     gateway: &'a Gateway,
     path: String,
     capabilities: Value,
+    /// Each request has its own, which lives until the client is dropped or its answer is.
+    connections: Mutex<Vec<Connection>>,
 }
 
 impl<'a> Client<'a> {
@@ -21,6 +25,7 @@ impl<'a> Client<'a> {
             gateway,
             path: format!("/mcp/{server}"),
             capabilities,
+            connections: Mutex::default(),
         }
     }
 
@@ -58,7 +63,12 @@ impl<'a> Client<'a> {
         );
         let mut connection = Connection::open(self.gateway.address()).await;
         let body = body.to_string().into();
-        connection.send(Method::POST, &self.path, &all, body).await
+        let answer = connection.send(Method::POST, &self.path, &all, body).await;
+        self.connections
+            .lock()
+            .expect("no test panics here")
+            .push(connection);
+        answer
     }
 
     /// Makes a request; returns its status and what it is answered, on a stream or not.
@@ -95,9 +105,12 @@ pub(super) fn text(result: &Value) -> &str {
         .unwrap_or_else(|| panic!("no text in {result}"))
 }
 
-/// Starts a gateway with a mock that speaks `era`, with these further lines for its table.
+/// Starts a gateway with a mock that speaks `era`, with these further lines for its table. Who shares a process is left to
+/// the gateway.
 pub(super) fn gateway(era: &str, more: &str) -> Gateway {
-    Gateway::with_mock(&["--era", era], more)
+    Gateway::start(&format!(
+        "[servers.mock]\ncommand = \"@self\"\nargs = [\"mock-server\", \"--era\", \"{era}\"]\n{more}\n"
+    ))
 }
 
 /// Asks again and again until `holds` says yes.
