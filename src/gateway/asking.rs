@@ -18,6 +18,16 @@ use crate::upstream::pending::Patience;
 /// Requests whose answer may ask for something (2026-07-28, "Multi Round-Trip Requests").
 pub(super) const MAY_ASK: [&str; 3] = [method::TOOLS_CALL, method::PROMPTS_GET, method::READ];
 
+/// Returns what a client has to declare to be asked this; `None` where no answer may ask it.
+pub(super) fn capability_for(method: &str) -> Option<&'static str> {
+    match method {
+        method::SAMPLING => Some("sampling"),
+        method::ELICIT => Some("elicitation"),
+        method::ROOTS_LIST => Some("roots"),
+        _ => None,
+    }
+}
+
 /// Something that the server has asked.
 #[derive(Debug)]
 pub(super) struct Inquiry {

@@ -6,12 +6,15 @@
 use std::borrow::Cow;
 
 use serde_json::json;
+use serde_json::value::to_raw_value;
 use tracing::debug;
 
 use super::asking::MAY_ASK;
 use super::conversation::Session;
 use super::error::GatewayError;
 use super::rounds::{Repeatable, asks};
+use crate::protocol::member::{member, string_member};
+use crate::protocol::modern::meta::LOG_LEVEL;
 use crate::protocol::names::method;
 use crate::protocol::reply::write_error;
 use crate::protocol::translate::{self, Speaker, Untranslatable};
@@ -66,6 +69,9 @@ pub(super) fn cross<'a>(
         }
         (Era::Modern, Era::Modern) => Ok(Crossing::Sent(Cow::Borrowed(message), None)),
         (Era::Modern, Era::Handshake) => {
+            if is_own {
+                set_level(connection, message);
+            }
             let info = connection.facts().and_then(ServerFacts::server_info);
             let bridge = Bridge::ToModern {
                 method: method.into_owned(),
@@ -94,6 +100,21 @@ pub(super) fn cross<'a>(
     }
 }
 
+/// Tells a server that has its client for itself which log messages a request wants; those of a request that wants none
+/// are not passed on.
+fn set_level(connection: &Connection, message: &Message) {
+    let params = message.params().unwrap_or_default();
+    let meta = member(&params, "_meta");
+    let level = meta.and_then(|meta| string_member(meta.get().as_bytes(), LOG_LEVEL));
+    let logs = connection
+        .facts()
+        .is_some_and(|facts| facts.capability("logging").is_some());
+    if let Some(level) = level.filter(|_| logs) {
+        let params = to_raw_value(&json!({ "level": level })).expect("plain data becomes JSON");
+        connection.tell(method::SET_LEVEL, params);
+    }
+}
+
 fn for_modern(session: &Session, is_own: bool, message: &Message) -> Result<Message, GatewayError> {
     let facts = session.facts().ok_or(GatewayError::NotInitialized)?;
     let level = session
@@ -102,7 +123,7 @@ fn for_modern(session: &Session, is_own: bool, message: &Message) -> Result<Mess
         .log_level
         .clone()
         .filter(|_| is_own);
-    let level = level.and_then(|params| crate::protocol::member::string_member(&params, "level"));
+    let level = level.and_then(|params| string_member(&params, "level"));
     let speaker = Speaker {
         capabilities: serde_json::Value::from(facts.capabilities.clone()).to_string(),
         info: &facts.client_info,

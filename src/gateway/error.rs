@@ -55,6 +55,9 @@ pub enum GatewayError {
     /// The method belongs to the other era, and the server speaks only its own.
     #[error("{0} is not available: the server speaks another era of the protocol, which has nothing like it")]
     OfOtherEra(String),
+    /// The server asked for something that the client has not declared.
+    #[error("the server needs a client that declares {0}")]
+    MissingCapability(&'static str),
     /// The server asked the client something on the way to its answer, and there was no answer to that.
     #[error("{0}")]
     ClientDidNotSay(String),
@@ -107,6 +110,7 @@ impl GatewayError {
                 Why::Denied(denial) => denial.code,
                 Why::Failed(_) => code::POLICY_FAILED,
             },
+            Self::MissingCapability(_) => code::MISSING_CLIENT_CAPABILITY,
             Self::NoServer => code::REFUSED,
             Self::Unjudgeable { .. } | Self::Untranslatable(_) | Self::ClientDidNotSay(_) => {
                 code::INTERNAL_ERROR
@@ -123,6 +127,9 @@ impl GatewayError {
             }
             Self::Disabled(server) => object.with_data(json!({ "server": server, "reason": "disabled" })),
             Self::Policy(refusal) => with_data_of(object, refusal),
+            Self::MissingCapability(name) => {
+                object.with_data(json!({ "requiredCapabilities": { *name: {} } }))
+            }
             _ => object,
         }
     }

@@ -20,6 +20,8 @@ use super::bridge::{Bridge, own_result};
 use super::conversation::Session;
 use super::error::GatewayError;
 use super::policy::{Asked, Judge};
+use crate::protocol::member::{member, string_member};
+use crate::protocol::modern::meta::LOG_LEVEL;
 use crate::protocol::names::method;
 use crate::protocol::reply::{write_error, write_notification, write_result};
 use crate::protocol::{Era, Message, RequestId};
@@ -75,6 +77,14 @@ enum State {
 pub(super) struct Question {
     pub(super) method: String,
     pub(super) params: Bytes,
+}
+
+impl Question {
+    /// Returns the least severe level of log messages that the client wants to hear of for this request.
+    pub(super) fn log_level(&self) -> Option<String> {
+        let meta = member(&self.params, "_meta")?;
+        string_member(meta.get().as_bytes(), LOG_LEVEL)
+    }
 }
 
 /// Who gets what the server says to a request that has ended for its client.

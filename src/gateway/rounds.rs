@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
+use super::asking::capability_for;
 use super::conversation::{ServerRequest, Session};
 use super::error::GatewayError;
 use super::exchange::Exchange;
@@ -248,13 +249,8 @@ pub(super) async fn judge_questions(
 }
 
 fn is_declared(session: &Session, method: &str) -> bool {
-    let capability = match method {
-        method::SAMPLING => "sampling",
-        method::ELICIT => "elicitation",
-        method::ROOTS_LIST => "roots",
-        _ => return false,
-    };
-    session.facts().is_some_and(|facts| facts.declares(capability))
+    let declares = |capability| session.facts().is_some_and(|facts| facts.declares(capability));
+    capability_for(method).is_some_and(declares)
 }
 
 /// Returns an input request as the request of a server.

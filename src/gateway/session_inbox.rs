@@ -113,8 +113,22 @@ pub(super) fn ask_by_message(
     Err("the client does not read its messages")
 }
 
+/// Returns whether the client wants to hear of it: where there are no sessions, each request says whether it wants log
+/// messages.
+fn is_wanted(session: &Session, message: &Message) -> bool {
+    if session.era() == Era::Handshake || message.method() != method::LOG_MESSAGE {
+        return true;
+    }
+    let exchange = session.attachment().only_exchange();
+    let level = exchange.and_then(|exchange| exchange.question()?.log_level());
+    level.is_some()
+}
+
 /// Puts a notification before the client.
 fn tell(session: &Session, connection: &Arc<Connection>, message: &Message) {
+    if !is_wanted(session, message) {
+        return;
+    }
     let mut out = Vec::new();
     if message.method() == method::CANCELLED {
         let number = message

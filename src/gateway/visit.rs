@@ -138,8 +138,9 @@ impl Gateway {
         }
     }
 
-    /// Returns whether a request needs a process that was told who its client is: a server with a handshake may ask that
-    /// client for something. Whether it has one is found out if nobody knows yet.
+    /// Returns whether a request needs a process that nobody else has meanwhile: because that is configured, or because a
+    /// server with a handshake may ask its client for something and is told who that is. Whether it has a handshake is
+    /// found out if nobody knows yet.
     async fn knows_its_client(
         self: &Arc<Self>,
         server: &Arc<Server>,
@@ -156,7 +157,8 @@ impl Gateway {
         };
         let may_ask = MAY_ASK.contains(&&*request.method());
         let is_candidate = match server.spec().sharing {
-            Sharing::Session => true,
+            // What others do in it must not be seen: one request has it at a time.
+            Sharing::Session => return server.is_enabled(),
             Sharing::Auto => may_ask && pool.wants_own(&applicant),
             Sharing::Shared | Sharing::Principal => false,
         };

@@ -150,3 +150,47 @@ async fn a_suspended_call_ends_after_its_time_with_its_process() {
     .await;
     gateway.stop().await;
 }
+
+#[tokio::test]
+async fn a_client_that_cannot_be_asked_is_told_what_it_lacks() {
+    for era in ["legacy", "modern"] {
+        let gateway = gateway(era, "sharing = \"session\"");
+        let client = Client::of(&gateway, "mock", json!({}));
+        let params = json!({ "name": "test_missing_capability", "arguments": {} });
+        let (status, answer) = client.ask("tools/call", params).await;
+        let error = &answer["error"];
+        assert_eq!((status, &error["code"]), (400, &json!(-32021)), "{era}: {answer}");
+        assert_eq!(error["data"]["requiredCapabilities"], json!({ "sampling": {} }));
+        gateway.stop().await;
+    }
+}
+
+/// Log messages are for requests that ask for them, and only where it is known whose they are.
+#[tokio::test]
+async fn log_messages_come_if_they_are_asked_for() {
+    for (era, sharing, wanted, expect) in [
+        ("legacy", "session", true, 3),
+        ("legacy", "session", false, 0),
+        ("modern", "session", true, 3),
+        ("modern", "session", false, 0),
+        ("modern", "shared", true, 0),
+    ] {
+        let gateway = gateway(era, &format!("sharing = \"{sharing}\""));
+        let client = Client::of(&gateway, "mock", json!({}));
+        let mut params = json!({ "name": "test_tool_with_logging", "arguments": {} });
+        if wanted {
+            params["_meta"]["io.modelcontextprotocol/logLevel"] = json!("info");
+        }
+        let (body, headers) = client.request(json!(1), "tools/call", params);
+        let answer = client.send(&body, &headers).await;
+        let mut logged = 0;
+        if answer.is_stream() {
+            let mut events = answer.events();
+            while let Some(event) = events.next().await {
+                logged += usize::from(event.json()["method"] == "notifications/message");
+            }
+        }
+        assert_eq!(logged, expect, "{era} {sharing} {wanted}");
+        gateway.stop().await;
+    }
+}
