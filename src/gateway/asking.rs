@@ -76,6 +76,12 @@ impl Gateway {
         let waiter = conversation
             .only_exchange()
             .ok_or("no request of the client is under way")?;
+        let capability = capability_for(&inquiry.method).ok_or("no client can be asked this in an answer")?;
+        if !session.facts().is_some_and(|facts| facts.declares(capability)) {
+            drop(suspension);
+            waiter.give_up(&GatewayError::MissingCapability(capability));
+            return Err("the client has not declared what this needs");
+        }
         self.suspend_waiter(session, &mut suspension, waiter, vec![inquiry])
     }
 
