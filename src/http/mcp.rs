@@ -11,7 +11,7 @@ use super::mode::Selection;
 use super::reply::{self, Response};
 use super::routes::HttpContext;
 use super::{post, stream};
-use crate::gateway::{Pinned, Session};
+use crate::gateway::{Gateway, Pinned, Session};
 use crate::protocol::ProtocolVersion;
 use crate::protocol::names::header;
 use crate::registry::Target;
@@ -58,39 +58,16 @@ pub(super) async fn handle<B: Buf, E>(
     query: String,
     body: impl Stream<Item = Result<B, E>>,
 ) -> Response {
-    if let Err(refusal) = context.origins.check(&headers) {
-        return refusal.into();
-    }
     if method == Method::OPTIONS {
-        return reply::empty(StatusCode::NO_CONTENT);
+        return match context.origins.check(&headers) {
+            Ok(()) => reply::empty(StatusCode::NO_CONTENT),
+            Err(refusal) => refusal.into(),
+        };
     }
-    let principal = match context.principals.of(&headers) {
-        Ok(principal) => principal,
-        Err(refusal) => return refusal.into(),
+    let request = match McpRequest::admit(&context, endpoint, &headers, &query) {
+        Ok(request) => request,
+        Err(response) => return *response,
     };
-    let Endpoint { mode, path } = endpoint;
-    let mode = match context.modes.select(&principal, mode.as_deref(), &headers) {
-        Ok(mode) => mode,
-        Err(refusal) => return refusal.into(),
-    };
-    let Some(target) = context.gateway.registry().target_at(&path) else {
-        return reply::server_not_found(&path);
-    };
-    let request = McpRequest {
-        context: &context,
-        target,
-        path,
-        caller: Caller {
-            principal,
-            mode: mode.mode().cloned(),
-        },
-        mode,
-        headers: &headers,
-        query: &query,
-    };
-    if let Err(response) = request.check_version() {
-        return *response;
-    }
     match method {
         Method::POST => post::handle(request, body).await,
         Method::GET => stream::handle(request).await,
@@ -99,7 +76,48 @@ pub(super) async fn handle<B: Buf, E>(
     }
 }
 
-impl McpRequest<'_> {
+impl<'a> McpRequest<'a> {
+    /// Checks who makes a request, from where, in which mode and with which version, and finds what its URL names.
+    ///
+    /// # Errors
+    /// The answer: one of these is refused.
+    pub(super) fn admit(
+        context: &'a HttpContext,
+        endpoint: Endpoint,
+        headers: &'a HeaderMap,
+        query: &'a str,
+    ) -> Result<Self, Box<Response>> {
+        let refuse = |response: Response| Box::new(response);
+        context
+            .origins
+            .check(headers)
+            .map_err(|refusal| refuse(refusal.into()))?;
+        let principal = context
+            .principals
+            .of(headers)
+            .map_err(|refusal| refuse(refusal.into()))?;
+        let Endpoint { mode, path } = endpoint;
+        let mode = context
+            .modes
+            .select(&principal, mode.as_deref(), headers)
+            .map_err(|refusal| refuse(refusal.into()))?;
+        let target = context.gateway.registry().target_at(&path);
+        let request = Self {
+            context,
+            target: target.ok_or_else(|| refuse(reply::server_not_found(&path)))?,
+            path,
+            caller: Caller {
+                principal,
+                mode: mode.mode().cloned(),
+            },
+            mode,
+            headers,
+            query,
+        };
+        request.check_version()?;
+        Ok(request)
+    }
+
     /// A version that is named must be one that is known (2025-06-18, "Protocol Version Header").
     fn check_version(&self) -> Result<(), Box<Response>> {
         let Some(value) = self.headers.get(header::PROTOCOL_VERSION) else {
@@ -138,8 +156,7 @@ impl McpRequest<'_> {
 
     /// Returns the policies that judge this request, if there are any.
     pub(super) fn pin(&self) -> Option<Pinned> {
-        let header = |name: &str| self.headers.get(name)?.to_str().ok().map(str::to_owned);
-        self.context.gateway.pin(header)
+        pin(&self.context.gateway, self.headers)
     }
 
     fn named_session(&self) -> Option<(String, SessionNaming)> {
@@ -159,6 +176,11 @@ impl McpRequest<'_> {
                 id.map(|text| (text, SessionNaming::Query))
             })
     }
+}
+
+/// Returns the policies that judge what comes with these headers, if there are any.
+pub(super) fn pin(gateway: &Gateway, headers: &HeaderMap) -> Option<Pinned> {
+    gateway.pin(|name| headers.get(name)?.to_str().ok().map(str::to_owned))
 }
 
 fn delete(request: &McpRequest<'_>) -> Response {

@@ -9,12 +9,18 @@ mod mcp;
 pub mod mode;
 pub mod origin;
 mod post;
+mod preface;
 mod reply;
 pub mod routes;
 pub mod serve;
 mod socket;
 mod sse;
 mod stream;
+mod streams;
+mod traffic;
+#[cfg(unix)]
+mod unix;
+mod websocket;
 
 pub use admin::{AdminContext, AdminOptions};
 pub use auth::Principals;
