@@ -215,7 +215,7 @@ mod tests {
             flags: [("state-dir", "/nowhere")].iter().chain(more).map(flag).collect(),
             ..Loader::default()
         };
-        loader.load_gateway().expect("valid").config
+        loader.load().expect("valid").config
     }
 
     const TWO: [(&str, &str); 3] = [

@@ -119,7 +119,7 @@ const HTTP: &[Key] = &[
     key(
         "body-max",
         Kind::Size(KIB, 4 * GIB),
-        "Most bytes of a request's body.",
+        "Most bytes of a request's body, or of a message on a WebSocket.",
     ),
     key(
         "header-max",

@@ -62,7 +62,7 @@ pub struct HttpConfig {
     pub allowed_hosts: Vec<String>,
     /// `scheme://host` or `scheme://host:port`, accepted besides the loopback names.
     pub allowed_origins: Vec<String>,
-    /// Most bytes of a request's body.
+    /// Most bytes of a request's body, or of a message on a channel.
     pub body_max: usize,
     /// Most bytes of a request's head.
     pub header_max: usize,

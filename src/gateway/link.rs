@@ -59,6 +59,11 @@ impl Link {
         }
     }
 
+    /// Waits until the session has ended otherwise than with its channel; its last messages can still be read.
+    pub async fn ended(&self) {
+        self.session.standalone().closed().await;
+    }
+
     /// Takes what the client sent in one piece. Only `initialize` is waited for: what comes after it counts on it.
     pub async fn take(&self, bytes: Bytes, pinned: Option<Pinned>) {
         let ctx = RequestContext {
@@ -96,7 +101,6 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        self.gateway
-            .end_session(&self.session, "its client has gone, or it ended otherwise");
+        self.gateway.end_session(&self.session, "its client has gone");
     }
 }

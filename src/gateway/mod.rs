@@ -1,7 +1,7 @@
 //! The path of one request: whose it is, where it goes, what comes back.
 //!
 //! [`Gateway::handle`] is the one door for every message of every transport. HTTP has read the body and found the
-//! session; what follows here knows nothing of HTTP.
+//! session, or a [`Link`] stands for a channel that is the session; what follows here knows nothing of HTTP.
 
 mod after;
 mod arguments;

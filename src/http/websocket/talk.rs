@@ -26,6 +26,8 @@ use crate::session::OutboxReader;
 /// buffer grows with it.
 const READ_BYTES: usize = 16 * 1024;
 const FRAGMENT_BYTES: usize = 64 * 1024;
+/// How long the last messages of a session may take to leave.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How long, and for how many bytes, the rest of what a client sends is read at the end, so that it gets the close frame.
 const FAREWELL: Duration = Duration::from_secs(1);
 const FAREWELL_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -66,7 +68,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
 enum End {
     /// The client closed, or the connection broke.
     Left,
-    /// It did not answer a ping.
+    /// It did not answer a ping, or did not take the last messages.
     Silent,
     /// The client is told this; what it still sends is read as before.
     Told(CloseCode, &'static str),
@@ -105,11 +107,19 @@ impl Talk {
         let end = tokio::select! {
             end = self.listen(&mut source) => end,
             end = self.speak(&mut sink, reader, keep_alive) => end,
+            end = self.outlive() => end,
         };
         debug!(?end, "a WebSocket ends");
         drop(self);
         let socket = sink.reunite(source).expect("they are of one socket");
         let _ = timeout(FAREWELL, farewell(socket, end)).await;
+    }
+
+    /// Waits until a client that does not read has had its time for the last messages of an ended session.
+    async fn outlive(&self) -> End {
+        self.link.ended().await;
+        tokio::time::sleep(LAST_WORDS).await;
+        End::Silent
     }
 
     async fn listen<S: Stream>(&self, source: &mut SplitStream<WebSocketStream<S>>) -> End {

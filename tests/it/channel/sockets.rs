@@ -342,6 +342,23 @@ async fn who_does_not_read_is_not_read_from_and_loses_nothing() {
 }
 
 #[tokio::test]
+async fn who_does_not_read_does_not_hold_up_the_end() {
+    let gateway = gateway_with("[http]\ndrain-timeout = \"100ms\"", "stop-grace = \"100ms\"");
+    let mut channel = Channel::socket(&gateway, "/mcp/mock").await;
+    channel.open(LATEST, json!({})).await;
+    channel.say(&call(1, "big", json!({ "bytes": 60_000_000 }))).await;
+    let asked = async { while gateway.admin("status").await["inFlight"] != 0 {} };
+    within("the answer", asked).await;
+    let output = tokio::task::spawn_blocking(move || {
+        gateway.process().signal(Signal::TERM);
+        assert!(gateway.process().ends_within(crate::support::LIMIT));
+        gateway.output()
+    });
+    let output = output.await.expect("it ends");
+    assert!(output.contains("stopped") && !output.contains("left behind"), "{output}");
+}
+
+#[tokio::test]
 async fn a_client_that_does_not_read_loses_messages_and_not_the_answer() {
     let gateway = gateway_with("[sessions]\noutbox-events-max = 4", "line-max = \"1MiB\"");
     let mut channel = Channel::socket(&gateway, "/mcp/mock").await;
