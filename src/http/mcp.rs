@@ -127,7 +127,7 @@ impl<'a> McpRequest<'a> {
         if known {
             return Ok(());
         }
-        let versions: Vec<_> = ProtocolVersion::ALL
+        let versions: Vec<_> = ProtocolVersion::HANDSHAKE
             .iter()
             .map(|version| version.as_str())
             .collect();
