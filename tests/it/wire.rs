@@ -2,6 +2,7 @@
 
 mod arguments;
 mod crashes;
+mod http2;
 mod http_sse;
 mod ids;
 mod leaving;
@@ -16,3 +17,5 @@ mod sole;
 mod statuses;
 mod streamable;
 mod streams;
+#[cfg(unix)]
+mod unix;

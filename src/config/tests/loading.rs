@@ -76,6 +76,8 @@ fn the_defaults_are_those_of_the_documentation() {
             sse_after: seconds(5),
             drain_timeout: seconds(10),
             mode_header: false,
+            http2_streams_max: 128,
+            unix_socket: None,
         }
     );
     assert_eq!(
