@@ -13,6 +13,7 @@ pub mod member;
 pub mod names;
 pub mod reply;
 pub mod scan;
+pub mod sse;
 mod swar;
 pub mod version;
 

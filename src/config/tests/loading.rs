@@ -109,6 +109,7 @@ fn so_are_those_of_what_is_rarely_set() {
         enabled: true,
         listen: None,
         allow_commands: false,
+        allow_urls: false,
         token_file: "/state/admin-token".into(),
     };
     assert_eq!(config.admin, admin);
