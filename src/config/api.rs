@@ -66,7 +66,9 @@ impl ServerSpec {
         let mut shown = self.shown_settings();
         let fields = shown.as_object_mut().expect("it is an object");
         if let Some(remote) = &self.remote {
-            ["command", "args", "env", "cwd", "inheritEnv"].map(|key| drop(fields.shift_remove(key)));
+            for key in ["command", "args", "env", "cwd", "inheritEnv"] {
+                fields.shift_remove(key);
+            }
             let transport = match remote.transport {
                 RemoteTransport::Auto => None,
                 pinned => Some(name_of(Some(pinned))),

@@ -1,6 +1,7 @@
 //! The way to a server: a program to start, or a place to reach. The supervisor opens it and treats what comes out
 //! alike.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::environment::launch_spec;
@@ -16,6 +17,15 @@ pub enum Door {
     Process(Arc<dyn Launch>, Arc<LaunchSpec>),
     /// A remote server is reached.
     Remote(Arc<RemoteServer>),
+}
+
+impl fmt::Debug for Door {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Process(_, spec) => spec.fmt(formatter),
+            Self::Remote(server) => server.fmt(formatter),
+        }
+    }
 }
 
 impl Door {

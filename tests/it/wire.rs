@@ -10,6 +10,7 @@ mod peer;
 mod principals;
 mod races;
 mod raw;
+mod remote;
 mod sessions;
 mod shared;
 mod sole;

@@ -153,6 +153,7 @@ fn a_server_has_the_defaults_of_the_documentation() {
         path: "a".to_owned(),
         display_name: "a".to_owned(),
         version: None,
+        remote: None,
         command: Expanded::literal("x"),
         args: vec![],
         env: BTreeMap::new(),

@@ -100,7 +100,13 @@ impl Exchange {
             };
             let _answering = self.wire.count_answer();
             if response.status().is_success() {
-                return self.take(response).await;
+                match self.take(response).await {
+                    Err(RemoteFailure::Broken) if self.is_safe() && !was_broken => {
+                        was_broken = true;
+                        continue;
+                    }
+                    result => return result,
+                }
             }
             let refusal = Refusal::read(response).await;
             match epoch {

@@ -12,6 +12,7 @@ use tracing::{Instrument, Span};
 
 use super::client::RemoteClient;
 use super::conversation::Conversation;
+use super::failure::RemoteFailure;
 use super::process::RemoteProcess;
 use super::strings::{INCOMING_LINES, LOG_LINES, LineReader, Log, OUTGOING_BYTES, Outgoing};
 use super::wire::{Ending, Shape, Wire};
@@ -149,7 +150,10 @@ async fn translate(
         (RemoteTransport::WebSocket, _) => websocket::speak(&server, &mut outgoing, incoming, &log).await,
         (_, Shape::Classic) => {
             let ending = classic::speak(&server, &mut outgoing, incoming, &log).await;
-            if matches!(ending, Ending::Lost(_)) {
+            if matches!(
+                ending,
+                Ending::Lost(RemoteFailure::Status(_) | RemoteFailure::ContentType)
+            ) {
                 server.forget();
             }
             ending
