@@ -11,9 +11,12 @@ use super::body::{Body, skip};
 use super::failure::RemoteFailure;
 use super::head::ModernHead;
 use super::refusal::Refusal;
+use super::session::Epoch;
 use super::wire::{Ending, Shape, Wire};
+use crate::protocol::framing::Frame;
 use crate::protocol::names::{header, method};
 use crate::protocol::{Message, RequestId};
+use crate::upstream::SCAN;
 
 /// How often a stream that broke is opened again without anything new.
 const RESUMES_MAX: u32 = 5;
@@ -37,7 +40,7 @@ const SAFE: [&str; 14] = [
     method::COMPLETE,
     method::SET_LEVEL,
     method::TASKS_GET,
-    "server/discover",
+    method::DISCOVER,
 ];
 
 /// A request on its way. Dropping it closes its stream.
@@ -52,9 +55,9 @@ pub(super) struct Exchange {
 impl Exchange {
     pub(super) fn new(wire: Arc<Wire>, message: Message, permit: OwnedSemaphorePermit) -> Self {
         Self {
-            wire,
             id: message.id().expect("a request has an id").clone(),
-            modern: ModernHead::of(&message),
+            modern: ModernHead::of(&message, &wire.mirrors),
+            wire,
             message,
             _permit: permit,
         }
@@ -83,14 +86,7 @@ impl Exchange {
     async fn make(&self) -> Result<(), RemoteFailure> {
         let (mut was_broken, mut was_renewed) = (false, false);
         loop {
-            let mut headers = HeaderMap::new();
-            let epoch = match &self.modern {
-                Some(head) => {
-                    head.write(&mut headers);
-                    None
-                }
-                None => Some(self.wire.session.write(&mut headers)).filter(|epoch| epoch.has_id),
-            };
+            let (headers, epoch) = self.head();
             let response = match self.wire.post(self.message.bytes().clone(), headers).await {
                 Err(RemoteFailure::Broken) if self.is_safe() && !was_broken => {
                     was_broken = true;
@@ -122,6 +118,30 @@ impl Exchange {
         }
     }
 
+    /// Returns the headers, and the session that they name.
+    fn head(&self) -> (HeaderMap, Option<Epoch>) {
+        if let Some(modern) = &self.modern {
+            return (modern.headers(), None);
+        }
+        let mut headers = HeaderMap::new();
+        let epoch = self.wire.session.write(&mut headers);
+        (headers, Some(epoch).filter(|epoch| epoch.has_id))
+    }
+
+    /// Learns from a list of tools which arguments the heads of calls mirror.
+    fn learn(&self, frame: &Frame) {
+        let Frame::Line(text) = frame else { return };
+        if self.modern.is_none() || self.message.method() != method::TOOLS_LIST {
+            return;
+        }
+        if let Ok(answer) = Message::parse(text.clone(), SCAN)
+            && answer.id() == Some(&self.id)
+            && self.wire.mirrors.concerns(&answer)
+        {
+            self.wire.mirrors.learn(&answer);
+        }
+    }
+
     fn is_safe(&self) -> bool {
         SAFE.contains(&&*self.message.method())
     }
@@ -146,6 +166,7 @@ impl Exchange {
             match body.next().await {
                 Ok(Some(event)) => {
                     breaks = 0;
+                    self.learn(&event.data);
                     if is_message(&event.kind) && self.wire.deliver(event.data, Some(&self.id)).await {
                         body.finish().await;
                         return Ok(());

@@ -13,12 +13,15 @@ pub(super) struct Refusal {
     /// Its status, which is not one of success.
     pub(super) status: StatusCode,
     error: Option<Box<RawValue>>,
+    /// Whether the error says which request it answers.
+    is_answer: bool,
     code: i64,
     message: String,
 }
 
 #[derive(Deserialize)]
 struct Envelope {
+    id: Option<serde_json::Value>,
     error: Box<RawValue>,
 }
 
@@ -42,18 +45,20 @@ impl Refusal {
         let envelope: Option<Envelope> = serde_json::from_slice(&body).ok();
         let error = envelope.and_then(|envelope| {
             let read: Error = serde_json::from_str(envelope.error.get()).ok()?;
-            Some((envelope.error, read))
+            Some((envelope, read))
         });
         match error {
-            Some((raw, Error { code, message })) => Self {
+            Some((envelope, Error { code, message })) => Self {
                 status,
-                error: Some(raw),
+                is_answer: envelope.id.is_some(),
+                error: Some(envelope.error),
                 code,
                 message,
             },
             None => Self {
                 status,
                 error: None,
+                is_answer: false,
                 code: 0,
                 message: String::new(),
             },
@@ -72,9 +77,11 @@ impl Refusal {
         self.status == StatusCode::NOT_FOUND || (self.status == StatusCode::BAD_REQUEST && says_so())
     }
 
-    /// Returns whether it may be that of a server that speaks HTTP+SSE alone.
+    /// Returns whether it may be that of a server that speaks HTTP+SSE alone: one that answers the very request in
+    /// JSON-RPC does not.
     pub(super) fn suggests_sse(&self) -> bool {
-        matches!(self.status.as_u16(), 400 | 404 | 405) && !MODERN_CODES.contains(&self.code)
+        let speaks = self.is_answer || MODERN_CODES.contains(&self.code);
+        matches!(self.status.as_u16(), 400 | 404 | 405) && !speaks
     }
 }
 
@@ -94,24 +101,28 @@ mod tests {
             );
         };
         check(404, "", true, true);
+        let unknown = r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32001,"message":"Session not found"}}"#;
+        check(404, unknown, true, true);
+        let sdk = r#"{"jsonrpc":"2.0","id":3,"error":{"code":-32000,"message":"Bad Request: No valid session ID provided"}}"#;
+        check(400, sdk, true, false);
+        let other = r#"{"jsonrpc":"2.0","id":3,"error":{"code":-32602,"message":"no such session"}}"#;
+        check(400, other, false, false);
+        check(
+            400,
+            r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"m"}}"#,
+            false,
+            true,
+        );
+        check(
+            400,
+            r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32020,"message":"m"}}"#,
+            false,
+            false,
+        );
         check(
             404,
-            r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32001,"message":"Session not found"}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"m"}}"#,
             true,
-            true,
-        );
-        let sdk = r#"{"jsonrpc":"2.0","id":3,"error":{"code":-32000,"message":"Bad Request: No valid session ID provided"}}"#;
-        check(400, sdk, true, true);
-        check(
-            400,
-            r#"{"jsonrpc":"2.0","id":3,"error":{"code":-32602,"message":"no such session"}}"#,
-            false,
-            true,
-        );
-        check(
-            400,
-            r#"{"jsonrpc":"2.0","id":3,"error":{"code":-32022,"message":"m"}}"#,
-            false,
             false,
         );
         check(400, "<html>", false, true);

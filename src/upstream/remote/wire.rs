@@ -11,6 +11,7 @@ use reqwest::{Response, Url};
 use tokio::sync::{mpsc, watch};
 
 use super::failure::RemoteFailure;
+use super::head::Mirrors;
 use super::server::RemoteServer;
 use super::session::Session;
 use super::strings::{Log, one_line};
@@ -46,6 +47,7 @@ pub(super) struct Wire {
     pub(super) server: Arc<RemoteServer>,
     pub(super) shape: Shape,
     pub(super) session: Session,
+    pub(super) mirrors: Mirrors,
     pub(super) log: Log,
     /// How many sessions have been opened.
     pub(super) sessions: watch::Sender<u64>,
@@ -76,6 +78,7 @@ impl Wire {
             server,
             shape,
             session: Session::default(),
+            mirrors: Mirrors::default(),
             log,
             sessions: watch::Sender::new(0),
             renewals: tokio::sync::Mutex::new(0),

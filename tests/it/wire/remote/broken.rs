@@ -161,7 +161,7 @@ async fn a_server_error_is_told_and_the_next_request_is_made() {
     .await;
     let gateway = to(&server.url(), "sharing = \"shared\"");
     let peer = Peer::open(&gateway, "far").await;
-    let mut ask = async || peer.ask(&call(1, "echo", json!({}))).await;
+    let ask = async || peer.ask(&call(1, "echo", json!({}))).await;
     assert!(failure(&ask().await).contains("it answered with HTTP status 503"));
     assert_eq!(
         ask().await["error"],
