@@ -19,7 +19,7 @@ async fn a_session_that_is_unknown_is_opened_again_and_nobody_notices() {
         .await;
     peer.request("resources/subscribe", json!({ "uri": WATCHED }))
         .await;
-    let before = peer.state().await;
+    let before = peer.text("pid", json!({})).await;
     assert_eq!(end_sessions(&near).await, 1);
     let texts = join_all((0..10).map(|number| peer.text("echo", json!({ "n": number }))));
     for (number, text) in texts.await.iter().enumerate() {
@@ -30,8 +30,7 @@ async fn a_session_that_is_unknown_is_opened_again_and_nobody_notices() {
         (&after["logLevel"], &after["subscriptions"]),
         (&json!("error"), &json!([WATCHED]))
     );
-    assert_ne!(before["pid"], json!(null));
-    assert_ne!(after["pid"], before["pid"], "it is another process");
+    assert_ne!(peer.text("pid", json!({})).await, before, "it is another process");
     assert_eq!(end_sessions(&near).await, 1, "they shared one new session");
     let record = record(&gateway).await;
     assert_eq!(
@@ -100,16 +99,15 @@ async fn a_400_that_speaks_of_the_session_means_the_same() {
     let peer = Peer::open(&gateway, "far").await;
     assert_eq!(peer.text("echo", json!({})).await, "here");
     let seen = server.seen();
-    let again = seen
+    let opened: Vec<_> = seen
         .iter()
         .filter(|seen| seen.message["method"] == "initialize")
-        .nth(1)
-        .expect("a second one");
+        .collect();
     assert_eq!(
-        again.message["params"], seen[0].message["params"],
+        opened[1].message["params"], opened[0].message["params"],
         "the same as before"
     );
-    assert!(!again.headers.contains_key("mcp-session-id"));
+    assert!(!opened[1].headers.contains_key("mcp-session-id"));
     gateway.stop().await;
 }
 
@@ -128,7 +126,6 @@ async fn a_server_that_is_gone_is_waited_for_and_sessions_of_clients_go_on() {
     .await;
     let error = gone["lastError"].as_str().expect("a reason");
     assert!(error.contains("cannot be reached: connection refused"), "{error}");
-    assert!(!gone.to_string().contains("stderr"), "{gone}");
     // Another one comes to the same place, which knows nothing of the session.
     let other = near_the_mock("shared");
     near.stop().await;

@@ -128,11 +128,11 @@ async fn logs_subscriptions_and_cancellations() {
             peer.post(&message).await.0.bytes().await
         };
         let cancelling = async {
-            peer.state_until("it hangs", |state| state["running"] == 2).await;
+            peer.state_until("it hangs", |state| state["running"] == 1).await;
             peer.notify("notifications/cancelled", json!({ "requestId": "h" }))
                 .await;
             peer.state_until("it is cancelled", |state| {
-                state["running"] == 1 && state["cancelled"] == 1
+                state["running"] == 0 && state["cancelled"] == 1
             })
             .await;
         };
