@@ -1,5 +1,7 @@
 //! The handle of a connection to a remote server, in the shape of that of a process.
 
+use bytes::Bytes;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tracing::error;
 
@@ -8,12 +10,18 @@ use crate::upstream::launch::{ChildProcess, EndFuture, Exit, ProcessEnd};
 /// Owns the task that translates.
 pub(super) struct RemoteProcess {
     task: JoinHandle<Exit>,
+    /// Keeps the output open until it is known how the connection ended, which tells more than that it did.
+    output: Option<mpsc::Sender<Bytes>>,
     end: Option<ProcessEnd>,
 }
 
 impl RemoteProcess {
-    pub(super) fn new(task: JoinHandle<Exit>) -> Self {
-        Self { task, end: None }
+    pub(super) fn new(task: JoinHandle<Exit>, output: mpsc::Sender<Bytes>) -> Self {
+        Self {
+            task,
+            output: Some(output),
+            end: None,
+        }
     }
 }
 
@@ -49,6 +57,7 @@ impl ChildProcess for RemoteProcess {
                 stragglers: 0,
                 survivors: 0,
             };
+            self.output = None;
             self.end = Some(end);
             end
         })

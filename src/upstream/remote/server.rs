@@ -78,8 +78,8 @@ impl RemoteServer {
         let (stdin, pipe) = tokio::io::duplex(OUTGOING_BYTES);
         let (incoming, stdout) = LineReader::pipe(INCOMING_LINES);
         let (log, stderr) = LineReader::pipe(LOG_LINES);
-        let task = translate(self.clone(), Outgoing::new(pipe), incoming, Log(log));
-        let process = RemoteProcess::new(tokio::spawn(task.instrument(Span::current())));
+        let task = translate(self.clone(), Outgoing::new(pipe), incoming.clone(), Log(log));
+        let process = RemoteProcess::new(tokio::spawn(task.instrument(Span::current())), incoming);
         Ok(Launched {
             stdin: Box::new(stdin),
             stdout: Box::new(stdout),
@@ -178,9 +178,6 @@ async fn translate(
     };
     match ending {
         Ending::Closed => Exit::Closed,
-        Ending::Lost(failure) | Ending::FallBack(_, failure) => {
-            log.say(failure);
-            Exit::Lost(failure)
-        }
+        Ending::Lost(failure) | Ending::FallBack(_, failure) => Exit::Lost(failure),
     }
 }
