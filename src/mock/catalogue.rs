@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use super::additions::Additions;
 use super::message::{invalid_params, parse, quoted};
-use super::tools;
+use super::options::MockOptions;
+use super::{modern, probe_tools, prompts, tools};
 use crate::protocol::ProtocolVersion;
 use crate::protocol::reply::ErrorObject;
 
@@ -51,12 +52,17 @@ struct Item {
 }
 
 impl Catalogue {
-    pub(crate) fn new(page_size: usize) -> Self {
-        let data: Value =
+    pub(crate) fn new(options: &MockOptions) -> Self {
+        let mut data: Value =
             serde_json::from_str(include_str!("catalogue.json")).expect("the data is part of the program");
+        if !options.invalid_header_tool
+            && let Some(tools) = data["tools"].as_array_mut()
+        {
+            tools.retain(|tool| tool["name"] != probe_tools::MISANNOTATED);
+        }
         Self {
             lists: Kind::ALL.map(|kind| items(&data, kind)),
-            page_size,
+            page_size: options.page_size,
         }
     }
 
@@ -110,11 +116,13 @@ impl Catalogue {
 fn items(data: &Value, kind: Kind) -> Vec<Item> {
     let list = data[kind.as_str()].as_array().expect("the data has every list");
     let since = |item: &Value| {
-        let tool = item["name"]
-            .as_str()
-            .filter(|_| kind == Kind::Tools)
-            .and_then(tools::find);
-        tool.map_or(ProtocolVersion::V2024_11_05, |tool| tool.since)
+        let name = item["name"].as_str().expect("every item has a name");
+        match kind {
+            Kind::Tools => tools::find(name).map_or(ProtocolVersion::V2024_11_05, |tool| tool.since),
+            Kind::Prompts => prompts::since(name),
+            Kind::Resources if modern::is_skill(&item["uri"]) => ProtocolVersion::V2026_07_28,
+            Kind::Resources | Kind::ResourceTemplates => ProtocolVersion::V2024_11_05,
+        }
     };
     list.iter()
         .map(|item| Item {
@@ -139,8 +147,15 @@ pub(crate) fn cursor(params: Option<&[u8]>) -> Result<Option<String>, ErrorObjec
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mock::{fixture_tools, probe_tools};
     use crate::protocol::names::code;
+
+    fn paged(page_size: usize) -> Catalogue {
+        Catalogue::new(&MockOptions {
+            page_size,
+            invalid_header_tool: true,
+            ..MockOptions::default()
+        })
+    }
 
     fn page(catalogue: &Catalogue, kind: Kind, version: ProtocolVersion, cursor: Option<&str>) -> Value {
         let text = catalogue
@@ -160,12 +175,8 @@ mod tests {
 
     #[test]
     fn every_listed_tool_exists_and_every_tool_is_listed_in_order() {
-        let result = page(&Catalogue::new(0), Kind::Tools, ProtocolVersion::LATEST, None);
-        let existing: Vec<&str> = fixture_tools::TOOLS
-            .iter()
-            .chain(probe_tools::TOOLS)
-            .map(|tool| tool.name)
-            .collect();
+        let result = page(&paged(0), Kind::Tools, ProtocolVersion::V2026_07_28, None);
+        let existing: Vec<&str> = tools::all().map(|tool| tool.name).collect();
         assert_eq!(names(&result["tools"]), existing);
         for tool in result["tools"].as_array().unwrap() {
             assert_eq!(tool["inputSchema"]["type"], "object", "{tool}");
@@ -175,7 +186,7 @@ mod tests {
 
     #[test]
     fn an_older_client_is_not_told_of_what_its_version_lacks() {
-        let catalogue = Catalogue::new(0);
+        let catalogue = paged(0);
         let oldest = page(&catalogue, Kind::Tools, ProtocolVersion::V2024_11_05, None);
         assert!(!names(&oldest["tools"]).contains(&"test_audio_content"));
         assert!(!names(&oldest["tools"]).contains(&"test_elicitation"));
@@ -186,7 +197,7 @@ mod tests {
 
     #[test]
     fn the_2020_12_schema_is_listed_key_for_key() {
-        let text = Catalogue::new(0)
+        let text = paged(0)
             .page(Kind::Tools, ProtocolVersion::LATEST, &Additions::default(), None)
             .unwrap();
         let expected = concat!(
@@ -204,8 +215,8 @@ mod tests {
 
     #[test]
     fn pages_follow_each_other_to_the_end_and_foreign_cursors_are_refused() {
-        let catalogue = Catalogue::new(7);
-        let whole = page(&Catalogue::new(0), Kind::Tools, ProtocolVersion::LATEST, None);
+        let catalogue = paged(7);
+        let whole = page(&paged(0), Kind::Tools, ProtocolVersion::LATEST, None);
         let mut collected = Vec::new();
         let mut cursor = None::<String>;
         loop {

@@ -1,25 +1,15 @@
-//! Requests of ours to the client: sampling, elicitation, roots, and whatever a test wants to ask.
+//! Requests of ours to the client (handshake era): which are on their way, and what waits for their answers.
 
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use serde_json::value::RawValue;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::content;
 use super::locked::Locked;
-use super::message::raw;
-use super::script::OwnedRequest;
+use super::question::{Answers, Ask, Question};
+use super::script::{Outcome, OwnedRequest};
 use crate::protocol::RequestId;
-
-/// Something to ask the client before a call is answered.
-#[derive(Debug)]
-pub(crate) struct Question {
-    pub(crate) method: String,
-    pub(crate) params: Option<Box<RawValue>>,
-    /// Makes the text of the call's result from what the client answered.
-    pub(crate) then: fn(&Value) -> String,
-}
 
 /// What the client answered: a result or an error.
 #[derive(Debug)]
@@ -30,162 +20,196 @@ pub(crate) enum Reply {
     Error(Bytes),
 }
 
-/// A question on its way, and the call that waits for it.
+/// What an answer of the client brings.
 #[derive(Debug)]
-pub(crate) struct Asked {
-    pub(crate) run: u64,
-    pub(crate) request: OwnedRequest,
-    method: String,
-    then: fn(&Value) -> String,
+pub(crate) enum Taken {
+    /// Nobody asked.
+    Unmatched,
+    /// Other answers are still missing.
+    Waiting,
+    /// The run can go on.
+    Complete(Answered),
 }
 
-impl Asked {
-    pub(crate) fn new(run: u64, request: OwnedRequest, question: &Question) -> Self {
-        Self {
-            run,
-            request,
-            method: question.method.clone(),
-            then: question.then,
-        }
-    }
-
-    /// Returns the result of the waiting call.
-    pub(crate) fn result(&self, reply: &Reply) -> String {
-        match reply {
-            Reply::Result(raw) => content::text(&(self.then)(&parsed(raw))),
-            Reply::Error(raw) => {
-                let error = String::from_utf8_lossy(raw);
-                content::failure(&format!("{} failed: {error}", self.method))
-            }
-        }
-    }
+/// A run whose questions are answered.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub(crate) run: u64,
+    pub(crate) request: OwnedRequest,
+    /// Those of this round and of earlier ones.
+    pub(crate) answers: Answers,
+    pub(crate) outcome: Outcome,
 }
 
 /// The questions on their way, by the id they were sent with.
 #[derive(Debug, Default)]
 pub(crate) struct Questions {
-    asked: Locked<(i64, HashMap<i64, Asked>)>,
+    state: Locked<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    last_id: i64,
+    /// Which run asked.
+    asked_by: HashMap<i64, u64>,
+    waiting: HashMap<u64, Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    request: OwnedRequest,
+    missing: HashMap<i64, Question>,
+    answers: Answers,
+    then: fn(&Answers) -> Outcome,
 }
 
 impl Questions {
-    /// Remembers a question and returns its id: 1, 2, 3, ..., which a client's own ids surely meet.
-    pub(crate) fn remember(&self, asked: Asked) -> i64 {
-        let mut state = self.asked.lock();
-        state.0 += 1;
-        let id = state.0;
-        state.1.insert(id, asked);
-        id
+    /// Remembers what is asked, and what was answered in earlier rounds, and calls `send` for each question with its
+    /// id: 1, 2, 3, ..., which a client's own ids surely meet.
+    pub(crate) fn remember(
+        &self,
+        run: u64,
+        request: OwnedRequest,
+        ask: Ask,
+        answers: Answers,
+        mut send: impl FnMut(i64, &Question),
+    ) {
+        let mut state = self.state.lock();
+        let mut missing = HashMap::new();
+        for question in ask.questions {
+            state.last_id += 1;
+            let id = state.last_id;
+            send(id, &question);
+            state.asked_by.insert(id, run);
+            missing.insert(id, question);
+        }
+        let waiting = Waiting {
+            request,
+            missing,
+            answers,
+            then: ask.then,
+        };
+        state.waiting.insert(run, waiting);
     }
 
-    /// Takes out the question that was sent with this id.
-    pub(crate) fn take(&self, id: &RequestId) -> Option<Asked> {
-        match id {
-            RequestId::Number(id) => self.asked.lock().1.remove(id),
-            RequestId::String(_) => None,
+    /// Takes the answer to the question that was sent with this id.
+    pub(crate) fn take(&self, id: &RequestId, reply: &Reply) -> Taken {
+        let RequestId::Number(id) = id else {
+            return Taken::Unmatched;
+        };
+        let mut state = self.state.lock();
+        let Some(run) = state.asked_by.remove(id) else {
+            return Taken::Unmatched;
+        };
+        let waiting = state.waiting.get_mut(&run).expect("who asks, waits");
+        let question = waiting.missing.remove(id).expect("what was asked, is missing");
+        let failure = waiting.note(&question, reply);
+        if failure.is_none() && !waiting.missing.is_empty() {
+            return Taken::Waiting;
+        }
+        let waiting = state.forget(run);
+        drop(state);
+        let outcome = failure.unwrap_or_else(|| (waiting.then)(&waiting.answers));
+        Taken::Complete(Answered {
+            run,
+            request: waiting.request,
+            answers: waiting.answers,
+            outcome,
+        })
+    }
+
+    /// Takes back what a cancelled run asked and returns the ids.
+    pub(crate) fn withdraw(&self, run: u64) -> Vec<i64> {
+        let mut state = self.state.lock();
+        if !state.waiting.contains_key(&run) {
+            return Vec::new();
+        }
+        let mut ids: Vec<i64> = state.forget(run).missing.into_keys().collect();
+        ids.sort_unstable();
+        ids
+    }
+}
+
+impl State {
+    fn forget(&mut self, run: u64) -> Waiting {
+        let waiting = self.waiting.remove(&run).expect("the run waits");
+        self.asked_by.retain(|_, asked_by| *asked_by != run);
+        waiting
+    }
+}
+
+impl Waiting {
+    /// Keeps an answer. An error is the end of the run; returns how it ends.
+    fn note(&mut self, question: &Question, reply: &Reply) -> Option<Outcome> {
+        match reply {
+            Reply::Result(raw) => {
+                let answer = serde_json::from_slice(raw).unwrap_or(Value::Null);
+                self.answers.insert(question.key.to_owned(), answer);
+                None
+            }
+            Reply::Error(raw) => {
+                let error = String::from_utf8_lossy(raw);
+                let why = format!("{} failed: {error}", question.method);
+                Some(Outcome::result(content::failure(&why)))
+            }
         }
     }
-
-    /// Takes out the question of a call that was cancelled and returns its id.
-    pub(crate) fn withdraw(&self, run: u64) -> Option<i64> {
-        let mut state = self.asked.lock();
-        let id = state
-            .1
-            .iter()
-            .find(|(_, asked)| asked.run == run)
-            .map(|(id, _)| *id)?;
-        state.1.remove(&id);
-        Some(id)
-    }
-}
-
-/// Asks the client's model to continue `prompt`.
-pub(crate) fn sampling(prompt: &str) -> Question {
-    let params = json!({
-        "messages": [{ "role": "user", "content": { "type": "text", "text": prompt } }],
-        "maxTokens": 100,
-    });
-    Question {
-        method: "sampling/createMessage".to_owned(),
-        params: Some(raw(&params)),
-        then: |result| format!("LLM response: {}", sampled_text(result)),
-    }
-}
-
-/// Asks the user to fill in a form.
-pub(crate) fn elicitation(message: &str, schema: &Value, then: fn(&Value) -> String) -> Question {
-    Question {
-        method: "elicitation/create".to_owned(),
-        params: Some(raw(&json!({ "message": message, "requestedSchema": schema }))),
-        then,
-    }
-}
-
-/// Returns "action=..., content=..." of what the user did with a form.
-pub(crate) fn elicited(result: &Value) -> String {
-    let action = result["action"].as_str().unwrap_or("none");
-    let content = result.get("content").cloned().unwrap_or_else(|| json!({}));
-    format!("action={action}, content={content}")
-}
-
-/// The content of a sampling result is one block or, with 2025-11-25, several.
-fn sampled_text(result: &Value) -> String {
-    let blocks = match &result["content"] {
-        Value::Array(blocks) => blocks.as_slice(),
-        block => std::slice::from_ref(block),
-    };
-    let texts: Vec<&str> = blocks.iter().filter_map(|block| block["text"].as_str()).collect();
-    if texts.is_empty() {
-        "No response".to_owned()
-    } else {
-        texts.join(" ")
-    }
-}
-
-fn parsed(json: &[u8]) -> Value {
-    serde_json::from_slice(json).unwrap_or(Value::Null)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mock::question::told;
 
-    fn asked(run: u64) -> Asked {
+    fn begin(questions: &Questions, run: u64, keys: &[&'static str]) -> Vec<i64> {
         let request = OwnedRequest {
             id: 1.into(),
             method: "tools/call".into(),
         };
-        Asked::new(run, request, &sampling("hello"))
+        let asked = keys.iter().map(|key| Question::sampling(key, "hello")).collect();
+        let ask = Ask::sealed(asked, |answers| told(&answers.len().to_string()));
+        let mut ids = Vec::new();
+        questions.remember(run, request, ask, Answers::new(), |id, _| ids.push(id));
+        ids
+    }
+
+    fn take(questions: &Questions, id: i64) -> Taken {
+        questions.take(&id.into(), &Reply::Result(Bytes::from_static(b"{}")))
     }
 
     #[test]
-    fn each_question_is_answered_once() {
+    fn a_run_goes_on_when_every_question_is_answered_once() {
         let questions = Questions::default();
-        let first = questions.remember(asked(10));
-        let second = questions.remember(asked(11));
-        assert_ne!(first, second);
-        assert_eq!(questions.take(&first.into()).unwrap().run, 10);
-        assert!(questions.take(&first.into()).is_none());
-        assert!(questions.take(&RequestId::String("2".into())).is_none());
-        assert_eq!(questions.withdraw(11), Some(second));
-        assert_eq!(questions.withdraw(11), None);
+        let ids = begin(&questions, 10, &["a", "b"]);
+        let other = begin(&questions, 11, &["a"]);
+        assert!(matches!(take(&questions, ids[1]), Taken::Waiting));
+        assert!(matches!(take(&questions, ids[1]), Taken::Unmatched));
+        let Taken::Complete(answered) = take(&questions, ids[0]) else {
+            panic!("both are answered");
+        };
+        assert_eq!(answered.run, 10);
+        assert!(matches!(answered.outcome, Outcome::Result(text) if text.contains("\"2\"")));
+        let named = RequestId::String(other[0].to_string().into());
+        assert!(matches!(
+            questions.take(&named, &Reply::Result(Bytes::new())),
+            Taken::Unmatched
+        ));
+        assert_eq!(questions.withdraw(11), other);
+        assert_eq!(questions.withdraw(11), Vec::<i64>::new());
     }
 
     #[test]
-    fn a_sampling_answer_may_be_one_block_or_several() {
-        assert_eq!(
-            sampled_text(&json!({ "content": { "type": "text", "text": "a" } })),
-            "a"
-        );
-        let several =
-            json!({ "content": [{ "type": "text", "text": "a" }, { "type": "text", "text": "b" }] });
-        assert_eq!(sampled_text(&several), "a b");
-        assert_eq!(sampled_text(&json!({})), "No response");
-    }
-
-    #[test]
-    fn an_error_of_the_client_makes_the_call_fail_with_its_text() {
+    fn an_error_of_the_client_ends_the_run_with_its_text() {
+        let questions = Questions::default();
+        let ids = begin(&questions, 10, &["a", "b"]);
         let error = Bytes::from_static(br#"{"code":-1,"message":"user said no"}"#);
-        let result: Value = serde_json::from_str(&asked(1).result(&Reply::Error(error))).unwrap();
+        let Taken::Complete(answered) = questions.take(&ids[0].into(), &Reply::Error(error)) else {
+            panic!("an error is the end");
+        };
+        let Outcome::Result(text) = answered.outcome else {
+            panic!("a call fails with a result");
+        };
+        let result: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(result["isError"], true);
         assert!(
             result["content"][0]["text"]
@@ -193,5 +217,6 @@ mod tests {
                 .unwrap()
                 .contains("user said no")
         );
+        assert!(matches!(take(&questions, ids[1]), Taken::Unmatched));
     }
 }

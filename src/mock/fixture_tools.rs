@@ -2,11 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::arguments::BadArgument;
-use super::client_requests::{Question, elicitation, elicited, sampling};
 use super::content::{self, AUDIO_WAV, IMAGE_PNG};
 use super::message::raw;
 use super::peer::Level;
+use super::question::{ALONE, Answers, Ask, Question, elicited, sampled, told};
 use super::script::{Action, Outcome, Step};
 use super::tools::{Call, Tool, ToolResult};
 use crate::protocol::ProtocolVersion;
@@ -94,7 +93,10 @@ fn error_handling(_call: &Call<'_>) -> ToolResult {
 
 fn test_sampling(call: &Call<'_>) -> ToolResult {
     let arguments = call.arguments()?;
-    ask(call, sampling(arguments.text("prompt")?))
+    let question = Question::sampling(ALONE, arguments.text("prompt")?);
+    call.ask(Ask::one(question, |answers| {
+        told(&format!("LLM response: {}", sampled(&answers[ALONE])))
+    }))
 }
 
 fn test_elicitation(call: &Call<'_>) -> ToolResult {
@@ -107,8 +109,10 @@ fn test_elicitation(call: &Call<'_>) -> ToolResult {
         },
         "required": ["username", "email"],
     });
-    let then = |result: &Value| format!("User response: {}", elicited(result));
-    ask(call, elicitation(arguments.text("message")?, &schema, then))
+    let question = Question::elicitation(ALONE, arguments.text("message")?, &schema);
+    call.ask(Ask::one(question, |answers| {
+        told(&format!("User response: {}", elicited(&answers[ALONE])))
+    }))
 }
 
 fn elicitation_defaults(call: &Call<'_>) -> ToolResult {
@@ -128,10 +132,8 @@ fn elicitation_defaults(call: &Call<'_>) -> ToolResult {
         },
         "required": [],
     });
-    ask(
-        call,
-        elicitation("Please review the form with default values", &schema, completed),
-    )
+    let question = Question::elicitation(ALONE, "Please review the form with default values", &schema);
+    call.ask(Ask::one(question, completed))
 }
 
 fn elicitation_enums(call: &Call<'_>) -> ToolResult {
@@ -161,10 +163,8 @@ fn elicitation_enums(call: &Call<'_>) -> ToolResult {
         },
         "required": [],
     });
-    ask(
-        call,
-        elicitation("Please select options from the enum fields", &schema, completed),
-    )
+    let question = Question::elicitation(ALONE, "Please select options from the enum fields", &schema);
+    call.ask(Ask::one(question, completed))
 }
 
 fn json_schema(call: &Call<'_>) -> ToolResult {
@@ -185,16 +185,6 @@ fn reconnection(_call: &Call<'_>) -> ToolResult {
     ]))
 }
 
-/// Asks the client, if it may be asked.
-pub(crate) fn ask(call: &Call<'_>, question: Question) -> ToolResult {
-    call.server
-        .peer
-        .lock()
-        .may_be_asked(&question.method)
-        .map_err(BadArgument)?;
-    Ok(Outcome::Ask(question))
-}
-
 /// Returns the notification of progress, or nothing to do if the caller does not want to hear of it.
 pub(crate) fn progress_action(call: &Call<'_>, progress: u64, total: u64) -> Action {
     let Some(token) = &call.progress_token else {
@@ -209,8 +199,8 @@ pub(crate) fn answer(after_ms: u64, text: &str) -> Step {
     Step::after_ms(after_ms, Action::Answer(content::text(text).into()))
 }
 
-fn completed(result: &Value) -> String {
-    format!("Elicitation completed: {}", elicited(result))
+fn completed(answers: &Answers) -> Outcome {
+    told(&format!("Elicitation completed: {}", elicited(&answers[ALONE])))
 }
 
 #[expect(

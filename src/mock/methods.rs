@@ -1,6 +1,6 @@
 //! The methods of the handshake era: what each request becomes, and what notifications do.
 //!
-//! Later eras bring their own table beside this one; the loop in `server` knows neither.
+//! The modern era has its own table in `modern::methods`; `eras` chooses.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -21,6 +21,10 @@ use crate::protocol::names::{code, method};
 use crate::protocol::reply::ErrorObject;
 use crate::protocol::{Message, ProtocolVersion};
 
+/// What a server says of itself in either era.
+pub(crate) const INSTRUCTIONS: &str =
+    "A mock server: echo returns its arguments, test_* are fixtures, state looks inside.";
+
 /// Decides what becomes of a request.
 pub(crate) fn handle(server: &Arc<Server>, message: &Message) -> Outcome {
     let params = message.params();
@@ -36,10 +40,13 @@ pub(crate) fn handle(server: &Arc<Server>, message: &Message) -> Outcome {
         "resources/subscribe" => subscribe(server, params),
         "resources/unsubscribe" => unsubscribe(server, params),
         "prompts/list" => list(server, Kind::Prompts, params),
-        "prompts/get" => prompts::get(params, &server.additions.lock()).map(Outcome::result),
+        "prompts/get" => get_prompt(server, params),
         "logging/setLevel" => set_level(server, params),
         "completion/complete" if server.peer.lock().version >= ProtocolVersion::V2025_03_26 => {
             completions::complete(params).map(Outcome::result)
+        }
+        _ if server.options.silent_probe && !server.peer.lock().has_shaken_hands => {
+            Ok(Outcome::Script(Vec::new()))
         }
         unknown => Err(ErrorObject::new(
             code::METHOD_NOT_FOUND,
@@ -52,9 +59,7 @@ pub(crate) fn handle(server: &Arc<Server>, message: &Message) -> Outcome {
 /// Acts on a notification. Unknown ones are for somebody else.
 pub(crate) fn notice(server: &Arc<Server>, message: &Message) {
     match &*message.method() {
-        method::INITIALIZED => server
-            .started_once
-            .call_once(|| noise::start_notifications(server)),
+        method::INITIALIZED => noise::start_once(server),
         method::CANCELLED => {
             if let Some(id) = message.cancelled_request() {
                 server.cancel(&id);
@@ -78,6 +83,7 @@ fn call_tool(server: &Arc<Server>, message: &Message, params: Option<&[u8]>) -> 
                 server,
                 raw: params.arguments,
                 progress_token: message.wanted_progress_token(),
+                modern: None,
             };
             tools::call(&params.name, &call)
         }
@@ -106,9 +112,10 @@ fn initialize(server: &Arc<Server>, params: Option<&[u8]>) -> Result<Outcome, Er
         "protocolVersion": told,
         "capabilities": capabilities(version),
         "serverInfo": { "name": options.name, "version": options.server_version },
-        "instructions": "A mock server: echo returns its arguments, test_* are fixtures, state looks inside.",
+        "instructions": INSTRUCTIONS,
     });
     *server.peer.lock() = Peer {
+        has_shaken_hands: true,
         version,
         version_told: told,
         capabilities: params.capabilities,
@@ -118,7 +125,7 @@ fn initialize(server: &Arc<Server>, params: Option<&[u8]>) -> Result<Outcome, Er
     Ok(Outcome::result(result.to_string()))
 }
 
-fn capabilities(version: ProtocolVersion) -> Value {
+pub(crate) fn capabilities(version: ProtocolVersion) -> Value {
     let mut capabilities = json!({
         "tools": { "listChanged": true },
         "resources": { "subscribe": true, "listChanged": true },
@@ -139,6 +146,14 @@ fn list(server: &Arc<Server>, kind: Kind, params: Option<&[u8]>) -> Result<Outco
         .catalogue
         .page(kind, version, &additions, cursor.as_deref())
         .map(Outcome::result)
+}
+
+fn get_prompt(server: &Arc<Server>, params: Option<&[u8]>) -> Result<Outcome, ErrorObject> {
+    let outcome = prompts::get(params, &server.additions.lock())?;
+    if let Outcome::Ask(ask) = &outcome {
+        server.peer.lock().may_all_be_asked(ask).map_err(invalid_params)?;
+    }
+    Ok(outcome)
 }
 
 fn read_resource(server: &Arc<Server>, params: Option<&[u8]>) -> Result<Outcome, ErrorObject> {

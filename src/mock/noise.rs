@@ -6,26 +6,33 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use super::catalogue::Kind;
+use super::event::{Event, Reach};
 use super::message::raw;
 use super::peer::Level;
 use super::script::Action;
 use super::server::Server;
+use crate::protocol::names::method;
 
 /// Returns notification `number` of a series.
-pub(crate) fn notification(method: &str, number: u64) -> Action {
+pub(crate) fn notification(method: &str, number: u64, reach: Reach) -> Action {
     match method {
-        "notifications/message" => Action::Log(Level::INFO, json!({ "number": number })),
-        "notifications/resources/updated" => {
-            let params = json!({ "uri": "test://watched-resource" });
-            Action::Notify(method.to_owned().into(), Some(raw(&params)))
-        }
+        method::LOG_MESSAGE => Action::Log(Level::INFO, json!({ "number": number })),
+        method::RESOURCE_UPDATED => Action::Tell(Event::Updated("test://watched-resource".to_owned()), reach),
+        method::TOOLS_CHANGED => Action::Tell(Event::ListChanged(Kind::Tools), reach),
+        method::RESOURCES_CHANGED => Action::Tell(Event::ListChanged(Kind::Resources), reach),
+        method::PROMPTS_CHANGED => Action::Tell(Event::ListChanged(Kind::Prompts), reach),
         _ if method.ends_with("/list_changed") => Action::Notify(method.to_owned().into(), None),
         _ => Action::Notify(method.to_owned().into(), Some(raw(&json!({ "number": number })))),
     }
 }
 
-/// Begins to send notifications at an interval, if that was asked for.
-pub(crate) fn start_notifications(server: &Arc<Server>) {
+/// Begins to send notifications at an interval, if that was asked for; at the first call only.
+pub(crate) fn start_once(server: &Arc<Server>) {
+    server.started_once.call_once(|| start_notifications(server));
+}
+
+fn start_notifications(server: &Arc<Server>) {
     if let Some(every) = server.options.notify_every {
         schedule_notification(server, Duration::from_millis(every.max(1)), 1);
     }
@@ -35,7 +42,11 @@ fn schedule_notification(server: &Arc<Server>, every: Duration, number: u64) {
     let server = Arc::clone(server);
     let schedule = Arc::clone(&server.schedule);
     schedule.after(every, move || {
-        server.perform_now(&notification(&server.options.notify_method, number));
+        let action = notification(&server.options.notify_method, number, Reach::Everyone);
+        // Without a handshake nobody has said that log messages are wanted.
+        if server.peer.lock().has_shaken_hands || !matches!(action, Action::Log(..)) {
+            server.perform_now(&action);
+        }
         schedule_notification(&server, every, number + 1);
     });
 }

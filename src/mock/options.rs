@@ -16,6 +16,21 @@ pub struct MockOptions {
     /// Answer initialize with this protocol version, whatever the client asks for (any text)
     #[arg(long, value_name = "VERSION")]
     pub protocol_version: Option<String>,
+    /// Which eras of the protocol are spoken: 2024-11-05 to 2025-11-25, 2026-07-28, or each request's own
+    #[arg(long, value_enum, default_value_t = Eras::Both, value_name = "ERA")]
+    pub era: Eras,
+    /// Leave methods unanswered that are unknown before initialize, as some servers of the handshake era do
+    #[arg(long)]
+    pub silent_probe: bool,
+    /// ttlMs of results that may be cached (2026-07-28)
+    #[arg(long, default_value_t = 0, value_name = "MS")]
+    pub ttl_ms: u64,
+    /// cacheScope of results that may be cached (2026-07-28)
+    #[arg(long, value_enum, default_value_t = CacheScope::Public, value_name = "SCOPE")]
+    pub cache_scope: CacheScope,
+    /// Offer a tool too whose x-mcp-header is no name of a header; clients over HTTP must not use it
+    #[arg(long)]
+    pub invalid_header_tool: bool,
     /// Items per page of the list methods (0 = everything in one page)
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub page_size: usize,
@@ -112,6 +127,36 @@ pub struct MockOptions {
     /// What such a child does: nothing, for an hour
     #[arg(long, hide = true)]
     pub(crate) idle: Option<IdleKind>,
+}
+
+/// What a mock server speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Eras {
+    /// The handshake era alone.
+    Legacy,
+    /// 2026-07-28 alone.
+    Modern,
+    /// Each request is answered in the era that it is of.
+    Both,
+}
+
+/// Who may share a cached result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CacheScope {
+    /// Everybody.
+    Public,
+    /// Nobody but who asked.
+    Private,
+}
+
+impl CacheScope {
+    /// Returns the name on the wire.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Private => "private",
+        }
+    }
 }
 
 /// What a descendant that only idles is there for.

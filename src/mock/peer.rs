@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::event::{Event, Reach};
+use super::question::Ask;
 use crate::protocol::ProtocolVersion;
 
 const LEVELS: [&str; 8] = [
@@ -36,6 +38,8 @@ impl Level {
 /// The client as its `initialize` and its later requests describe it.
 #[derive(Debug)]
 pub(crate) struct Peer {
+    /// Whether there was an `initialize`.
+    pub(crate) has_shaken_hands: bool,
     pub(crate) version: ProtocolVersion,
     /// The version as it was answered; another text than `version`'s only where an option pins it.
     pub(crate) version_told: String,
@@ -48,6 +52,7 @@ pub(crate) struct Peer {
 impl Default for Peer {
     fn default() -> Self {
         Self {
+            has_shaken_hands: false,
             version: ProtocolVersion::LATEST,
             version_told: ProtocolVersion::LATEST.as_str().to_owned(),
             capabilities: Value::Null,
@@ -59,6 +64,22 @@ impl Default for Peer {
 }
 
 impl Peer {
+    /// Returns whether an event is told to this client.
+    pub(crate) fn hears(&self, event: &Event, reach: Reach) -> bool {
+        let wants = match event {
+            Event::ListChanged(_) => true,
+            Event::Updated(uri) => reach == Reach::Everyone || self.subscriptions.contains(uri),
+            Event::Task(..) => false,
+        };
+        self.has_shaken_hands && wants
+    }
+
+    /// Tells whether the client may be asked all of it.
+    pub(crate) fn may_all_be_asked(&self, ask: &Ask) -> Result<(), String> {
+        let mut questions = ask.questions.iter();
+        questions.try_for_each(|question| self.may_be_asked(&question.method))
+    }
+
     /// Tells whether the client may be asked `method`; if not, the error says what is missing.
     pub(crate) fn may_be_asked(&self, method: &str) -> Result<(), String> {
         let (capability, since) = match method {

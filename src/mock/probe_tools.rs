@@ -4,14 +4,16 @@ use serde_json::json;
 
 use super::arguments::{Arguments, BadArgument};
 use super::catalogue::Kind;
-use super::client_requests::{Question, elicitation, elicited, sampling};
 use super::content;
-use super::fixture_tools::{answer, ask, progress_action};
+use super::event::{Event, Reach};
+use super::fixture_tools::{answer, progress_action};
 use super::message::raw;
 use super::noise;
 use super::peer::Level;
-use super::script::{Action, Outcome, Step};
+use super::question::{ALONE, Ask, Question, elicited, sampled, told};
+use super::script::{Action, Farewell, Outcome, Step};
 use super::tools::{Call, Tool, ToolResult};
+use crate::protocol::ProtocolVersion;
 use crate::protocol::names::method;
 
 pub(crate) const TOOLS: &[Tool] = &[
@@ -31,7 +33,13 @@ pub(crate) const TOOLS: &[Tool] = &[
     Tool::new("change", change),
     Tool::new("count", count),
     Tool::new("state", state),
+    Tool::new("regional", echo),
+    Tool::new(MISANNOTATED, echo),
+    Tool::new("end_listens", end_listens).since(ProtocolVersion::V2026_07_28),
 ];
+
+/// Listed on demand only: what is wrong with it is its schema.
+pub(crate) const MISANNOTATED: &str = "misannotated";
 
 const MS_MAX: u64 = 24 * 3600 * 1000;
 const BYTES_MAX: u64 = 1 << 30;
@@ -85,7 +93,11 @@ fn notify(call: &Call<'_>) -> ToolResult {
     let arguments = call.arguments()?;
     let count = arguments.number("count", 1, COUNT_MAX)?;
     let method = arguments.optional_text("method")?.unwrap_or(method::LOG_MESSAGE);
-    let burst = (1..=count).map(|number| Step::now(noise::notification(method, number)));
+    let reach = match call.modern {
+        Some(_) => Reach::Subscribers,
+        None => Reach::Everyone,
+    };
+    let burst = (1..=count).map(|number| Step::now(noise::notification(method, number, reach)));
     Ok(Outcome::Script(
         burst
             .chain([answer(0, &format!("sent {count} of {method}"))])
@@ -116,19 +128,25 @@ fn log(call: &Call<'_>) -> ToolResult {
 fn ask_client(call: &Call<'_>) -> ToolResult {
     let arguments = call.arguments()?;
     let method = arguments.text("method")?;
-    let question = match (method, arguments.value("params")) {
-        ("sampling/createMessage", None) => sampling("Say hello."),
-        ("elicitation/create", None) => {
+    let ask = match (method, arguments.value("params")) {
+        (method::SAMPLING, None) => Ask::one(Question::sampling(ALONE, "Say hello."), |answers| {
+            told(&format!("LLM response: {}", sampled(&answers[ALONE])))
+        }),
+        (method::ELICIT, None) => {
             let schema = json!({ "type": "object", "properties": { "answer": { "type": "string" } } });
-            elicitation("What do you say?", &schema, elicited)
+            let question = Question::elicitation(ALONE, "What do you say?", &schema);
+            Ask::one(question, |answers| told(&elicited(&answers[ALONE])))
         }
-        (_, params) => Question {
-            method: method.to_owned(),
-            params: params.map(raw),
-            then: ToString::to_string,
-        },
+        (_, params) => {
+            let question = Question {
+                key: ALONE,
+                method: method.to_owned().into(),
+                params: params.map(raw),
+            };
+            Ask::one(question, |answers| told(&answers[ALONE].to_string()))
+        }
     };
-    ask(call, question)
+    call.ask(ask)
 }
 
 fn pid(_call: &Call<'_>) -> ToolResult {
@@ -150,20 +168,24 @@ fn env(call: &Call<'_>) -> ToolResult {
 fn touch(call: &Call<'_>) -> ToolResult {
     let arguments = call.arguments()?;
     let uri = arguments.text("uri")?;
-    if !arguments.is_on("force")? && !call.server.peer.lock().subscriptions.contains(uri) {
-        return Ok(Outcome::result(content::text("nobody subscribed")));
-    }
-    let params = raw(&json!({ "uri": uri }));
-    let update = Action::Notify(method::RESOURCE_UPDATED.into(), Some(params));
+    let event = Event::Updated(uri.to_owned());
+    let reach = if arguments.is_on("force")? {
+        Reach::Everyone
+    } else if call.server.is_awaited(&event) {
+        Reach::Subscribers
+    } else {
+        return Ok(told("nobody subscribed"));
+    };
+    let update = Action::Tell(event, reach);
     Ok(Outcome::Script(vec![Step::now(update), answer(0, "updated")]))
 }
 
 fn change(call: &Call<'_>) -> ToolResult {
     let arguments = call.arguments()?;
-    let (kind, changed) = match arguments.text("kind")? {
-        "tools" => (Kind::Tools, method::TOOLS_CHANGED),
-        "resources" => (Kind::Resources, method::RESOURCES_CHANGED),
-        "prompts" => (Kind::Prompts, method::PROMPTS_CHANGED),
+    let kind = match arguments.text("kind")? {
+        "tools" => Kind::Tools,
+        "resources" => Kind::Resources,
+        "prompts" => Kind::Prompts,
         other => {
             return Err(BadArgument(format!(
                 "{other} is none of tools, resources, prompts"
@@ -173,10 +195,28 @@ fn change(call: &Call<'_>) -> ToolResult {
     if let Some(name) = arguments.optional_text("name")? {
         call.server.additions.lock().toggle(kind, name);
     }
-    Ok(Outcome::Script(vec![
-        Step::now(Action::Notify(changed.into(), None)),
-        answer(0, "changed"),
-    ]))
+    Ok(changed(kind))
+}
+
+/// Says that a list changed, and then that it said so.
+pub(crate) fn changed(kind: Kind) -> Outcome {
+    let tell = Action::Tell(Event::ListChanged(kind), Reach::Subscribers);
+    Outcome::Script(vec![Step::now(tell), answer(0, "changed")])
+}
+
+fn end_listens(call: &Call<'_>) -> ToolResult {
+    let farewell = match call.arguments()?.optional_text("with")? {
+        None | Some("result") => Farewell::Result,
+        Some("cancelled") => Farewell::Cancelled,
+        Some("error") => Farewell::Error,
+        Some(other) => {
+            return Err(BadArgument(format!(
+                "{other} is none of result, cancelled, error"
+            )));
+        }
+    };
+    let end = Step::now(Action::EndListens(farewell));
+    Ok(Outcome::Script(vec![end, answer(0, "ended")]))
 }
 
 fn count(call: &Call<'_>) -> ToolResult {

@@ -8,7 +8,22 @@ use serde_json::{Value, json};
 use super::additions::Additions;
 use super::content::IMAGE_PNG;
 use super::message::{invalid_params, parse};
+use super::question::{Ask, Question};
+use super::script::Outcome;
+use crate::protocol::ProtocolVersion;
 use crate::protocol::reply::ErrorObject;
+
+/// The prompt that asks before it answers.
+const ASKING: &str = "test_input_required_result_prompt";
+
+/// Returns the oldest version that has what a prompt needs.
+pub(crate) fn since(name: &str) -> ProtocolVersion {
+    if name == ASKING {
+        ProtocolVersion::V2025_06_18
+    } else {
+        ProtocolVersion::V2024_11_05
+    }
+}
 
 #[derive(Deserialize)]
 struct Params {
@@ -21,7 +36,7 @@ struct Params {
 ///
 /// # Errors
 /// If there is no such prompt, or an argument is missing.
-pub(crate) fn get(params: Option<&[u8]>, additions: &Additions) -> Result<String, ErrorObject> {
+pub(crate) fn get(params: Option<&[u8]>, additions: &Additions) -> Result<Outcome, ErrorObject> {
     let params: Params = parse(params)?;
     let contents = match params.name.as_str() {
         "test_simple_prompt" => vec![text("This is a simple prompt for testing.")],
@@ -39,14 +54,34 @@ pub(crate) fn get(params: Option<&[u8]>, additions: &Additions) -> Result<String
             json!({ "type": "image", "data": IMAGE_PNG, "mimeType": "image/png" }),
             text("Please analyze the image above."),
         ],
+        ASKING => return Ok(Outcome::Ask(ask_for_context())),
         name if additions.has_prompt(name) => vec![text("Added by the change tool.")],
         name => return Err(invalid_params(format!("Unknown prompt: {name}"))),
     };
+    Ok(messages(contents))
+}
+
+/// Asks the user what the prompt shall be about.
+fn ask_for_context() -> Ask {
+    let question = Question::field(
+        "user_context",
+        "What context should the prompt use?",
+        "context",
+        "string",
+    );
+    Ask::one(question, |answers| {
+        let given = &answers["user_context"];
+        let context = given["content"]["context"].as_str().unwrap_or("none");
+        messages(vec![text(&format!("Prompt with context: {context}"))])
+    })
+}
+
+fn messages(contents: Vec<Value>) -> Outcome {
     let messages: Vec<Value> = contents
         .into_iter()
         .map(|content| json!({ "role": "user", "content": content }))
         .collect();
-    Ok(json!({ "messages": messages }).to_string())
+    Outcome::result(json!({ "messages": messages }).to_string())
 }
 
 impl Params {
@@ -70,7 +105,10 @@ mod tests {
     use super::*;
 
     fn get_text(params: &str) -> Result<String, ErrorObject> {
-        get(Some(params.as_bytes()), &Additions::default())
+        match get(Some(params.as_bytes()), &Additions::default())? {
+            Outcome::Result(text) => Ok(text.into_owned()),
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]

@@ -6,10 +6,8 @@ use serde_json::{Value, json};
 use super::additions::Additions;
 use super::content::IMAGE_PNG;
 use super::message::parse;
+use crate::protocol::names::code;
 use crate::protocol::reply::ErrorObject;
-
-/// There is no such resource (2025-11-25, "Resources", "Error Handling").
-const RESOURCE_NOT_FOUND: i32 = -32002;
 
 /// Returns `params.uri`.
 ///
@@ -26,7 +24,7 @@ pub(crate) fn uri(params: Option<&[u8]>) -> Result<String, ErrorObject> {
 /// Returns the result of reading `uri`.
 ///
 /// # Errors
-/// If there is no such resource.
+/// If there is no such resource, with the code of the handshake era.
 pub(crate) fn read(uri: &str, additions: &Additions) -> Result<String, ErrorObject> {
     let contents = match uri {
         "test://static-text" => text_of(uri, "This is the content of the static text resource."),
@@ -53,7 +51,7 @@ fn text_of(uri: &str, text: &str) -> Value {
 }
 
 fn not_found(uri: &str) -> ErrorObject {
-    ErrorObject::new(RESOURCE_NOT_FOUND, "Resource not found").with_data(json!({ "uri": uri }))
+    ErrorObject::new(code::RESOURCE_NOT_FOUND, "Resource not found").with_data(json!({ "uri": uri }))
 }
 
 #[cfg(test)]
@@ -97,7 +95,7 @@ mod tests {
             let error = read(uri, &Additions::default()).unwrap_err();
             assert_eq!(
                 (error.code, &error.data.unwrap()["uri"]),
-                (RESOURCE_NOT_FOUND, &uri.into())
+                (code::RESOURCE_NOT_FOUND, &uri.into())
             );
         }
     }

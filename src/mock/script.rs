@@ -6,8 +6,10 @@ use std::time::Duration;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::client_requests::Question;
+use super::event::{Event, Reach};
+use super::modern::{Filter, Plan};
 use super::peer::Level;
+use super::question::Ask;
 use crate::protocol::RequestId;
 use crate::protocol::reply::ErrorObject;
 
@@ -20,7 +22,11 @@ pub(crate) enum Outcome {
     /// Done step by step; one of the steps answers, or none does.
     Script(Vec<Step>),
     /// Answered when the client has answered.
-    Ask(Question),
+    Ask(Ask),
+    /// Not answered as long as it listens (2026-07-28).
+    Listen(Filter),
+    /// Answered at once with a task where the client knows tasks, and later with the result itself where it does not.
+    Task(Plan),
 }
 
 impl Outcome {
@@ -50,12 +56,27 @@ pub(crate) enum Action {
     Notify(Cow<'static, str>, Option<Box<RawValue>>),
     /// Sends a log message, if the client's level lets it through.
     Log(Level, Value),
+    /// Tells whoever is to hear of it.
+    Tell(Event, Reach),
+    /// Ends every `subscriptions/listen`.
+    EndListens(Farewell),
     /// Answers the request with this result (raw JSON).
     Answer(Cow<'static, str>),
     /// Ends the process with this exit code.
     Exit(i32),
     /// Ends the process by a signal.
     Abort,
+}
+
+/// How the server ends a `subscriptions/listen`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Farewell {
+    /// With its result.
+    Result,
+    /// With `notifications/cancelled`.
+    Cancelled,
+    /// With an error.
+    Error,
 }
 
 impl Step {

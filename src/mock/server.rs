@@ -12,14 +12,17 @@ use serde_json::{Value, json};
 use super::additions::Additions;
 use super::catalogue::Catalogue;
 use super::client_requests::{Questions, Reply};
+use super::eras;
 use super::faults::{Arrival, Faults};
 use super::input::Input;
 use super::locked::Locked;
 use super::message;
+use super::modern::Modern;
 use super::options::MockOptions;
 use super::output::{self, Output};
 use super::peer::Peer;
 use super::schedule::Schedule;
+use super::tally::Tally;
 use super::{descendants, methods, noise};
 use crate::protocol::names::code;
 use crate::protocol::reply::ErrorObject;
@@ -99,6 +102,8 @@ pub(crate) struct Server {
     pub(crate) faults: Option<Faults>,
     pub(crate) output: Output,
     pub(crate) questions: Questions,
+    pub(crate) modern: Modern,
+    pub(crate) tally: Tally,
     /// Requests being worked on: the number of the run, and the id of the request.
     pub(crate) running: Locked<BTreeMap<u64, RequestId>>,
     descendants: Vec<u32>,
@@ -110,9 +115,9 @@ pub(crate) struct Counts {
     requests: AtomicU64,
     notifications: AtomicU64,
     /// Answers of the client to questions of ours.
-    responses: AtomicU64,
+    pub(crate) responses: AtomicU64,
     /// Answers of the client to nothing we asked.
-    responses_unmatched: AtomicU64,
+    pub(crate) responses_unmatched: AtomicU64,
     pub(crate) cancelled: AtomicU64,
     invalid: AtomicU64,
     pub(crate) runs: AtomicU64,
@@ -148,7 +153,7 @@ impl Server {
             noise::say(text);
         }
         let server = Arc::new(Self {
-            catalogue: Catalogue::new(options.page_size),
+            catalogue: Catalogue::new(&options),
             additions: Locked::default(),
             peer: Locked::default(),
             schedule: Arc::default(),
@@ -157,6 +162,8 @@ impl Server {
             faults: Faults::new(&options),
             output: Output::new(output::standard_output()?, options.output_max),
             questions: Questions::default(),
+            modern: Modern::new(&options)?,
+            tally: Tally::default(),
             running: Locked::default(),
             descendants: descendants::start(&options)?,
             options,
@@ -227,7 +234,7 @@ impl Server {
             .map_or(Arrival::Handled, |faults| faults.arrival(number, method));
         match arrival {
             Arrival::Handled | Arrival::HandledLast => {
-                let outcome = methods::handle(self, message);
+                let outcome = eras::handle(self, message);
                 self.follow(id, method, outcome, answers);
             }
             Arrival::Forgotten => {}
@@ -240,16 +247,11 @@ impl Server {
     }
 
     fn receive_response(self: &Arc<Self>, id: Option<&RequestId>, message: &Message, answers: &mut Vec<u8>) {
-        let Some(asked) = id.and_then(|id| self.questions.take(id)) else {
-            self.counts.responses_unmatched.fetch_add(1, Relaxed);
-            return;
-        };
-        self.counts.responses.fetch_add(1, Relaxed);
         let reply = match message.result() {
             Some(result) => Reply::Result(result),
             None => Reply::Error(message.error().unwrap_or_default()),
         };
-        self.answer_asked(&asked, &reply, answers);
+        self.take_reply(id, &reply, answers);
     }
 
     /// Refuses what is no proper message.
@@ -279,6 +281,9 @@ impl Server {
             "cancelled": count(&self.counts.cancelled),
             "invalid": count(&self.counts.invalid),
             "running": self.running.lock().len(),
+            "asked": self.tally.to_json(),
+            "listens": self.modern.listens.to_json(),
+            "lastMeta": self.modern.last_meta(),
         })
     }
 

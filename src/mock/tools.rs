@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::arguments::{Arguments, BadArgument};
 use super::content;
 use super::message::invalid_params;
+use super::question::Ask;
 use super::script::Outcome;
 use super::server::Server;
-use super::{fixture_tools, probe_tools};
+use super::{fixture_tools, input_tools, probe_tools, task_tools};
+use crate::protocol::modern::RequestMeta;
 use crate::protocol::{ProtocolVersion, RequestId};
 
 /// A call on its way into a tool.
@@ -19,11 +22,34 @@ pub(crate) struct Call<'a> {
     /// As they came.
     pub(crate) raw: Option<&'a RawValue>,
     pub(crate) progress_token: Option<RequestId>,
+    /// What the request says of its client; none in the handshake era.
+    pub(crate) modern: Option<&'a RequestMeta>,
 }
 
 impl Call<'_> {
     pub(crate) fn arguments(&self) -> Result<Arguments, BadArgument> {
         Arguments::parse(self.raw)
+    }
+
+    /// Returns whether the client declares a capability.
+    pub(crate) fn declares(&self, capability: &str) -> bool {
+        let declared = match self.modern {
+            Some(meta) => meta.capabilities.get(capability).map(Value::is_object),
+            None => {
+                let peer = self.server.peer.lock();
+                peer.capabilities.get(capability).map(Value::is_object)
+            }
+        };
+        declared == Some(true)
+    }
+
+    /// Asks the client, if it may be asked.
+    pub(crate) fn ask(&self, ask: Ask) -> ToolResult {
+        if self.modern.is_none() {
+            let peer = self.server.peer.lock();
+            peer.may_all_be_asked(&ask).map_err(BadArgument)?;
+        }
+        Ok(Outcome::Ask(ask))
     }
 }
 
@@ -54,17 +80,28 @@ impl Tool {
     }
 }
 
+/// Returns every tool, in the order in which they are listed.
+pub(crate) fn all() -> impl Iterator<Item = &'static Tool> {
+    let tables = [
+        fixture_tools::TOOLS,
+        input_tools::TOOLS,
+        probe_tools::TOOLS,
+        task_tools::TOOLS,
+    ];
+    tables.into_iter().flatten()
+}
+
 /// Returns the tool of that name.
 pub(crate) fn find(name: &str) -> Option<&'static Tool> {
-    probe_tools::TOOLS
-        .iter()
-        .chain(fixture_tools::TOOLS)
-        .find(|tool| tool.name == name)
+    // What benchmarks call is found first.
+    let (first, later) = (probe_tools::TOOLS, all());
+    first.iter().chain(later).find(|tool| tool.name == name)
 }
 
 /// Runs the tool `name`, or says that there is none.
 pub(crate) fn call(name: &str, call: &Call<'_>) -> Outcome {
-    let Some(tool) = find(name) else {
+    let is_there = |tool: &&Tool| call.modern.is_some() || tool.since < ProtocolVersion::V2026_07_28;
+    let Some(tool) = find(name).filter(is_there) else {
         if call.server.additions.lock().has_tool(name) {
             return Outcome::result(content::text(&format!("{name} was added by the change tool")));
         }

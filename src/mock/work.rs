@@ -5,8 +5,9 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use serde_json::json;
 
-use super::client_requests::{Asked, Question, Reply};
+use super::client_requests::{Answered, Reply, Taken};
 use super::message::{self, raw};
+use super::question::{Answers, Ask};
 use super::script::{Action, Outcome, OwnedRequest, Run, Step};
 use super::server::{Answer, LAST_WORDS, Server};
 use crate::protocol::RequestId;
@@ -34,7 +35,9 @@ impl Server {
                 };
                 self.advance(run, answers);
             }
-            Outcome::Ask(question) => self.ask(id, method, &question, answers),
+            Outcome::Ask(ask) => self.ask(id, method, ask, Answers::new(), answers),
+            Outcome::Listen(filter) => self.listen(id, filter, answers),
+            Outcome::Task(plan) => self.follow(id, method, plan.awaited(), answers),
         }
     }
 
@@ -51,17 +54,37 @@ impl Server {
         )
     }
 
-    fn ask(&self, id: &RequestId, method: &str, question: &Question, lines: &mut Vec<u8>) {
+    fn ask(&self, id: &RequestId, method: &str, ask: Ask, known: Answers, lines: &mut Vec<u8>) {
         let (number, request) = self.begin(id, method);
-        let question_id = self.questions.remember(Asked::new(number, request, question));
-        message::write_request(lines, question_id, &question.method, question.params.as_deref());
+        self.questions
+            .remember(number, request, ask, known, |id, question| {
+                message::write_request(lines, id, &question.method, question.params.as_deref());
+            });
     }
 
-    /// Answers the call that waited for the client's reply, unless it was cancelled meanwhile.
-    pub(crate) fn answer_asked(self: &Arc<Self>, asked: &Asked, reply: &Reply, answers: &mut Vec<u8>) {
-        if self.running.lock().remove(&asked.run).is_some() {
-            let OwnedRequest { id, method } = &asked.request;
-            self.answer(id, method, &Answer::Result(&asked.result(reply)), answers);
+    /// Takes what the client answered; a run that has all its answers goes on, unless it was cancelled meanwhile.
+    pub(crate) fn take_reply(self: &Arc<Self>, id: Option<&RequestId>, reply: &Reply, lines: &mut Vec<u8>) {
+        let taken = id.map_or(Taken::Unmatched, |id| self.questions.take(id, reply));
+        let counter = match taken {
+            Taken::Unmatched => &self.counts.responses_unmatched,
+            Taken::Waiting | Taken::Complete(_) => &self.counts.responses,
+        };
+        counter.fetch_add(1, Relaxed);
+        let Taken::Complete(answered) = taken else {
+            return;
+        };
+        if self.running.lock().remove(&answered.run).is_none() {
+            return;
+        }
+        let Answered {
+            request,
+            answers,
+            outcome,
+            ..
+        } = answered;
+        match outcome {
+            Outcome::Ask(ask) => self.ask(&request.id, &request.method, ask, answers, lines),
+            outcome => self.follow(&request.id, &request.method, outcome, lines),
         }
     }
 
@@ -119,6 +142,8 @@ impl Server {
                     message::write_notification(lines, method::LOG_MESSAGE, Some(&raw(&params)));
                 }
             }
+            Action::Tell(event, reach) => self.tell(event, *reach, lines),
+            Action::EndListens(farewell) => self.end_listens(*farewell, lines),
             Action::Answer(_) => debug_assert!(false, "answers belong to a run"),
             Action::Exit(code) => self.end(*code, lines),
             Action::Abort => std::process::abort(),
@@ -160,10 +185,13 @@ impl Server {
             numbers.extend(matches.then_some(*number));
             !matches
         });
-        self.counts.cancelled.fetch_add(numbers.len() as u64, Relaxed);
+        let listens = usize::from(self.modern.listens.close(id));
+        self.counts
+            .cancelled
+            .fetch_add((numbers.len() + listens) as u64, Relaxed);
         for question in numbers
             .into_iter()
-            .filter_map(|number| self.questions.withdraw(number))
+            .flat_map(|number| self.questions.withdraw(number))
         {
             let params = json!({ "requestId": question, "reason": "the call was cancelled" });
             self.perform_now(&Action::Notify(method::CANCELLED.into(), Some(raw(&params))));

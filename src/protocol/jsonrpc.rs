@@ -129,6 +129,11 @@ impl Message {
         self.string(self.spans.uri.as_ref())
     }
 
+    /// Returns whether there is a `params._meta` at all.
+    pub fn has_meta(&self) -> bool {
+        self.spans.meta.is_some()
+    }
+
     /// Returns `params._meta.progressToken` of a request.
     pub fn wanted_progress_token(&self) -> Option<RequestId> {
         RequestId::from_json(&self.bytes[self.spans.meta_progress_token.clone()?])

@@ -56,7 +56,15 @@ pub mod method {
     pub const ROOTS_LIST: &str = "roots/list";
     /// Gives a task what it waits for (2026-07-28, extension `tasks`).
     pub const TASKS_UPDATE: &str = "tasks/update";
-    /// How far a task has come.
+    /// How far a task has come (2026-07-28, extension `tasks`).
+    pub const TASKS_STATUS: &str = "notifications/tasks";
+    /// Lists skills (extension `skills`).
+    pub const SKILLS_LIST: &str = "skills/list";
+    /// Gets one skill.
+    pub const SKILLS_GET: &str = "skills/get";
+    /// Lists what is in a directory among the resources (extension `skills`).
+    pub const DIRECTORY_READ: &str = "resources/directory/read";
+    /// How far a task has come (2025-11-25).
     pub const TASK_STATUS: &str = "notifications/tasks/status";
     /// A subscribed resource changed.
     pub const RESOURCE_UPDATED: &str = "notifications/resources/updated";

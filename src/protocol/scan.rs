@@ -94,6 +94,8 @@ pub struct Spans {
     pub request_id: Option<Span>,
     /// `params.progressToken`, of `notifications/progress`.
     pub progress_token: Option<Span>,
+    /// `params._meta`.
+    pub meta: Option<Span>,
     /// `params._meta.progressToken`, of a request.
     pub meta_progress_token: Option<Span>,
     /// Whether a line break stands between tokens; such a text does not fit on one line as it is.
@@ -322,6 +324,7 @@ impl<'a> Scanner<'a> {
             (Place::Envelope, b"params") => self.spans.params = span,
             (Place::Envelope, b"result") => self.spans.result = span,
             (Place::Envelope, b"error") => self.spans.error = span,
+            (Place::Params, b"_meta") => self.spans.meta = span,
             (Place::Params, b"name") => self.spans.name = span,
             (Place::Params, b"uri") => self.spans.uri = span,
             (Place::Params, b"requestId") => self.spans.request_id = span,

@@ -108,6 +108,34 @@ impl Mock {
         answer
     }
 
+    /// Sends a request of the modern era, from a client with these capabilities.
+    pub(super) fn begin_modern(&mut self, method: &str, mut params: Value, capabilities: Value) -> u64 {
+        let mut meta = modern_meta(capabilities);
+        if let Some(Value::Object(more)) = params.get("_meta").cloned() {
+            meta.as_object_mut().expect("it is one").extend(more);
+        }
+        params["_meta"] = meta;
+        self.begin(method, params)
+    }
+
+    /// Sends a request of the modern era and returns what comes next, which must be its answer.
+    pub(super) fn modern(&mut self, method: &str, params: Value, capabilities: Value) -> Value {
+        let id = self.begin_modern(method, params, capabilities);
+        let answer = self.next();
+        assert_eq!(answer["id"], id, "{method}: {answer}");
+        answer
+    }
+
+    /// Calls a tool in the modern era and returns its result, which must come next.
+    pub(super) fn modern_call(&mut self, tool: &str, arguments: Value) -> Value {
+        let params = json!({ "name": tool, "arguments": arguments });
+        self.modern("tools/call", params, json!({}))["result"].clone()
+    }
+
+    pub(super) fn modern_state(&mut self) -> Value {
+        serde_json::from_str(text(&self.modern_call("state", json!({})))).expect("the state is JSON")
+    }
+
     pub(super) fn begin_call(&mut self, tool: &str, arguments: Value) -> u64 {
         self.begin("tools/call", json!({ "name": tool, "arguments": arguments }))
     }
@@ -168,3 +196,15 @@ pub(super) fn text(result: &Value) -> &str {
 
 /// The newest version of the handshake era.
 pub(super) const LATEST: &str = "2025-11-25";
+
+/// The version without a handshake.
+pub(super) const MODERN: &str = "2026-07-28";
+
+/// What a request of the modern era says of its client.
+pub(super) fn modern_meta(capabilities: Value) -> Value {
+    json!({
+        "io.modelcontextprotocol/protocolVersion": MODERN,
+        "io.modelcontextprotocol/clientCapabilities": capabilities,
+        "io.modelcontextprotocol/clientInfo": { "name": "test", "version": "1" },
+    })
+}
