@@ -13,6 +13,7 @@ use super::context::{Answer, Delivery, RequestContext};
 use super::conversation::{Conversation, Session};
 use super::error::GatewayError;
 use super::exchange::{End, Exchange, First};
+use super::places::Places;
 use super::policy::{Judge, Judging, Lane, Pinned, Policy, Standing};
 use super::shared_hub::SharedHub;
 use crate::config::Config;
@@ -53,6 +54,8 @@ pub struct Gateway {
     policy: Arc<Policy>,
     /// Every exchange there is, also those of sessions that are not in the store.
     pub(super) exchanges: TaskTracker,
+    /// Who listens.
+    pub(super) places: Arc<Places>,
     draining: AtomicBool,
     started: Instant,
 }
@@ -86,6 +89,7 @@ impl Gateway {
             idle_timeout: config.sessions.idle_timeout,
         };
         Arc::new_cyclic(|gateway| Self {
+            places: Places::new(config.sessions.listens_max),
             config,
             registry,
             sessions: SessionStore::new(limits),
@@ -229,6 +233,9 @@ impl Gateway {
     }
 
     async fn handle_request(self: &Arc<Self>, ctx: &RequestContext, message: Message) -> Answer {
+        if ctx.session.era() == Era::Modern && message.method() == method::LISTEN {
+            return self.listen(ctx, message).await;
+        }
         if ctx.delivery == Delivery::SessionStream {
             return self.handle_for_stream(ctx, message);
         }
@@ -298,7 +305,7 @@ impl Gateway {
     }
 
     /// Returns who judges a message of a client, and its answer.
-    fn judge(&self, ctx: &RequestContext) -> Option<Judge> {
+    pub(super) fn judge(&self, ctx: &RequestContext) -> Option<Judge> {
         ctx.pinned.as_ref().map(|pinned| self.judge_of(pinned))
     }
 

@@ -5,15 +5,19 @@
 
 mod after;
 mod arguments;
+mod attention;
 mod bridge;
 pub mod context;
 pub mod conversation;
 mod dispatch;
+mod ear;
 pub mod error;
 pub mod exchange;
 mod gateway;
 mod initialize;
+mod listen;
 mod operations;
+mod places;
 mod policy;
 mod session_inbox;
 pub mod shared_hub;
