@@ -2,8 +2,10 @@
 //!
 //! It asks for the changes of all lists, by which the gateway's own catalog is kept, and for the resources that anybody
 //! has subscribed to. When those change it is opened anew, and the one before ends only when the new one is
-//! acknowledged: in between a change may be told twice, and is never missed. A server that has nothing to tell of is not
+//! acknowledged: nothing is missed in between, and what both tell is heard once. A server that has nothing to tell of is not
 //! listened to; one that knows no such request has a catalog that is read at each start, and no more.
+
+mod notes;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
@@ -13,6 +15,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{debug, warn};
 
+use self::notes::{Listen, State};
 use super::gateway::Gateway;
 use crate::protocol::member::member;
 use crate::protocol::modern::Filter;
@@ -47,35 +50,6 @@ impl std::fmt::Debug for Ear {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Ear").finish_non_exhaustive()
     }
-}
-
-/// What is noted of one generation.
-#[derive(Default)]
-struct State {
-    generation: u64,
-    /// Acknowledged.
-    open: Option<Listen>,
-    /// Sent, and not acknowledged yet.
-    next: Option<Listen>,
-    /// The one before `open`, of which something may still be under way.
-    former: Option<i64>,
-    /// Numbers the listens, for their ends.
-    serial: u64,
-    /// How many have failed before they were acknowledged.
-    refusals: u64,
-    /// How many have failed one after the other.
-    failures: u32,
-    is_pausing: bool,
-    /// The server knows no such request.
-    is_deaf: bool,
-}
-
-struct Listen {
-    id: i64,
-    serial: u64,
-    wanted: Filter,
-    honoured: Filter,
-    since: Instant,
 }
 
 impl Ear {
@@ -224,15 +198,29 @@ impl Ear {
                 }
             }
             method::LOG_MESSAGE => return Some(notification),
-            _ if self.lock().knows(subscription.as_ref()) => {
-                return translate::notification_for_handshake(&notification).ok();
-            }
-            _ => {
-                connection.count_stray();
-                debug!(server = %connection.server(), method, "notification dropped: nobody has asked for it");
-            }
+            _ => return self.attribute(connection, subscription.as_ref(), &notification),
         }
         None
+    }
+
+    fn attribute(
+        &self,
+        connection: &Connection,
+        subscription: Option<&RequestId>,
+        notification: &Message,
+    ) -> Option<Message> {
+        let stripped = translate::notification_for_handshake(notification).ok()?;
+        let mut state = self.lock();
+        let news = match subscription {
+            Some(RequestId::Number(id)) if state.is_of(connection) => state.is_news(*id, stripped.bytes()),
+            _ => None,
+        };
+        drop(state);
+        if news.is_none() {
+            connection.count_stray();
+            debug!(server = %connection.server(), method = %stripped.method(), "notification dropped: nobody has asked for it");
+        }
+        news.is_some_and(|news| news).then_some(stripped)
     }
 
     fn acknowledged(
@@ -254,8 +242,7 @@ impl Ear {
         connection.listen_acknowledged(next.id);
         let params = notification.params().unwrap_or_default();
         next.honoured = Filter::parse(&params).unwrap_or_default();
-        let before = state.open.replace(next);
-        state.former = before.as_ref().map(|before| before.id);
+        let before = state.open(next);
         drop(state);
         before
             .into_iter()
@@ -322,51 +309,6 @@ impl Ear {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no holder panics")
-    }
-}
-
-impl State {
-    /// Returns whether it is about a generation, forgetting an earlier one; what a later one has left behind is nothing.
-    fn is_of(&mut self, connection: &Connection) -> bool {
-        if self.generation < connection.generation() {
-            *self = Self {
-                generation: connection.generation(),
-                serial: self.serial,
-                refusals: self.refusals,
-                ..Self::default()
-            };
-        }
-        self.generation == connection.generation()
-    }
-
-    fn knows(&self, subscription: Option<&RequestId>) -> bool {
-        let Some(RequestId::Number(id)) = subscription else {
-            return false;
-        };
-        let listens = [&self.open, &self.next].into_iter().flatten();
-        self.former == Some(*id) || listens.map(|listen| listen.id).any(|its| its == *id)
-    }
-
-    /// Returns what is honoured of what somebody wants, if that is known. `refusals` is how many there had been before.
-    fn verdict(
-        &mut self,
-        wanted: &Filter,
-        connection: &Connection,
-        refusals: u64,
-    ) -> Option<Result<Filter, UpstreamError>> {
-        if !self.is_of(connection) || connection.is_closed() {
-            return Some(Err(UpstreamError::Ended(
-                "before it acknowledged a subscription".into(),
-            )));
-        }
-        if self.is_deaf {
-            return Some(Ok(Filter::default()));
-        }
-        if let Some(open) = self.open.as_ref().filter(|open| wanted.is_within(&open.wanted)) {
-            return Some(Ok(wanted.common_with(&open.honoured)));
-        }
-        let why = || UpstreamError::NotReady("it refuses subscriptions".into());
-        (self.refusals > refusals).then(|| Err(why()))
     }
 }
 

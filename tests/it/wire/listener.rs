@@ -149,7 +149,7 @@ impl Heard {
         assert_eq!(result["result"]["resultType"], "complete", "{result}");
         assert_eq!(result["result"]["_meta"][ID], self.id, "{result}");
         assert_eq!(
-            result["result"]["_meta"]["io.modelcontextprotocol/serverInfo"]["name"], "mock-server",
+            result["result"]["_meta"]["io.modelcontextprotocol/serverInfo"]["name"], "portcullis-mock",
             "{result}"
         );
         let end = within("the end", self.events.next()).await;
