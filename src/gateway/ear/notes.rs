@@ -42,7 +42,7 @@ pub(super) struct Listen {
 }
 
 /// Two listens of which each may tell of a change.
-pub(super) struct Overlap {
+struct Overlap {
     /// The one before `open`, which has been ended.
     former: i64,
     until: Instant,
