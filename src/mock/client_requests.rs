@@ -28,7 +28,7 @@ pub(crate) enum Taken {
     /// Other answers are still missing.
     Waiting,
     /// The run can go on.
-    Complete(Answered),
+    Complete(Box<Answered>),
 }
 
 /// A run whose questions are answered.
@@ -110,12 +110,12 @@ impl Questions {
         let waiting = state.forget(run);
         drop(state);
         let outcome = failure.unwrap_or_else(|| (waiting.then)(&waiting.answers));
-        Taken::Complete(Answered {
+        Taken::Complete(Box::new(Answered {
             run,
             request: waiting.request,
             answers: waiting.answers,
             outcome,
-        })
+        }))
     }
 
     /// Takes back what a cancelled run asked and returns the ids.

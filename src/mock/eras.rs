@@ -29,7 +29,7 @@ pub(crate) fn handle(server: &Arc<Server>, message: &Message) -> Outcome {
     match server.options.era {
         Eras::Legacy => methods::handle(server, message),
         Eras::Both if !is_modern(message) => methods::handle(server, message),
-        Eras::Modern if &*message.method() == method::INITIALIZE && !is_claimed(message) => {
+        Eras::Modern if message.method() == method::INITIALIZE && !is_claimed(message) => {
             refuse_handshake(message)
         }
         Eras::Both | Eras::Modern => modern::handle(server, message),

@@ -81,7 +81,7 @@ impl Server {
             answers,
             outcome,
             ..
-        } = answered;
+        } = *answered;
         match outcome {
             Outcome::Ask(ask) => self.ask(&request.id, &request.method, ask, answers, lines),
             outcome => self.follow(&request.id, &request.method, outcome, lines),

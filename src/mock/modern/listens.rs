@@ -1,6 +1,7 @@
 //! `subscriptions/listen`: who wants to hear of what, until it is cancelled or the server ends it.
 
 use std::collections::BTreeSet;
+use std::ops::Not;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -20,11 +21,11 @@ use crate::protocol::reply::ErrorObject;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Filter {
-    #[serde(skip_serializing_if = "is_off")]
+    #[serde(skip_serializing_if = "Not::not")]
     tools_list_changed: bool,
-    #[serde(skip_serializing_if = "is_off")]
+    #[serde(skip_serializing_if = "Not::not")]
     prompts_list_changed: bool,
-    #[serde(skip_serializing_if = "is_off")]
+    #[serde(skip_serializing_if = "Not::not")]
     resources_list_changed: bool,
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub(super) resource_subscriptions: BTreeSet<String>,
@@ -138,11 +139,6 @@ fn notify(id: &RequestId, method: &str, params: Option<Value>, lines: &mut Vec<u
     let mut params = params.unwrap_or_else(|| json!({}));
     params["_meta"] = json!({ meta::SUBSCRIPTION_ID: id });
     message::write_notification(lines, method, Some(&raw(&params)));
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_off(switch: &bool) -> bool {
-    !*switch
 }
 
 #[cfg(test)]

@@ -25,8 +25,11 @@ const FILES: [(&str, &str); 2] = [
     ),
 ];
 
+/// A file or a directory in a directory: URI, name, type.
+type Child = (&'static str, &'static str, &'static str);
+
 /// The directories, and what is directly in them.
-const DIRECTORIES: [(&str, &[(&str, &str, &str)]); 2] = [
+const DIRECTORIES: [(&str, &[Child]); 2] = [
     (
         "skill://greeting",
         &[
@@ -81,8 +84,7 @@ impl Skills {
     pub(super) fn directory(&self, uri: &str) -> Result<String, ErrorObject> {
         let found = DIRECTORIES.iter().find(|(of, _)| *of == uri);
         let (_, children) = found.ok_or_else(|| not_found("directory", uri))?;
-        let child =
-            |(uri, name, kind): &(&str, &str, &str)| json!({ "uri": uri, "name": name, "mimeType": kind });
+        let child = |(uri, name, kind): &Child| json!({ "uri": uri, "name": name, "mimeType": kind });
         let resources: Vec<Value> = children.iter().map(child).collect();
         Ok(json!({ "resources": resources }).to_string())
     }
