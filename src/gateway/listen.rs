@@ -20,12 +20,14 @@ use super::error::GatewayError;
 use super::gateway::Gateway;
 use super::initialize::upstream_error;
 use super::policy::{Judge, subscription_to};
+use crate::config::ServerName;
 use crate::protocol::modern::Filter;
 use crate::protocol::names::method;
 use crate::protocol::reply::write_error;
 use crate::protocol::{Era, Message, ServerFacts};
 use crate::session::OutboxReader;
-use crate::upstream::{CallError, Connection, UpstreamError};
+use crate::upstream::lease::Applicant;
+use crate::upstream::{CallError, Connection, LeaseKind, UpstreamError};
 
 /// So many resources are subscribed to at once, where each is a request.
 const SUBSCRIBING_MAX: usize = 16;
@@ -69,7 +71,10 @@ impl Gateway {
         let facts = session
             .facts()
             .expect("each request of this era says who its client is");
-        let (_, connection) = self.meet(session, facts).await?;
+        let (_, mut connection) = self.meet(session, facts).await?;
+        if self.join_others(session) {
+            (_, connection) = self.meet(session, facts).await?;
+        }
         let heard = self.subscribe_to(session, &connection, wanted).await?;
         if session.has_ended() {
             return Err(GatewayError::SessionEnded);
@@ -113,6 +118,60 @@ impl Gateway {
         self.choose_instance(judge, session, session.facts(), &message)
             .await?;
         Ok(wanted)
+    }
+
+    /// Gives a client that listens the instance that those share who come now, if that is another one: which era a server
+    /// speaks, and so who shares what, may turn out only when its process has started. Returns whether it is.
+    fn join_others(self: &Arc<Self>, session: &Arc<Session>) -> bool {
+        let conversation = session.attachment();
+        let Some(lease) = conversation.lease() else {
+            return false;
+        };
+        let applicant = Applicant {
+            principal: session.principal(),
+            era: session.era(),
+            facts: None,
+            preferred: None,
+        };
+        let instance = lease.upstream().instance();
+        let is_there = match lease.kind() {
+            LeaseKind::Own => true,
+            LeaseKind::Shared => {
+                let shared = conversation.server().pool().shared_by(&applicant);
+                shared.iter().any(|upstream| upstream.instance() == instance)
+            }
+            LeaseKind::Principal => false,
+        };
+        if is_there {
+            return false;
+        }
+        drop(conversation.release());
+        // Fails only for one that has just ended, which hears nothing any more.
+        let present = self.lease(session, session.facts());
+        present.is_ok_and(|present| present.upstream().instance() != instance)
+    }
+
+    /// Sees to it that the clients that listen to a server hear what the others do. Called when a process of it is ready.
+    pub(super) fn gather_listeners(self: &Arc<Self>, server: &ServerName) {
+        let mut sessions = self.sessions.all();
+        sessions.retain(|session| {
+            let conversation = session.attachment();
+            conversation.listens() && conversation.server().name() == server
+        });
+        for session in sessions {
+            let has_moved = self.join_others(&session);
+            let conversation = session.attachment();
+            let Some(lease) = conversation.lease().filter(|_| has_moved) else {
+                continue;
+            };
+            if !conversation.settings().subscriptions.is_empty() {
+                let deadline = self.patience(&conversation.server().spec()).deadline();
+                self.tasks.spawn(async move {
+                    // What comes of it can be seen in the state of the instance.
+                    let _ = lease.upstream().connection(deadline).await;
+                });
+            }
+        }
     }
 
     /// Has the server tell what is wanted; returns what of it it will.

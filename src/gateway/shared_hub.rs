@@ -273,6 +273,9 @@ impl ServerMessages for SharedHub {
     }
 
     fn announced(&self, connection: &Arc<Connection>) {
+        if let Some(gateway) = self.gateway.upgrade() {
+            gateway.gather_listeners(connection.server());
+        }
         let sessions = self.sessions();
         refresh_all(&self.gateway, connection.server(), connection, Some(sessions));
     }

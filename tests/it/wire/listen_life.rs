@@ -5,7 +5,8 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::listener::{ERAS, Modern, WATCHED, gateway};
-use super::peer::{Peer, until};
+use super::peer::{BOTH, Peer, until};
+use super::raw::{Raw, head_of_post};
 use crate::support::Gateway;
 
 fn everything() -> Value {
@@ -222,4 +223,77 @@ async fn it_has_limits() {
     .await;
     client.listen(json!(3), json!({})).await;
     gateway.stop().await;
+}
+
+#[tokio::test]
+async fn who_does_not_keep_up_is_told_that_this_is_the_end() {
+    let gateway = Gateway::start(
+        "sessions.outbox-events-max = 1\n[servers.mock]\ncommand = \"@self\"\nargs = [\"mock-server\"]\nsharing = \"shared\"\n",
+    );
+    let client = Modern::of(&gateway);
+    let lists = json!({ "toolsListChanged": true, "promptsListChanged": true, "resourcesListChanged": true });
+    let (stream, _) = client.listen(json!("slow"), lists).await;
+    until("more comes than there is room for", async || {
+        tokio::join!(
+            client.change("tools", None),
+            client.change("prompts", None),
+            client.change("resources", None)
+        );
+        let sessions = gateway.admin("sessions").await;
+        (sessions["sessions"] == json!([])).then_some(())
+    })
+    .await;
+    stream.expect_end_some_time().await;
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_silent_stream_shows_that_it_lives() {
+    let gateway = Gateway::start(
+        "http.keep-alive = \"1s\"\n[servers.mock]\ncommand = \"@self\"\nargs = [\"mock-server\"]\n",
+    );
+    let meta = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {},
+    });
+    let params = json!({ "notifications": {}, "_meta": meta });
+    let body =
+        json!({ "jsonrpc": "2.0", "id": 1, "method": "subscriptions/listen", "params": params }).to_string();
+    let more =
+        format!("Accept: {BOTH}\r\nMCP-Protocol-Version: 2026-07-28\r\nMcp-Method: subscriptions/listen\r\n");
+    let head = head_of_post(gateway.address(), body.len(), &more);
+    let mut raw = Raw::send(gateway.address(), &(head + &body)).await;
+    raw.until("notifications/subscriptions/acknowledged").await;
+    raw.until(": keep-alive").await;
+    gateway.stop().await;
+}
+
+/// Which era a server speaks turns out when it has started, and with it who shares which process.
+#[tokio::test]
+async fn who_listened_first_hears_those_who_came_later() {
+    for era in ERAS {
+        let gateway = Gateway::with_mock(&["--era", era], "");
+        let client = Modern::of(&gateway);
+        let (mut stream, _) = client.listen(json!("first"), everything()).await;
+        let peer = Peer::open(&gateway, "mock").await;
+        peer.text("change", json!({ "kind": "tools" })).await;
+        stream.expect("tools/list_changed").await;
+        client.change("tools", None).await;
+        stream.expect("tools/list_changed").await;
+        client
+            .state_until("it has moved with its subscription", is_subscribed)
+            .await;
+        assert_eq!(
+            gateway.patch("servers/mock", &json!({ "linger": "29s" })).await,
+            200
+        );
+        client.state_until("it is subscribed again", is_subscribed).await;
+        client.touch().await;
+        loop {
+            let message = stream.next().await;
+            if message["method"] == "notifications/resources/updated" {
+                break;
+            }
+        }
+        gateway.stop().await;
+    }
 }

@@ -141,6 +141,20 @@ impl Heard {
         assert_eq!(message["method"], format!("notifications/{method}"), "{message}");
     }
 
+    /// Skips the notifications that are there, up to the complete result, and expects the end of the stream.
+    pub(super) async fn expect_end_some_time(mut self) {
+        loop {
+            let event = within("the result", self.events.next()).await;
+            let message = event.expect("the result comes first").json();
+            if message["method"].is_null() {
+                assert_eq!(message["result"]["resultType"], "complete", "{message}");
+                break;
+            }
+        }
+        let end = within("the end", self.events.next()).await;
+        assert_eq!(end, None);
+    }
+
     /// Expects the complete result, and then the end of the stream.
     pub(super) async fn expect_end(mut self) {
         let event = within("the result", self.events.next()).await;
