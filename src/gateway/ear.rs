@@ -193,7 +193,10 @@ impl Ear {
         match method.as_str() {
             method::ACKNOWLEDGED => self.acknowledged(connection, subscription.as_ref(), &notification),
             method::CANCELLED => {
-                if let Some(RequestId::Number(id)) = notification.cancelled_request() {
+                // Nothing else is a server's to cancel.
+                if let Some(RequestId::Number(id)) = notification.cancelled_request()
+                    && self.lock().listens(id)
+                {
                     connection.listen_cancelled(id);
                 }
             }

@@ -27,7 +27,7 @@ use crate::protocol::reply::write_error;
 use crate::protocol::{Era, Message, ServerFacts};
 use crate::session::OutboxReader;
 use crate::upstream::lease::Applicant;
-use crate::upstream::{CallError, Connection, LeaseKind, UpstreamError};
+use crate::upstream::{CallError, Connection, UpstreamError};
 
 /// So many resources are subscribed to at once, where each is a request.
 const SUBSCRIBING_MAX: usize = 16;
@@ -133,18 +133,10 @@ impl Gateway {
             facts: None,
             preferred: None,
         };
-        let instance = lease.upstream().instance();
-        let is_there = match lease.kind() {
-            LeaseKind::Own => true,
-            LeaseKind::Shared => {
-                let shared = conversation.server().pool().shared_by(&applicant);
-                shared.iter().any(|upstream| upstream.instance() == instance)
-            }
-            LeaseKind::Principal => false,
-        };
-        if is_there {
+        if conversation.server().pool().would_lease(&applicant, &lease) {
             return false;
         }
+        let instance = lease.upstream().instance();
         drop(conversation.release());
         // Fails only for one that has just ended, which hears nothing any more.
         let present = self.lease(session, session.facts());

@@ -64,6 +64,12 @@ impl State {
         self.generation == connection.generation()
     }
 
+    /// Returns whether this is a listen that has not ended.
+    pub(super) fn listens(&self, id: i64) -> bool {
+        let listens = [&self.open, &self.next].into_iter().flatten();
+        listens.map(|listen| listen.id).any(|its| its == id)
+    }
+
     /// Notes that a listen is acknowledged; returns the one before, which is to be ended.
     pub(super) fn open(&mut self, listen: Listen) -> Option<Listen> {
         let before = self.open.replace(listen);
