@@ -287,12 +287,15 @@ async fn who_listened_first_hears_those_who_came_later() {
             200
         );
         client.state_until("it is subscribed again", is_subscribed).await;
-        client.touch().await;
-        loop {
-            let message = stream.next().await;
-            if message["method"] == "notifications/resources/updated" {
-                break;
-            }
+        // A process that nobody will share any more may still answer for a moment.
+        let heard = async { while stream.next().await["method"] != "notifications/resources/updated" {} };
+        let touching = until("it is heard", async || {
+            client.touch().await;
+            None::<()>
+        });
+        tokio::select! {
+            () = heard => {}
+            () = touching => {}
         }
         gateway.stop().await;
     }
