@@ -233,6 +233,21 @@ pub(super) const REQUESTS: &[Key] = &[
         "Deepest nesting of a message.",
     ),
     key("batch-max", Kind::Count(1, 100_000), "Most messages of a batch."),
+    key(
+        "suspended-max",
+        Kind::Count(0, 100_000),
+        "Most calls of modern clients that wait for what their client says to a server with a handshake.",
+    ),
+    key(
+        "suspended-per-principal-max",
+        Kind::Count(0, 100_000),
+        "Most of them of one principal.",
+    ),
+    key(
+        "suspended-timeout",
+        Kind::Duration(MILLISECOND, DAY),
+        "How long such a call waits; then it ends with the process that it holds.",
+    ),
 ];
 
 const ADMIN: &[Key] = &[

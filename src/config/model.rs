@@ -118,6 +118,12 @@ pub struct RequestConfig {
     pub depth_max: usize,
     /// Most messages of a batch.
     pub batch_max: usize,
+    /// Most calls that wait for what their client says, of all clients.
+    pub suspended_max: usize,
+    /// Most of them of one principal.
+    pub suspended_per_principal_max: usize,
+    /// How long such a call waits.
+    pub suspended_timeout: Duration,
 }
 
 /// The admin API.

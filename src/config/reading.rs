@@ -190,6 +190,9 @@ impl RequestConfig {
             in_flight_max: scope.count("in-flight-max"),
             depth_max: scope.count("depth-max"),
             batch_max: scope.count("batch-max"),
+            suspended_max: scope.count("suspended-max"),
+            suspended_per_principal_max: scope.count("suspended-per-principal-max"),
+            suspended_timeout: scope.duration("suspended-timeout"),
         }
     }
 }

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use tracing::debug;
 
 use super::conversation::Session;
-use super::places::Place;
+use super::listeners::Listener;
 use crate::protocol::modern::{Filter, meta};
 use crate::protocol::names::method;
 use crate::protocol::reply::{write_notification, write_result};
@@ -22,17 +22,17 @@ pub(super) struct Attention {
     heard: Option<Filter>,
     /// What the server says of itself, as JSON.
     server: Option<Box<RawValue>>,
-    _place: Place,
+    _listener: Listener,
 }
 
 impl Attention {
     /// Notes that the client of a session has asked to be told; nothing is before that is acknowledged.
-    pub(super) fn begin(session: &Session, id: RequestId, place: Place) {
+    pub(super) fn begin(session: &Session, id: RequestId, listener: Listener) {
         let attention = Self {
             id,
             heard: None,
             server: None,
-            _place: place,
+            _listener: listener,
         };
         *session.attachment().attention() = Some(attention);
     }
@@ -83,7 +83,7 @@ impl Attention {
         }
     }
 
-    /// Tells a client that listens that nothing more will come, and lets another one have its place.
+    /// Tells a client that listens that nothing more will come.
     pub(super) fn end(session: &Session) {
         let attention = session.attachment().attention().take();
         let Some(attention) = attention.filter(|attention| attention.heard.is_some()) else {

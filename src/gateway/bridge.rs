@@ -6,14 +6,20 @@
 use std::borrow::Cow;
 
 use serde_json::json;
+use serde_json::value::to_raw_value;
 use tracing::debug;
 
+use super::asking::MAY_ASK;
 use super::conversation::Session;
 use super::error::GatewayError;
+use super::rounds::{Repeatable, asks};
+use crate::protocol::member::{member, string_member};
+use crate::protocol::modern::meta::LOG_LEVEL;
 use crate::protocol::names::method;
 use crate::protocol::reply::write_error;
 use crate::protocol::translate::{self, Speaker, Untranslatable};
 use crate::protocol::{Era, Message, RequestId, ServerFacts};
+use crate::upstream::pending::Patience;
 use crate::upstream::{Connection, Lease, LeaseKind, SCAN};
 
 /// What the answer to a request needs, so that its client understands it.
@@ -26,7 +32,11 @@ pub(super) enum Bridge {
         server: Option<String>,
     },
     /// The client has a handshake, the server has none.
-    ToHandshake { method: String },
+    ToHandshake {
+        method: String,
+        /// The request, if the answer may ask for something first.
+        repeatable: Option<Repeatable>,
+    },
 }
 
 /// What becomes of a request at a connection.
@@ -46,6 +56,7 @@ pub(super) fn cross<'a>(
     lease: &Lease,
     connection: &Connection,
     message: &'a Message,
+    patience: Patience,
 ) -> Result<Crossing<'a>, GatewayError> {
     let is_own = lease.kind() == LeaseKind::Own;
     let method = message.method();
@@ -58,6 +69,9 @@ pub(super) fn cross<'a>(
         }
         (Era::Modern, Era::Modern) => Ok(Crossing::Sent(Cow::Borrowed(message), None)),
         (Era::Modern, Era::Handshake) => {
+            if is_own {
+                set_level(connection, message);
+            }
             let info = connection.facts().and_then(ServerFacts::server_info);
             let bridge = Bridge::ToModern {
                 method: method.into_owned(),
@@ -74,13 +88,32 @@ pub(super) fn cross<'a>(
             }
             _ => {
                 let message = for_modern(session, is_own, message)?;
-                let method = method.into_owned();
-                Ok(Crossing::Sent(
-                    Cow::Owned(message),
-                    Some(Bridge::ToHandshake { method }),
-                ))
+                let may_ask = MAY_ASK.contains(&&*method);
+                let bridge = Bridge::ToHandshake {
+                    method: method.into_owned(),
+                    repeatable: may_ask.then(|| Repeatable {
+                        request: message.clone(),
+                        patience,
+                    }),
+                };
+                Ok(Crossing::Sent(Cow::Owned(message), Some(bridge)))
             }
         },
+    }
+}
+
+/// Tells a server that has its client for itself which log messages a request wants; those of a request that wants none
+/// are not passed on.
+fn set_level(connection: &Connection, message: &Message) {
+    let params = message.params().unwrap_or_default();
+    let meta = member(&params, "_meta");
+    let level = meta.and_then(|meta| string_member(meta.get().as_bytes(), LOG_LEVEL));
+    let logs = connection
+        .facts()
+        .is_some_and(|facts| facts.capability("logging").is_some());
+    if let Some(level) = level.filter(|_| logs) {
+        let params = to_raw_value(&json!({ "level": level })).expect("plain data becomes JSON");
+        connection.tell(method::SET_LEVEL, params);
     }
 }
 
@@ -92,7 +125,7 @@ fn for_modern(session: &Session, is_own: bool, message: &Message) -> Result<Mess
         .log_level
         .clone()
         .filter(|_| is_own);
-    let level = level.and_then(|params| crate::protocol::member::string_member(&params, "level"));
+    let level = level.and_then(|params| string_member(&params, "level"));
     let speaker = Speaker {
         capabilities: serde_json::Value::from(facts.capabilities.clone()).to_string(),
         info: &facts.client_info,
@@ -102,13 +135,21 @@ fn for_modern(session: &Session, is_own: bool, message: &Message) -> Result<Mess
 }
 
 impl Bridge {
+    /// Returns the request that is to be made again, if this answer asks for something first.
+    pub(super) fn repeated(&self, answer: &Message) -> Option<&Repeatable> {
+        match self {
+            Self::ToHandshake { repeatable, .. } => repeatable.as_ref().filter(|_| asks(answer)),
+            Self::ToModern { .. } => None,
+        }
+    }
+
     /// Returns the answer of the server as the client understands it.
     pub(super) fn answer(&self, answer: &Message) -> Message {
         let translated = match self {
             Self::ToModern { method, server } => {
                 translate::answer_for_modern(answer, method, server.as_deref())
             }
-            Self::ToHandshake { method } => translate::answer_for_handshake(answer, method),
+            Self::ToHandshake { method, .. } => translate::answer_for_handshake(answer, method),
         };
         translated.unwrap_or_else(|error| {
             debug!(%error, "answer of the server not translated");
@@ -132,6 +173,6 @@ pub(super) fn own_result(era: Era, result: &[u8]) -> Cow<'_, [u8]> {
     }
     let mut fields: serde_json::Map<String, serde_json::Value> =
         serde_json::from_slice(result).expect("the gateway's own results are objects");
-    fields.insert("resultType".to_owned(), json!("complete"));
+    fields.entry("resultType").or_insert_with(|| json!("complete"));
     Cow::Owned(serde_json::to_vec(&fields).expect("a JSON object is written to memory without errors"))
 }

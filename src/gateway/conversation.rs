@@ -1,7 +1,7 @@
 //! What the gateway knows of a session beyond its streams: its server, its lease, its open exchanges.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 
 use bytes::Bytes;
@@ -9,11 +9,13 @@ use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::debug;
 
+use super::asking::Suspension;
 use super::attention::Attention;
 use super::ear::Ear;
 use super::error::GatewayError;
 use super::exchange::{Exchange, Reach};
 use super::policy::{Asked, Judge, Judging, Lane, Standing};
+use super::rounds::Round;
 use super::shared_hub::Seat;
 use crate::protocol::{Message, RequestId};
 use crate::registry::Server;
@@ -37,6 +39,12 @@ pub struct Conversation {
     /// What a client without a handshake listens to, if it does.
     attention: Mutex<Option<Attention>>,
     judging: Judging,
+    /// The call that waits for what its client says.
+    suspension: Mutex<Option<Suspension>>,
+    /// Whether it shares a process whatever its client can do.
+    shares: AtomicBool,
+    /// Which of the requests that have had this session, one after the other, has it now.
+    visits: AtomicU64,
     /// The shared instance that the routing policies have chosen for it.
     chosen_instance: OnceLock<u64>,
 }
@@ -63,33 +71,76 @@ pub struct Settings {
 /// A request of the server that the client has not answered.
 #[derive(Debug)]
 pub(super) struct ServerRequest {
-    connection: Weak<Connection>,
-    id: RequestId,
+    asker: Asker,
     /// Who judges the answer, if anybody does.
     pub(super) judged: Option<(Judge, Asked)>,
+}
+
+/// What waits for a client's answer.
+#[derive(Debug)]
+enum Asker {
+    /// A server, which asked by a request with this id.
+    Server(Weak<Connection>, RequestId),
+    /// A request whose answer asked, under this key and with this method.
+    Round(Arc<Round>, String, String),
 }
 
 impl ServerRequest {
     pub(super) fn new(connection: &Arc<Connection>, id: RequestId, judged: Option<(Judge, Asked)>) -> Self {
         Self {
-            connection: Arc::downgrade(connection),
-            id,
+            asker: Asker::Server(Arc::downgrade(connection), id),
             judged,
         }
     }
 
-    /// Gives the server the client's answer, if it still waits.
-    pub(super) fn respond(&self, answer: &Message) {
-        let taken = self.connection.upgrade();
-        if !taken.is_some_and(|connection| connection.respond(&self.id, answer)) {
-            debug!("answer that the server no longer waits for");
+    pub(super) fn of_round(
+        round: Arc<Round>,
+        key: String,
+        method: String,
+        judged: Option<(Judge, Asked)>,
+    ) -> Self {
+        Self {
+            asker: Asker::Round(round, key, method),
+            judged,
         }
     }
 
-    /// Gives the server an error in the place of the client's answer.
+    /// Gives whoever asked the client's answer, if it still waits.
+    pub(super) fn respond(&self, answer: &Message) {
+        match &self.asker {
+            Asker::Server(connection, id) => {
+                let taken = connection.upgrade();
+                if !taken.is_some_and(|connection| connection.respond(id, answer)) {
+                    debug!("answer that the server no longer waits for");
+                }
+            }
+            Asker::Round(round, key, method) => round.take(key, method, answer),
+        }
+    }
+
+    /// Gives whoever asked an error in the place of the client's answer.
     pub(super) fn refuse(&self, error: &GatewayError) {
-        if let Some(connection) = self.connection.upgrade() {
-            connection.refuse(&self.id, &error.to_error_object());
+        match &self.asker {
+            Asker::Server(connection, id) => {
+                if let Some(connection) = connection.upgrade() {
+                    connection.refuse(id, &error.to_error_object());
+                }
+            }
+            Asker::Round(round, key, _) => round.refuse(key, error.to_string()),
+        }
+    }
+
+    fn is_of(&self, connection: &Arc<Connection>, id: &RequestId) -> bool {
+        match &self.asker {
+            Asker::Server(its, its_id) => its_id == id && its.as_ptr() == Arc::as_ptr(connection),
+            Asker::Round(..) => false,
+        }
+    }
+
+    fn is_of_another(&self, connection: &Arc<Connection>) -> bool {
+        match &self.asker {
+            Asker::Server(its, _) => its.as_ptr() != Arc::as_ptr(connection),
+            Asker::Round(..) => false,
         }
     }
 }
@@ -111,6 +162,9 @@ impl Conversation {
             settings: Mutex::default(),
             attention: Mutex::default(),
             judging,
+            suspension: Mutex::default(),
+            shares: AtomicBool::new(false),
+            visits: AtomicU64::new(0),
             chosen_instance: OnceLock::new(),
         }
     }
@@ -158,6 +212,39 @@ impl Conversation {
     #[must_use]
     pub(super) fn release(&self) -> Option<Held> {
         self.held().take()
+    }
+
+    /// Returns the place of the call that waits for what its client says.
+    pub(super) fn suspension(&self) -> MutexGuard<'_, Option<Suspension>> {
+        self.suspension.lock().expect("no holder panics")
+    }
+
+    /// Notes that it needs no process of its own.
+    pub(super) fn shares_only(&self) {
+        self.shares.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether it needs no process of its own.
+    pub(super) fn only_shares(&self) -> bool {
+        self.shares.load(Ordering::Relaxed)
+    }
+
+    /// Gives the session to another request; returns the number of its stay.
+    pub(super) fn begin_visit(&self) -> u64 {
+        self.visits.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Returns whether a stay is the present one.
+    pub(super) fn is_visit(&self, number: u64) -> bool {
+        self.visits.load(Ordering::Relaxed) == number
+    }
+
+    /// Returns the request that is open, if it is the only one.
+    pub(super) fn only_exchange(&self) -> Option<Arc<Exchange>> {
+        match self.exchanges().as_slice() {
+            [only] => Some(only.clone()),
+            _ => None,
+        }
     }
 
     /// Returns what the client has set.
@@ -250,9 +337,7 @@ impl Conversation {
         id: &RequestId,
     ) -> Option<i64> {
         let mut requests = self.server_requests.lock().expect("no holder panics");
-        let is_it = |request: &ServerRequest| {
-            request.id == *id && request.connection.as_ptr() == Arc::as_ptr(connection)
-        };
+        let is_it = |request: &ServerRequest| request.is_of(connection, id);
         let number = requests
             .iter()
             .find(|(_, request)| is_it(request))
@@ -264,9 +349,7 @@ impl Conversation {
     /// Forgets the requests of earlier processes, which wait for nothing any more; returns the client's ids of them.
     pub(super) fn withdraw_requests_before(&self, connection: &Arc<Connection>) -> Vec<i64> {
         let mut requests = self.server_requests.lock().expect("no holder panics");
-        let earlier = requests.extract_if(.., |_, request| {
-            request.connection.as_ptr() != Arc::as_ptr(connection)
-        });
+        let earlier = requests.extract_if(.., |_, request| request.is_of_another(connection));
         earlier.map(|(number, _)| number).collect()
     }
 

@@ -46,6 +46,10 @@ impl Gateway {
         if session.facts().is_none() && !session.is_alone() {
             return Err(GatewayError::NotInitialized);
         }
+        let suspension = session.attachment().suspension().take();
+        if let Some(suspension) = suspension {
+            return self.resume(session, suspension, exchange, &message);
+        }
         let lease = self.lease(session, session.facts())?;
         exchange.set_after(&message);
         note_subscription(session, &message)?;
@@ -196,7 +200,13 @@ impl Sending {
             self.answer_subscription(connection);
             return Ok(true);
         }
-        let message = match cross(&self.session, &self.lease, connection, &self.message)? {
+        let message = match cross(
+            &self.session,
+            &self.lease,
+            connection,
+            &self.message,
+            self.patience,
+        )? {
             Crossing::Answered(result) => {
                 self.exchange.answer_agreed(result);
                 return Ok(true);

@@ -63,6 +63,12 @@ pub enum GatewayError {
     /// The method belongs to the other era, and the server speaks only its own.
     #[error("{0} is not available: the server speaks another era of the protocol, which has nothing like it")]
     OfOtherEra(String),
+    /// The server asked for something that the client has not declared.
+    #[error("the server needs a client that declares {0}")]
+    MissingCapability(&'static str),
+    /// The server asked the client something on the way to its answer, and there was no answer to that.
+    #[error("{0}")]
+    ClientDidNotSay(String),
     /// The message has no words in the era of the other side.
     #[error(transparent)]
     Untranslatable(#[from] Untranslatable),
@@ -113,8 +119,11 @@ impl GatewayError {
                 Why::Denied(denial) => denial.code,
                 Why::Failed(_) => code::POLICY_FAILED,
             },
+            Self::MissingCapability(_) => code::MISSING_CLIENT_CAPABILITY,
             Self::NoServer => code::REFUSED,
-            Self::Unjudgeable { .. } | Self::Untranslatable(_) => code::INTERNAL_ERROR,
+            Self::Unjudgeable { .. } | Self::Untranslatable(_) | Self::ClientDidNotSay(_) => {
+                code::INTERNAL_ERROR
+            }
             Self::TooManyInFlight(_)
             | Self::TooManySubscriptions(_)
             | Self::TooManyListens(_)
@@ -129,6 +138,9 @@ impl GatewayError {
             Self::Disabled(server) => object.with_data(json!({ "server": server, "reason": "disabled" })),
             Self::NotToldOf(uri) => object.with_data(json!({ "uri": uri })),
             Self::Policy(refusal) => with_data_of(object, refusal),
+            Self::MissingCapability(name) => {
+                object.with_data(json!({ "requiredCapabilities": { *name: {} } }))
+            }
             _ => object,
         }
     }

@@ -4,6 +4,9 @@
 //! stream that it has become. No task is spawned for a request whose server is ready. A client that goes away does not
 //! take its request back (2025-11-25, "Streamable HTTP"): the entry stays until the answer or the deadline clears it.
 
+mod outcome;
+
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use std::time::Duration;
 
@@ -11,19 +14,20 @@ use bytes::Bytes;
 use serde_json::value::to_raw_value;
 use tokio::sync::Notify;
 use tokio_util::task::task_tracker::TaskTrackerToken;
-use tracing::debug;
 
 use super::after::After;
 use super::bridge::{Bridge, own_result};
 use super::conversation::Session;
 use super::error::GatewayError;
-use super::policy::{Asked, Judge, in_turn};
-use crate::plugin::call::Direction;
+use super::policy::{Asked, Judge};
+use crate::protocol::member::{member, string_member};
+use crate::protocol::modern::meta::LOG_LEVEL;
 use crate::protocol::names::method;
 use crate::protocol::reply::{write_error, write_notification, write_result};
-use crate::protocol::{Message, RequestId};
+use crate::protocol::{Era, Message, RequestId};
 use crate::session::{Outbox, OutboxReader, Priority};
-use crate::upstream::{Connection, Outcome, UpstreamError, Waiter};
+use crate::upstream::pending::Patience;
+use crate::upstream::{Connection, Outcome, Waiter};
 
 /// One request.
 #[derive(Debug)]
@@ -42,8 +46,14 @@ pub struct Exchange {
     judged: OnceLock<(Judge, Asked)>,
     /// What its answer needs where its server speaks another era.
     bridge: OnceLock<Bridge>,
+    /// How often its answer has asked its client for something first.
+    rounds: AtomicUsize,
+    /// What the client asked, where it may have to ask again.
+    question: Option<Question>,
+    /// Who gets what comes when it has ended for its client, but not for its server.
+    heir: OnceLock<Mutex<Heir>>,
     /// Where it was sent, for a cancellation.
-    upstream: OnceLock<(Weak<Connection>, i64)>,
+    upstream: Mutex<Option<(Weak<Connection>, i64)>>,
     state: Mutex<State>,
     wake: Notify,
 }
@@ -60,6 +70,34 @@ enum State {
     Abandoned,
     /// It is over.
     Done,
+}
+
+/// What a client asked.
+#[derive(Debug, Clone)]
+pub(super) struct Question {
+    pub(super) method: String,
+    pub(super) params: Bytes,
+}
+
+impl Question {
+    /// Returns the least severe level of log messages that the client wants to hear of for this request.
+    pub(super) fn log_level(&self) -> Option<String> {
+        let meta = member(&self.params, "_meta")?;
+        string_member(meta.get().as_bytes(), LOG_LEVEL)
+    }
+}
+
+/// Who gets what the server says to a request that has ended for its client.
+#[derive(Debug)]
+enum Heir {
+    /// Its client has yet to come again; what the server has said meanwhile.
+    #[expect(
+        clippy::large_enum_variant,
+        reason = "there are few, and they are short-lived"
+    )]
+    Awaited(Option<Outcome>),
+    /// The request with which its client came again.
+    Found(Arc<Exchange>),
 }
 
 /// How an exchange ended.
@@ -122,8 +160,14 @@ impl Exchange {
         state: State,
     ) -> Arc<Self> {
         session.request_began();
+        let question = (session.era() == Era::Modern).then(|| Question {
+            method: message.method().into_owned(),
+            params: message.params().unwrap_or_default(),
+        });
         Arc::new_cyclic(|me| Self {
             me: me.clone(),
+            question,
+            heir: OnceLock::new(),
             client_id: message.id().expect("an exchange is opened for a request").clone(),
             client_token: message.wanted_progress_token(),
             _counted: session.attachment().count_exchange(),
@@ -132,7 +176,8 @@ impl Exchange {
             after: OnceLock::new(),
             judged: OnceLock::new(),
             bridge: OnceLock::new(),
-            upstream: OnceLock::new(),
+            rounds: AtomicUsize::new(0),
+            upstream: Mutex::default(),
             state: Mutex::new(state),
             wake: Notify::new(),
         })
@@ -151,6 +196,11 @@ impl Exchange {
     /// Notes that its server speaks another era.
     pub(super) fn bridged_by(&self, bridge: Bridge) {
         self.bridge.get_or_init(|| bridge);
+    }
+
+    /// Returns whose it is.
+    pub(super) fn session(&self) -> &Arc<Session> {
+        &self.session
     }
 
     /// Returns the id that the client gave.
@@ -178,8 +228,7 @@ impl Exchange {
 
     /// Notes where it was sent. If it was taken back in the meantime, the server is told.
     pub(super) fn sent(&self, connection: &Arc<Connection>, id: i64) {
-        // It is sent once: where a connection refuses it, it was not sent.
-        let _ = self.upstream.set((Arc::downgrade(connection), id));
+        *self.upstream.lock().expect("no holder panics") = Some((Arc::downgrade(connection), id));
         if self.is_over() {
             self.cancel_upstream("the client took it back");
         }
@@ -187,7 +236,7 @@ impl Exchange {
 
     /// Takes the request back for its client and tells the server, if it has been sent; `false` if it is over already.
     pub(super) fn cancel(&self, cancellation: &Message) -> bool {
-        let Some((connection, id)) = self.upstream.get() else {
+        let Some((connection, id)) = self.place() else {
             let was_open = !self.is_over();
             self.withdraw();
             return was_open;
@@ -195,8 +244,8 @@ impl Exchange {
         let Some(connection) = connection.upgrade() else {
             return false;
         };
-        connection.cancel(*id, |out| {
-            cancellation.write_with_cancelled_request(&RequestId::Number(*id), out)
+        connection.cancel(id, |out| {
+            cancellation.write_with_cancelled_request(&RequestId::Number(id), out)
         })
     }
 
@@ -207,7 +256,7 @@ impl Exchange {
     }
 
     fn cancel_upstream(&self, reason: &str) {
-        let Some((connection, id)) = self.upstream.get() else {
+        let Some((connection, id)) = self.place() else {
             return;
         };
         let Some(connection) = connection.upgrade() else {
@@ -215,9 +264,56 @@ impl Exchange {
         };
         let params = to_raw_value(&serde_json::json!({ "requestId": id, "reason": reason }));
         let params = params.expect("plain data becomes JSON");
-        connection.cancel(*id, |out| {
+        connection.cancel(id, |out| {
             write_notification(method::CANCELLED, Some(&params), out)
         });
+    }
+
+    /// Returns where it was sent.
+    fn place(&self) -> Option<(Weak<Connection>, i64)> {
+        self.upstream.lock().expect("no holder panics").clone()
+    }
+
+    /// Gives the server another patience, from now on.
+    pub(super) fn postpone(&self, patience: Patience) {
+        if let Some((connection, id)) = self.place()
+            && let Some(connection) = connection.upgrade()
+        {
+            connection.postpone(id, patience);
+        }
+    }
+
+    /// Returns what the client asked, where it may have to ask again.
+    pub(super) fn question(&self) -> Option<&Question> {
+        self.question.as_ref()
+    }
+
+    /// Ends the exchange for its client with a result, although the server still works on the request: what comes goes
+    /// to the request with which the client comes again.
+    pub(super) fn suspend(&self, result: &[u8]) {
+        self.heir.get_or_init(|| Mutex::new(Heir::Awaited(None)));
+        self.answer(result);
+    }
+
+    /// Has another request of the same client get what the server says to this one.
+    pub(super) fn bequeath_to(&self, heir: &Arc<Self>) {
+        if let (Some(after), Some((connection, id))) = (self.after.get(), self.place()) {
+            heir.after.get_or_init(|| after.clone());
+            self.bridge
+                .get()
+                .into_iter()
+                .for_each(|bridge| heir.bridged_by(bridge.clone()));
+            *heir.upstream.lock().expect("no holder panics") = Some((connection, id));
+        }
+        let Some(place) = self.heir.get() else { return };
+        let before = std::mem::replace(
+            &mut *place.lock().expect("no holder panics"),
+            Heir::Found(heir.clone()),
+        );
+        match before {
+            Heir::Awaited(Some(outcome)) => heir.complete(outcome),
+            Heir::Awaited(None) | Heir::Found(_) => {}
+        }
     }
 
     /// Puts a message before the answer; `false` if it was not taken.
@@ -347,47 +443,6 @@ impl Exchange {
         }
     }
 
-    /// Passes on how it ended, as the policies left it.
-    fn end_with(&self, outcome: Outcome) {
-        match outcome {
-            Outcome::Response(message) => {
-                match (message.error(), self.after.get()) {
-                    (None, Some(after)) => after.succeeded(&self.session),
-                    _ => self.failed(),
-                }
-                let mut out = Vec::with_capacity(message.bytes().len() + 32);
-                message.write_with_id(&self.client_id, &mut out);
-                self.finish(End::Answer(out.into()));
-            }
-            Outcome::Failed(UpstreamError::Cancelled) => self.withdraw(),
-            Outcome::Failed(error) => {
-                let server = self.session.attachment().server().name().clone();
-                self.fail(&GatewayError::Upstream { server, error });
-            }
-        }
-    }
-
-    /// Returns who judges an outcome, if anybody is to be asked about it.
-    fn judge_of(&self, outcome: &Outcome) -> Option<(Judge, Asked)> {
-        let (judge, asked) = self.judged.get()?;
-        let Outcome::Response(answer) = outcome else {
-            return None;
-        };
-        judge
-            .asks_of_answer(&self.session, Direction::ServerToClient, &asked.method, answer)
-            .then(|| (judge.clone(), asked.clone()))
-    }
-
-    fn pass_on_progress(&self, message: &Message) {
-        // A client that asked for no progress gets none, though the server could not know the token.
-        let Some(token) = &self.client_token else { return };
-        let mut out = Vec::new();
-        message.write_with_progress_token(token, &mut out);
-        if !self.event(out.into()) {
-            debug!("progress dropped: nobody takes it, or the stream is full");
-        }
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no holder panics")
     }
@@ -406,56 +461,5 @@ fn put(outbox: &Outbox, end: End) {
 impl Drop for Exchange {
     fn drop(&mut self) {
         self.session.request_ended();
-    }
-}
-
-impl Waiter for Exchange {
-    fn waits(&self, since: Duration) {
-        if self.stream_after.is_some_and(|after| since >= after) {
-            self.become_stream();
-        }
-    }
-
-    fn complete(&self, outcome: Outcome) {
-        let outcome = match (outcome, self.bridge.get()) {
-            (Outcome::Response(answer), Some(bridge)) => Outcome::Response(bridge.answer(&answer)),
-            (outcome, _) => outcome,
-        };
-        let lane = self.session.attachment().lane();
-        let judge = self.judge_of(&outcome);
-        if judge.is_none() && lane.is_idle() {
-            return self.end_with(outcome);
-        }
-        let me = self.me.upgrade().expect("whoever completes it holds it");
-        let size = match &outcome {
-            Outcome::Response(answer) => answer.bytes().len(),
-            Outcome::Failed(_) => 0,
-        };
-        let turn = async move {
-            match (outcome, judge) {
-                (Outcome::Response(answer), Some((judge, asked))) => {
-                    let judged = judge.answer(&me.session, Direction::ServerToClient, asked, answer);
-                    match judged.await {
-                        Ok(answer) => me.end_with(Outcome::Response(answer)),
-                        Err(error) => me.fail(&error),
-                    }
-                }
-                (outcome, _) => me.end_with(outcome),
-            }
-        };
-        let taken = lane.push(Box::pin(turn), size, Priority::Required);
-        debug_assert!(taken.is_ok(), "an answer is always taken");
-    }
-
-    fn progress(&self, message: Message) {
-        let Some(me) = self.me.upgrade() else { return };
-        let judge = self.judged.get().map(|(judge, _)| judge.clone());
-        let taken = in_turn(&self.session, judge, message, move |_, judged| match judged {
-            Ok(message) => me.pass_on_progress(&message),
-            Err(error) => debug!(%error, "progress dropped"),
-        });
-        if taken.is_err() {
-            debug!("progress dropped: too many messages wait to be judged");
-        }
     }
 }

@@ -13,9 +13,11 @@ use super::context::{Answer, Delivery, RequestContext};
 use super::conversation::{Conversation, Session};
 use super::error::GatewayError;
 use super::exchange::{End, Exchange, First};
-use super::places::Places;
+use super::listeners::Listeners;
 use super::policy::{Judge, Judging, Lane, Pinned, Policy, Standing};
 use super::shared_hub::SharedHub;
+use super::standby::Standby;
+use super::suspension::Suspended;
 use crate::config::Config;
 use crate::plugin::Plugins;
 use crate::protocol::names::method;
@@ -49,13 +51,17 @@ pub struct Gateway {
     pub(super) pools: Arc<PoolContext>,
     /// The receivers of shared instances, by instance. A std mutex: held for look-ups.
     pub(super) hubs: Mutex<HashMap<u64, Arc<SharedHub>>>,
+    /// The calls that wait for what their clients say.
+    pub(super) suspended: Suspended,
+    /// Sessions of modern clients, kept for their next calls.
+    pub(super) standby: Standby,
     pub(super) schemas: SchemaCache,
     pub(super) tasks: TaskTracker,
     policy: Arc<Policy>,
     /// Every exchange there is, also those of sessions that are not in the store.
     pub(super) exchanges: TaskTracker,
     /// Who listens.
-    pub(super) places: Arc<Places>,
+    pub(super) listeners: Arc<Listeners>,
     draining: AtomicBool,
     started: Instant,
 }
@@ -88,8 +94,11 @@ impl Gateway {
             max: config.sessions.max,
             idle_timeout: config.sessions.idle_timeout,
         };
+        let suspended = Suspended::new(&config.requests);
         Arc::new_cyclic(|gateway| Self {
-            places: Places::new(config.sessions.listens_max),
+            listeners: Listeners::new(config.sessions.listens_max),
+            suspended,
+            standby: Standby::default(),
             config,
             registry,
             sessions: SessionStore::new(limits),
@@ -104,10 +113,15 @@ impl Gateway {
         })
     }
 
-    /// Refuses new requests from now on; those in flight, and what they need of their clients, go on.
+    /// Refuses new requests from now on; those in flight, and what they need of their clients, go on, but for the calls
+    /// that wait for their clients to come again.
     pub fn begin_drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
         self.exchanges.close();
+        // Nobody could go on with them.
+        for session in self.suspended.remove_all() {
+            self.end_session(&session, "the gateway is stopping");
+        }
     }
 
     /// Waits, after [`begin_drain`](Self::begin_drain), until every request has been answered.

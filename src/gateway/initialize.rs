@@ -156,8 +156,7 @@ impl Gateway {
         let applicant = Applicant {
             principal: session.principal(),
             era: session.era(),
-            // Who only listens is never asked anything.
-            facts: facts.filter(|_| !conversation.listens()),
+            facts: facts.filter(|_| !conversation.only_shares()),
             preferred: conversation.chosen_instance(),
         };
         let mut inbox = None;

@@ -60,9 +60,9 @@ impl Gateway {
         if !server.is_enabled() {
             return Err(GatewayError::Disabled(server.name().clone()));
         }
-        let place = self.places.take(&session.caller().principal)?;
+        let listener = self.listeners.add(&session.caller().principal)?;
         let id = message.id().expect("a request has an id").clone();
-        Attention::begin(session, id, place);
+        Attention::begin(session, id, listener);
         // Whoever ends sessions ends this one, too.
         let _in_use = session.stream_opened();
         self.keep_session(session);

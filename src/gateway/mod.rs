@@ -5,6 +5,7 @@
 
 mod after;
 mod arguments;
+mod asking;
 mod attention;
 mod bridge;
 pub mod context;
@@ -16,11 +17,14 @@ pub mod exchange;
 mod gateway;
 mod initialize;
 mod listen;
+mod listeners;
 mod operations;
-mod places;
 mod policy;
+mod rounds;
 mod session_inbox;
 pub mod shared_hub;
+mod standby;
+mod suspension;
 mod visit;
 
 pub use context::{Answer, Delivery, RequestContext};

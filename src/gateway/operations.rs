@@ -211,6 +211,12 @@ impl Gateway {
         for session in self.sessions.remove_idle(now) {
             self.end_session(&session, "idle");
         }
+        for session in self.suspended.remove_late(now) {
+            self.end_session(&session, "its client did not say in time what its server asked");
+        }
+        for session in self.standby.remove_idle(now) {
+            self.end_session(&session, "its client has not called for a while");
+        }
         let retention = self.config.sessions.stream_retention;
         for session in self.sessions.all() {
             session.forget_streams(now, retention);
@@ -238,6 +244,11 @@ impl Gateway {
     /// Returns how many requests have not been answered, those without a session included.
     pub fn in_flight(&self) -> usize {
         self.exchanges.len()
+    }
+
+    /// Returns how many calls wait for what their clients say.
+    pub fn suspended(&self) -> usize {
+        self.suspended.len()
     }
 
     fn end_sessions_of(&self, server: &Arc<Server>, cause: &str) {

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use serde_json::value::to_raw_value;
 use tracing::debug;
 
+use super::asking::Inquiry;
 use super::attention::Attention;
 use super::conversation::{ServerRequest, Session, destination};
 use super::ear::Ear;
@@ -89,7 +90,33 @@ fn deliver(session: &Session, data: Bytes) -> bool {
 }
 
 /// Puts a request of the server before the client, or says why not.
-fn ask(session: &Session, request: ServerRequest, message: &Message) -> Result<(), &'static str> {
+fn ask(
+    gateway: &Weak<Gateway>,
+    session: &Arc<Session>,
+    request: ServerRequest,
+    message: &Message,
+) -> Result<(), &'static str> {
+    if session.era() == Era::Handshake {
+        return ask_by_message(session, request, message);
+    }
+    let conversation = session.attachment();
+    let Some(number) = conversation.add_server_request(request) else {
+        return Err("too many requests wait for the client");
+    };
+    let gateway = gateway.upgrade().ok_or("the gateway is stopping")?;
+    let suspended = gateway.suspend(session, Inquiry::new(number, message));
+    if suspended.is_err() {
+        conversation.forget_server_request(number);
+    }
+    suspended
+}
+
+/// Puts a request of the server before a client that takes requests, or says why not.
+pub(super) fn ask_by_message(
+    session: &Session,
+    request: ServerRequest,
+    message: &Message,
+) -> Result<(), &'static str> {
     let conversation = session.attachment();
     let Some(number) = conversation.add_server_request(request) else {
         return Err("too many requests wait for the client");
@@ -102,11 +129,25 @@ fn ask(session: &Session, request: ServerRequest, message: &Message) -> Result<(
     Err("the client does not read its messages")
 }
 
+/// Returns whether the client wants to hear of it: where there are no sessions, each request says whether it wants log
+/// messages.
+fn is_wanted(session: &Session, message: &Message) -> bool {
+    if session.era() == Era::Handshake || message.method() != method::LOG_MESSAGE {
+        return true;
+    }
+    let exchange = session.attachment().only_exchange();
+    let level = exchange.and_then(|exchange| exchange.question()?.log_level());
+    level.is_some()
+}
+
 /// Puts a notification before the client.
 fn tell(session: &Session, connection: &Arc<Connection>, message: &Message) {
     let is_for_listeners = concerns_no_request(&message.method()) || session.attachment().listens();
     if session.era() == Era::Modern && is_for_listeners {
         return Attention::tell(session, message);
+    }
+    if !is_wanted(session, message) {
+        return;
     }
     let mut out = Vec::new();
     if message.method() == method::CANCELLED {
@@ -143,14 +184,14 @@ impl ServerMessages for SessionInbox {
         }
         let judge = session.attachment().judge_of_server();
         let judged = judge.clone().map(|judge| (judge, Asked::of(&message)));
-        let (asker, its_id) = (connection.clone(), id.clone());
+        let (asker, its_id, gateway) = (connection.clone(), id.clone(), self.gateway.clone());
         let taken = in_turn(&session, judge, message, move |session, passed| match passed {
             Err(error) => drop(asker.refuse(&its_id, &error.to_error_object())),
             // Its process has ended meanwhile, and the client has been told to forget what that asked.
             Ok(_) if asker.is_closed() => {}
             Ok(message) => {
                 let request = ServerRequest::new(&asker, its_id.clone(), judged);
-                if let Err(text) = ask(session, request, &message) {
+                if let Err(text) = ask(&gateway, session, request, &message) {
                     refuse(&asker, &its_id, text);
                 }
             }

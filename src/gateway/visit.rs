@@ -5,15 +5,22 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
+use super::asking::MAY_ASK;
 use super::conversation::Session;
+use super::error::GatewayError;
+use super::exchange::Question;
 use super::gateway::Gateway;
+use super::standby::Place;
+use crate::config::Sharing;
 use crate::protocol::mcp::InitializeParams;
 use crate::protocol::modern::RequestMeta;
 use crate::protocol::modern::mirror::{self, Mirrored};
 use crate::protocol::names::method;
-use crate::protocol::{Message, ProtocolVersion};
-use crate::registry::Server;
+use crate::protocol::{Era, Message, ProtocolVersion};
+use crate::registry::{Server, Target};
 use crate::session::{Caller, Transport};
+use crate::upstream::LeaseKind;
+use crate::upstream::lease::Applicant;
 
 /// What a client is called that does not say who it is.
 const NAMELESS: &str = r#"{"name":"unknown","version":"unknown"}"#;
@@ -23,6 +30,7 @@ const NAMELESS: &str = r#"{"name":"unknown","version":"unknown"}"#;
 pub struct Visit {
     gateway: Arc<Gateway>,
     session: Arc<Session>,
+    number: u64,
 }
 
 impl std::fmt::Debug for Visit {
@@ -33,45 +41,155 @@ impl std::fmt::Debug for Visit {
     }
 }
 
-impl Visit {
-    /// Returns the session of the request.
-    pub fn session(&self) -> &Arc<Session> {
-        &self.session
-    }
-}
-
 impl Drop for Visit {
     fn drop(&mut self) {
-        self.gateway.end_session(&self.session, "its request is over");
+        let conversation = self.session.attachment();
+        // Its client has come again, or is to come again.
+        if !conversation.is_visit(self.number) || conversation.suspension().is_some() {
+            return;
+        }
+        self.gateway.leave(&self.session);
     }
 }
 
 impl Gateway {
     /// Opens the stay of a request that says of its client what `meta` says.
-    pub fn visit(
+    pub async fn visit(
         self: &Arc<Self>,
         server: Arc<Server>,
         caller: Caller,
         meta: RequestMeta,
-        version: ProtocolVersion,
+        (version, request): (ProtocolVersion, &Message),
     ) -> Visit {
-        let session = self.new_session(server, caller, Transport::Stateless);
         // A server with a handshake is told the newest version that has one.
-        let facts = InitializeParams {
+        let facts = Arc::new(InitializeParams {
             protocol_version: ProtocolVersion::LATEST.as_str().to_owned(),
             capabilities: meta.capabilities,
             client_info: meta.client_info.unwrap_or_else(nameless),
+        });
+        if !self.knows_its_client(&server, &caller, &facts, request).await {
+            let session = self.stateless(server, caller, facts, version);
+            session.attachment().shares_only();
+            return self.stay(session);
+        }
+        let place = Place::of(&server, &caller, &facts);
+        if let Some(session) = self.standby.take(&place, &server) {
+            return self.stay(session);
+        }
+        let session = self.stateless(server, caller, facts, version);
+        // Operators see it, and it ends with its server.
+        self.keep_session(&session);
+        self.stay(session)
+    }
+
+    /// Opens the stay of a request that goes on with a suspended call; `None` if it goes on with none of the gateway's.
+    ///
+    /// # Errors
+    /// It names one, but may not go on with it.
+    pub fn visit_again(
+        self: &Arc<Self>,
+        target: &Target,
+        caller: &Caller,
+        request: &Message,
+    ) -> Result<Option<Visit>, GatewayError> {
+        let question = Question {
+            method: request.method().into_owned(),
+            params: request.params().unwrap_or_default(),
         };
-        let is_first = session.set_facts(Arc::new(facts), version);
-        debug_assert!(is_first, "the session is new");
+        let session = self.suspended.take(caller, target, &question)?;
+        Ok(session.map(|session| self.stay(session)))
+    }
+
+    fn stay(self: &Arc<Self>, session: Arc<Session>) -> Visit {
         Visit {
             gateway: self.clone(),
+            number: session.attachment().begin_visit(),
             session,
         }
+    }
+
+    fn stateless(
+        &self,
+        server: Arc<Server>,
+        caller: Caller,
+        facts: Arc<InitializeParams>,
+        version: ProtocolVersion,
+    ) -> Arc<Session> {
+        let session = self.new_session(server, caller, Transport::Stateless);
+        let is_first = session.set_facts(facts, version);
+        debug_assert!(is_first, "the session is new");
+        session
+    }
+
+    /// Ends the stay of a request. A session with a process of its own stands by for the next one, unless the process
+    /// still works on this one.
+    fn leave(&self, session: &Arc<Session>) {
+        let conversation = session.attachment();
+        let lease = conversation.lease();
+        let is_own =
+            lease.is_some_and(|lease| lease.kind() == LeaseKind::Own && !lease.upstream().is_closed());
+        match session.facts() {
+            Some(facts)
+                if is_own
+                    && !conversation.only_shares()
+                    && conversation.in_flight() == 0
+                    && !session.has_ended() =>
+            {
+                let server = conversation.server();
+                let place = Place::of(server, session.caller(), facts);
+                self.standby.put(place, session.clone(), server.spec().linger);
+            }
+            _ => self.end_session(session, "its request is over"),
+        }
+    }
+
+    /// Returns whether a request needs a process that nobody else has meanwhile: because that is configured, or because a
+    /// server with a handshake may ask its client for something and is told who that is. Whether it has a handshake is
+    /// found out if nobody knows yet.
+    async fn knows_its_client(
+        self: &Arc<Self>,
+        server: &Arc<Server>,
+        caller: &Caller,
+        facts: &Arc<InitializeParams>,
+        request: &Message,
+    ) -> bool {
+        // Who listens is asked nothing, and has a session of its own up to the end.
+        if request.method() == method::LISTEN {
+            return false;
+        }
+        let pool = server.pool();
+        let applicant = Applicant {
+            principal: &caller.principal,
+            era: Era::Modern,
+            facts: Some(facts),
+            preferred: None,
+        };
+        let may_ask = MAY_ASK.contains(&&*request.method());
+        let is_candidate = match server.spec().sharing {
+            // What others do in it must not be seen: one request has it at a time.
+            Sharing::Session => return server.is_enabled(),
+            Sharing::Auto => may_ask && pool.wants_own(&applicant),
+            Sharing::Shared | Sharing::Principal => false,
+        };
+        if !is_candidate || !server.is_enabled() {
+            return false;
+        }
+        if pool.eras().speaks(Era::Modern).is_none() {
+            let deadline = self.patience(&server.spec()).deadline();
+            let lease = pool.lease_to_learn();
+            // What went wrong the request itself will meet.
+            let _ = lease.upstream().connection(deadline).await;
+        }
+        pool.eras().first_for(Era::Modern) == Era::Handshake
     }
 }
 
 impl Visit {
+    /// Returns the session of the request.
+    pub fn session(&self) -> &Arc<Session> {
+        &self.session
+    }
+
     /// Returns the arguments of a tool call that headers mirror, by what the server says of the tool; a server that has
     /// not run yet is started for that.
     pub async fn mirrored_arguments(&self, call: &Message) -> Vec<Mirrored> {

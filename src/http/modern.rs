@@ -64,12 +64,19 @@ async fn serve(
         );
     }
     let (gateway, pinned) = (&request.context.gateway, request.pin());
-    let chosen = gateway.choose_server(pinned.as_ref(), &request.caller, &request.target, &message);
-    let server = match chosen.await {
-        Ok(server) => server,
-        Err(error) => return not_served(&message, &error),
+    let visit = match gateway.visit_again(&request.target, &request.caller, &message) {
+        Ok(Some(visit)) => visit,
+        Ok(None) => {
+            let chosen = gateway.choose_server(pinned.as_ref(), &request.caller, &request.target, &message);
+            let server = match chosen.await {
+                Ok(server) => server,
+                Err(error) => return not_served(&message, &error),
+            };
+            let caller = request.caller.clone();
+            gateway.visit(server, caller, meta, (version, &message)).await
+        }
+        Err(problem) => return error(StatusCode::OK, &message, &problem.to_error_object()),
     };
-    let visit = gateway.visit(server, request.caller.clone(), meta, version);
     let mirrored = visit.mirrored_arguments(&message).await;
     if let Err(problem) = check_arguments(request.headers, &message, &mirrored) {
         return refused(&message, &problem);

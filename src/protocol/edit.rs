@@ -61,6 +61,11 @@ pub fn apply(text: &Bytes, edits: &[Edit]) -> Result<Bytes, EditError> {
     Ok(draft.document.bytes().clone())
 }
 
+/// Returns a key as a token of a pointer (RFC 6901 §3).
+pub fn escaped(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
 /// A text, and changes of it that are still to be written: as long as they do not touch, all can be found in one text.
 struct Draft<'a> {
     document: Document,

@@ -5,7 +5,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::document::{Ambiguous, Document};
-use super::edit::{Edit, EditError, apply};
+use super::edit::{Edit, EditError, apply, escaped};
 use super::id::RequestId;
 use super::jsonrpc::{Message, MessageError};
 use super::mcp::LISTINGS;
@@ -302,11 +302,6 @@ fn object_of(members: &[(&str, String)]) -> String {
         .map(|(key, value)| format!("{}:{value}", Value::from(*key)))
         .collect();
     format!("{{{}}}", members.join(","))
-}
-
-/// RFC 6901 §3.
-fn escaped(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use super::error::{CallError, UpstreamError};
 use super::inbound::ServerMessages;
 use super::outbound::{Outbound, PushRefused};
 use super::own::{write_cancelled, write_own};
+use super::own_calls::{NoOne, OneCall, TELL_TIMEOUT};
 use super::pending::{Outcome, Patience, Pending, Purpose, Waiter};
 use crate::config::ServerName;
 use crate::protocol::framing::{Frame, id_of_oversized};
@@ -282,6 +283,11 @@ impl Connection {
         true
     }
 
+    /// Gives a request that waits another patience, from now on.
+    pub fn postpone(&self, id: i64, patience: Patience) {
+        self.pending().postpone(id, patience);
+    }
+
     /// Returns how many requests wait for an answer.
     pub fn in_flight(&self) -> usize {
         self.pending().len()
@@ -454,35 +460,4 @@ fn result_of(message: &Message) -> Result<Bytes, CallError> {
     });
     let Refusal { code, message, data } = refusal;
     Err(CallError::Refused(ErrorObject { code, message, data }))
-}
-
-/// How long an answer that changes nothing is waited for before it counts as unknown.
-const TELL_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// The waiter of a request whose answer changes nothing.
-struct NoOne;
-
-impl Waiter for NoOne {
-    fn complete(&self, outcome: Outcome) {
-        if let Outcome::Failed(error) = outcome {
-            debug!(%error, "no answer");
-        }
-    }
-
-    fn progress(&self, _: Message) {}
-}
-
-/// The waiter of a request of the gateway's own.
-struct OneCall(Mutex<Option<oneshot::Sender<Outcome>>>);
-
-impl Waiter for OneCall {
-    fn complete(&self, outcome: Outcome) {
-        let tx = self.0.lock().expect("no holder panics").take();
-        // The receiver may have gone: a call that was given up.
-        if let Some(tx) = tx {
-            let _ = tx.send(outcome);
-        }
-    }
-
-    fn progress(&self, _: Message) {}
 }

@@ -19,6 +19,7 @@ pub mod lease;
 mod listen;
 pub mod outbound;
 mod own;
+mod own_calls;
 pub mod pending;
 pub mod pool;
 pub mod state;

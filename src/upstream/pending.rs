@@ -170,6 +170,14 @@ impl Pending {
         Some(entry.waiter.clone())
     }
 
+    /// Gives a request another patience, from now on.
+    pub(super) fn postpone(&mut self, id: i64, patience: Patience) {
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.deadline = patience.deadline();
+            entry.patience = patience;
+        }
+    }
+
     /// Takes out everything whose deadline has passed, oldest first.
     pub(super) fn expire(&mut self, now: Instant) -> Vec<(i64, Arc<dyn Waiter>, Duration)> {
         let mut late: Vec<i64> = self

@@ -146,6 +146,16 @@ impl ServerPool {
         }
     }
 
+    /// Returns whether the client declares something that a server with a handshake may ask it for.
+    pub fn wants_own(&self, applicant: &Applicant<'_>) -> bool {
+        self.spec.sharing == Sharing::Auto && self.declares_feature(applicant)
+    }
+
+    /// Returns a lease by whose handshake it is learned which eras the server speaks.
+    pub fn lease_to_learn(&self) -> Lease {
+        self.lease_shared((Era::Modern, None), "which era the server speaks is found out")
+    }
+
     /// Returns what is known of the eras that the server speaks.
     pub fn eras(&self) -> &Arc<Eras> {
         &self.eras
@@ -181,12 +191,13 @@ impl ServerPool {
     /// Returns whether the client declares something that the server may ask for on its own; a modern server asks in its
     /// answers.
     fn may_be_asked_back(&self, applicant: &Applicant<'_>) -> bool {
+        self.eras.first_for(applicant.era) == Era::Handshake && self.declares_feature(applicant)
+    }
+
+    fn declares_feature(&self, applicant: &Applicant<'_>) -> bool {
         let Some(facts) = applicant.facts else {
             return false;
         };
-        if self.eras.first_for(applicant.era) == Era::Modern {
-            return false;
-        }
         self.spec.client_features.iter().any(|feature| match feature {
             ClientFeature::Sampling => facts.declares("sampling"),
             ClientFeature::Elicitation => facts.declares("elicitation"),

@@ -2,7 +2,9 @@
 # Runs the published MCP conformance suites against URL, with an empty baseline: every failure counts.
 # One line per run; exit code 0 only if all of them pass.
 #
-#   tests/conformance/run.sh http://localhost:PORT/mcp/NAME
+#   tests/conformance/run.sh http://localhost:PORT/mcp/NAME legacy|modern
+#
+# The era is that of the suites, which are the clients: legacy is up to 2025-11-25, modern is 2026-07-28.
 #
 # The suites need Node 22 or later. They and, where the system has none, Node itself come from npm, pinned, into
 # the user's cache; later runs need no network. CONFORMANCE_OUT names a directory for the full results.
@@ -12,11 +14,11 @@ NODE_VERSION=22.23.3
 FIRST=0.1.16
 SECOND=0.2.0-alpha.12
 
-if [ $# -ne 1 ]; then
-    echo "usage: $0 URL" >&2
+if [ $# -ne 2 ]; then
+    echo "usage: $0 URL legacy|modern" >&2
     exit 2
 fi
-url=$1
+url=$1 era=$2
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/portcullis/conformance-$FIRST-$SECOND-node-$NODE_VERSION
 work=$(mktemp -d)
@@ -66,7 +68,13 @@ run() {
     fi
 }
 
-run "$FIRST active" first --suite active
-run "$SECOND active" second --suite active
-run "$SECOND requirements 2025-11-25" second --requirements 2025-11-25
+case "$era" in
+    legacy)
+        run "$FIRST active" first --suite active
+        run "$SECOND active" second --suite active
+        run "$SECOND requirements 2025-11-25" second --requirements 2025-11-25
+        ;;
+    modern) run "$SECOND requirements 2026-07-28" second --requirements 2026-07-28 ;;
+    *) echo "there is no era $era" >&2; exit 2 ;;
+esac
 exit $failed

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs the published MCP conformance suites through the gateway: BINARY serves on a free loopback port with its own
-# mock server behind it over stdio, one process for each session. Exit code 0 only if every suite passes.
+# mock server behind it over stdio, in every pair of eras: that of the suite, and that of the server. Exit code 0 only if
+# every suite passes.
 #
 #   tests/conformance/through-gateway.sh target/release/portcullis
 #
@@ -29,12 +30,16 @@ trap 'exit 130' INT TERM
 
 cat >"$work/portcullis.toml" <<CONFIGURATION
 state-dir = "$work/state"
-[servers.fixture]
-command = "@self"
-args = ["mock-server"]
+[server-defaults]
 sharing = "session"
 instances-max = 64
 idle-timeout = "30s"
+[servers.legacy]
+command = "@self"
+args = ["mock-server", "--era", "legacy"]
+[servers.modern]
+command = "@self"
+args = ["mock-server", "--era", "modern"]
 CONFIGURATION
 
 # The gateway's shell opens it when it gets to run, which may be later than we look.
@@ -59,7 +64,12 @@ while [ -z "$address" ]; do
 done
 
 status=0
-"$here/run.sh" "http://localhost:$address/mcp/fixture" || status=$?
+for server in legacy modern; do
+    for client in legacy modern; do
+        echo "$client suites, $server server:"
+        "$here/run.sh" "http://localhost:$address/mcp/$server" "$client" || status=$?
+    done
+done
 if [ "$status" -ne 0 ]; then
     echo "the last lines of the gateway's log:" >&2
     tail -n 40 "$work/log" >&2

@@ -12,6 +12,7 @@ mod layers;
 #[cfg(target_os = "linux")]
 mod leaks;
 mod mock;
+mod modern;
 mod modes;
 mod policy;
 mod readme;

@@ -99,6 +99,9 @@ fn the_defaults_are_those_of_the_documentation() {
             in_flight_max: 1024,
             depth_max: 128,
             batch_max: 100,
+            suspended_max: 256,
+            suspended_per_principal_max: 32,
+            suspended_timeout: seconds(600),
         }
     );
 }

@@ -51,6 +51,11 @@ impl Lane {
         })
     }
 
+    /// Returns who reaps the tasks of its session's messages.
+    pub(in super::super) fn tasks(&self) -> &TaskTracker {
+        &self.tasks
+    }
+
     /// Returns whether every message that came has been passed on. Only who brings the messages in their order can
     /// rely on it.
     pub(in super::super) fn is_idle(&self) -> bool {

@@ -78,7 +78,7 @@ impl Gateway {
         let applicant = Applicant {
             principal: session.principal(),
             era: session.era(),
-            facts,
+            facts: facts.filter(|_| !conversation.only_shares()),
             preferred: None,
         };
         let instances = conversation.server().pool().shared_by(&applicant);

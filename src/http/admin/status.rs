@@ -25,6 +25,7 @@ pub(super) fn show(gateway: &Gateway) -> Response {
             "sessions": sessions.len(),
             "openStreams": streams,
             "inFlight": gateway.in_flight(),
+            "suspended": gateway.suspended(),
             "tasks": Handle::current().metrics().num_alive_tasks(),
             "servers": servers_by_state(gateway),
         }),

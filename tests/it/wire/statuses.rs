@@ -222,7 +222,11 @@ async fn sessions_that_are_not_the_senders_are_404_and_none_is_400() {
         .method(Method::GET)
         .refused(&gateway, 400, -32000)
         .await;
-    for version in ["2026-07-28", "1.0", "nonsense"] {
+    // Whoever claims to be of the era without sessions is held to its rules.
+    let modern = || ping().with("mcp-protocol-version", "2026-07-28");
+    modern().refused(&gateway, 400, -32602).await;
+    modern().method(Method::GET).refused(&gateway, 405, -32000).await;
+    for version in ["1.0", "nonsense"] {
         ping()
             .with("mcp-protocol-version", version)
             .refused(&gateway, 400, -32000)

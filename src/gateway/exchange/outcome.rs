@@ -1,0 +1,162 @@
+//! What becomes of what the server says to a request: it is put into the client's words, judged, and passed on.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tracing::debug;
+
+use super::{Exchange, Heir};
+use crate::gateway::conversation::Session;
+use crate::gateway::error::GatewayError;
+use crate::gateway::exchange::End;
+use crate::gateway::policy::{Asked, Judge, in_turn};
+use crate::gateway::rounds::{Repeatable, asks, go_on, judge_questions};
+use crate::plugin::call::Direction;
+use crate::protocol::Message;
+use crate::session::Priority;
+use crate::upstream::{Outcome, UpstreamError, Waiter};
+
+impl Exchange {
+    /// Passes on what came to whoever is to have it; returns it if that is nobody else.
+    fn inherit(&self, outcome: Outcome) -> Option<Outcome> {
+        let Some(place) = self.heir.get() else {
+            return Some(outcome);
+        };
+        let heir = match &mut *place.lock().expect("no holder panics") {
+            Heir::Awaited(waiting) => {
+                *waiting = Some(outcome);
+                return None;
+            }
+            Heir::Found(heir) => heir.clone(),
+        };
+        heir.complete(outcome);
+        None
+    }
+
+    /// Passes on how it ended, as the policies left it.
+    fn end_with(&self, outcome: Outcome) {
+        match outcome {
+            Outcome::Response(message) => {
+                match (message.error(), self.after.get()) {
+                    (None, Some(after)) => after.succeeded(&self.session),
+                    _ => self.failed(),
+                }
+                let mut out = Vec::with_capacity(message.bytes().len() + 32);
+                message.write_with_id(&self.client_id, &mut out);
+                self.finish(End::Answer(out.into()));
+            }
+            Outcome::Failed(UpstreamError::Cancelled) => self.withdraw(),
+            Outcome::Failed(error) => {
+                let server = self.session.attachment().server().name().clone();
+                self.fail(&GatewayError::Upstream { server, error });
+            }
+        }
+    }
+
+    /// Asks the client what an answer asks, and makes the request again with what it says.
+    fn ask_client(&self, answer: Message, repeatable: Repeatable) {
+        let rounds = self.rounds.fetch_add(1, Ordering::Relaxed) + 1;
+        let me = self.me.upgrade().expect("whoever completes it holds it");
+        let tasks = self.session.attachment().lane().tasks().clone();
+        tasks.spawn(go_on(me, answer, repeatable, rounds));
+    }
+
+    /// Returns who judges an outcome, if anybody is to be asked about it.
+    fn judge_of(&self, outcome: &Outcome) -> Option<(Judge, Asked)> {
+        let (judge, asked) = self.judged.get()?;
+        let Outcome::Response(answer) = outcome else {
+            return None;
+        };
+        let is_judged = judge.asks_of_answer(&self.session, Direction::ServerToClient, &asked.method, answer);
+        (is_judged || asks(answer)).then(|| (judge.clone(), asked.clone()))
+    }
+
+    fn pass_on_progress(&self, message: &Message) {
+        // A client that asked for no progress gets none, though the server could not know the token.
+        let Some(token) = &self.client_token else { return };
+        let mut out = Vec::new();
+        message.write_with_progress_token(token, &mut out);
+        if !self.event(out.into()) {
+            debug!("progress dropped: nobody takes it, or the stream is full");
+        }
+    }
+}
+
+impl Waiter for Exchange {
+    fn waits(&self, since: Duration) {
+        if self.stream_after.is_some_and(|after| since >= after) {
+            self.become_stream();
+        }
+    }
+
+    fn complete(&self, outcome: Outcome) {
+        let Some(outcome) = self.inherit(outcome) else {
+            return;
+        };
+        let outcome = match (outcome, self.bridge.get()) {
+            (Outcome::Response(answer), Some(bridge)) => match bridge.repeated(&answer) {
+                Some(repeatable) => return self.ask_client(answer, repeatable.clone()),
+                None => Outcome::Response(bridge.answer(&answer)),
+            },
+            (outcome, _) => outcome,
+        };
+        let lane = self.session.attachment().lane();
+        let judge = self.judge_of(&outcome);
+        if judge.is_none() && lane.is_idle() {
+            return self.end_with(outcome);
+        }
+        let me = self.me.upgrade().expect("whoever completes it holds it");
+        let size = match &outcome {
+            Outcome::Response(answer) => answer.bytes().len(),
+            Outcome::Failed(_) => 0,
+        };
+        let turn = async move {
+            match (outcome, judge) {
+                (Outcome::Response(answer), Some((judge, asked))) => {
+                    match judged(&judge, &me.session, asked, answer).await {
+                        Ok(answer) => me.end_with(Outcome::Response(answer)),
+                        Err(error) => me.fail(&error),
+                    }
+                }
+                (outcome, _) => me.end_with(outcome),
+            }
+        };
+        let taken = lane.push(Box::pin(turn), size, Priority::Required);
+        debug_assert!(taken.is_ok(), "an answer is always taken");
+    }
+
+    fn progress(&self, message: Message) {
+        if let Some(place) = self.heir.get() {
+            let heir = match &*place.lock().expect("no holder panics") {
+                Heir::Found(heir) => heir.clone(),
+                Heir::Awaited(_) => return,
+            };
+            return heir.progress(message);
+        }
+        let Some(me) = self.me.upgrade() else { return };
+        let judge = self.judged.get().map(|(judge, _)| judge.clone());
+        let taken = in_turn(&self.session, judge, message, move |_, judged| match judged {
+            Ok(message) => me.pass_on_progress(&message),
+            Err(error) => debug!(%error, "progress dropped"),
+        });
+        if taken.is_err() {
+            debug!("progress dropped: too many messages wait to be judged");
+        }
+    }
+}
+
+/// Returns an answer as the policies leave it, and what it asks its client for.
+async fn judged(
+    judge: &Judge,
+    session: &Session,
+    asked: Asked,
+    answer: Message,
+) -> Result<Message, GatewayError> {
+    let answer = judge
+        .answer(session, Direction::ServerToClient, asked, answer)
+        .await?;
+    match asks(&answer) {
+        true => judge_questions(judge, session, answer).await,
+        false => Ok(answer),
+    }
+}
