@@ -61,6 +61,9 @@
 //! A WebSocket, or the pipes of `portcullis stdio`, are a [`gateway::Link`]: a session whose messages come one after the
 //! other and whose answers all go to its own stream. `http::websocket` and `app::pipes` carry them.
 //!
+//! Who listens (`gateway::listen`) has a session as long as its stream, and hears what sessions hear. A server without
+//! handshakes is listened to once for all who share it (`gateway::ear`); one with a handshake is subscribed to.
+//!
 //! Where there are plugins, the request holds the set of them that it began with: `gateway::policy` asks it for access,
 //! shows it the message, asks it where a session goes, and shows it the answer and all that comes before. What a server
 //! sends waits in its session's lane meanwhile, so that nothing overtakes. Without plugins none of this runs.

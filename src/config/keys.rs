@@ -206,6 +206,11 @@ const SESSIONS: &[Key] = &[
         "Most open streams of one session.",
     ),
     key(
+        "listens-max",
+        Kind::Count(1, 100_000),
+        "Most streams of `subscriptions/listen` that one principal holds open.",
+    ),
+    key(
         "stream-retention",
         Kind::Duration(Duration::ZERO, DAY),
         "How long an ended stream can still be resumed.",

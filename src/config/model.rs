@@ -102,6 +102,8 @@ pub struct SessionConfig {
     pub outbox_bytes_max: usize,
     /// Most open streams of one session.
     pub streams_max: usize,
+    /// Most streams of `subscriptions/listen` that one principal holds open.
+    pub listens_max: usize,
     /// How long an ended stream can still be resumed.
     pub stream_retention: Duration,
     /// The reconnection time that clients are told.

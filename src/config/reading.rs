@@ -173,6 +173,7 @@ impl SessionConfig {
             outbox_events_max: scope.count("outbox-events-max"),
             outbox_bytes_max: scope.count("outbox-bytes-max"),
             streams_max: scope.count("streams-max"),
+            listens_max: scope.count("listens-max"),
             stream_retention: scope.duration("stream-retention"),
             retry: scope.duration("retry"),
         }

@@ -83,7 +83,9 @@ pub(super) fn cross<'a>(
         (Era::Handshake, Era::Modern) => match &*method {
             // What it sets is kept here, and said with each request.
             method::SET_LEVEL => Ok(Crossing::Answered(b"{}")),
-            method::TASKS_RESULT | "tasks/list" => Err(GatewayError::OfOtherEra(method.into_owned())),
+            method::TASKS_RESULT | method::LISTEN | "tasks/list" => {
+                Err(GatewayError::OfOtherEra(method.into_owned()))
+            }
             _ => {
                 let message = for_modern(session, is_own, message)?;
                 let may_ask = MAY_ASK.contains(&&*method);

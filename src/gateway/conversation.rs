@@ -10,6 +10,8 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::debug;
 
 use super::asking::Suspension;
+use super::attention::Attention;
+use super::ear::Ear;
 use super::error::GatewayError;
 use super::exchange::{Exchange, Reach};
 use super::policy::{Asked, Judge, Judging, Lane, Standing};
@@ -34,6 +36,8 @@ pub struct Conversation {
     server_requests: Mutex<BTreeMap<i64, ServerRequest>>,
     next_server_request: AtomicI64,
     settings: Mutex<Settings>,
+    /// What a client without a handshake listens to, if it does.
+    attention: Mutex<Option<Attention>>,
     judging: Judging,
     /// The call that waits for what its client says.
     suspension: Mutex<Option<Suspension>>,
@@ -51,6 +55,8 @@ pub(super) struct Held {
     pub(super) lease: Arc<Lease>,
     /// None where the instance is the session's own.
     pub(super) seat: Option<Seat>,
+    /// Who listens to the instance; none where that is gone already.
+    pub(super) ear: Option<Arc<Ear>>,
 }
 
 /// What a client has set on its server, to be set again on a new process.
@@ -154,6 +160,7 @@ impl Conversation {
             server_requests: Mutex::default(),
             next_server_request: AtomicI64::new(1),
             settings: Mutex::default(),
+            attention: Mutex::default(),
             judging,
             suspension: Mutex::default(),
             shares: AtomicBool::new(false),
@@ -243,6 +250,21 @@ impl Conversation {
     /// Returns what the client has set.
     pub fn settings(&self) -> MutexGuard<'_, Settings> {
         self.settings.lock().expect("no holder panics")
+    }
+
+    /// Returns who listens to its instance, if it has a lease.
+    pub(super) fn ear(&self) -> Option<Arc<Ear>> {
+        self.held().as_ref()?.ear.clone()
+    }
+
+    /// Returns what the client listens to.
+    pub(super) fn attention(&self) -> MutexGuard<'_, Option<Attention>> {
+        self.attention.lock().expect("no holder panics")
+    }
+
+    /// Returns whether the client has asked to be told of something, and nothing else.
+    pub(super) fn listens(&self) -> bool {
+        self.attention().is_some()
     }
 
     /// Returns whether the client has subscribed to this very resource.

@@ -19,13 +19,14 @@ use super::gateway::Gateway;
 use super::initialize::upstream_error;
 use super::shared_hub::SharedHub;
 use crate::config::ServerSpec;
-use crate::protocol::Message;
+use crate::protocol::modern::Filter;
 use crate::protocol::names::method;
+use crate::protocol::{Era, Message};
 use crate::upstream::pending::Patience;
 use crate::upstream::{Connection, Lease, LeaseKind, RequestRefused};
 
 /// Resources that one session may have subscribed to.
-const SUBSCRIPTIONS_MAX: usize = 1024;
+pub(super) const SUBSCRIPTIONS_MAX: usize = 1024;
 
 /// Bytes of the URI of such a resource, which is kept as long as the subscription.
 const URI_BYTES_MAX: usize = 4096;
@@ -63,6 +64,7 @@ impl Gateway {
             return Ok(());
         }
         let sending = Sending {
+            gateway: self.clone(),
             session: session.clone(),
             exchange: exchange.clone(),
             patience: self.patience(&spec),
@@ -158,14 +160,20 @@ fn note_subscription(session: &Session, message: &Message) -> Result<(), Gateway
         subscriptions.remove(&*uri);
         return Ok(());
     }
-    if uri.len() > URI_BYTES_MAX {
-        let text = format!("the uri of a subscription is longer than {URI_BYTES_MAX} bytes");
-        return Err(GatewayError::InvalidParams(text));
-    }
+    check_uri(&uri)?;
     if subscriptions.len() >= SUBSCRIPTIONS_MAX && !subscriptions.contains(&*uri) {
         return Err(GatewayError::TooManySubscriptions(SUBSCRIPTIONS_MAX));
     }
     subscriptions.insert(uri.into_owned());
+    Ok(())
+}
+
+/// Refuses to keep a URI that is too long for that.
+pub(super) fn check_uri(uri: &str) -> Result<(), GatewayError> {
+    if uri.len() > URI_BYTES_MAX {
+        let text = format!("the uri of a subscription is longer than {URI_BYTES_MAX} bytes");
+        return Err(GatewayError::InvalidParams(text));
+    }
     Ok(())
 }
 
@@ -175,6 +183,7 @@ fn concerns_subscriptions(message: &Message) -> bool {
 
 /// A request on its way to its server.
 struct Sending {
+    gateway: Arc<Gateway>,
     session: Arc<Session>,
     lease: Arc<Lease>,
     exchange: Arc<Exchange>,
@@ -187,6 +196,10 @@ struct Sending {
 impl Sending {
     /// Sends the request; `false` if this connection is over and another one has to take it.
     fn try_send(&self, connection: &Arc<Connection>) -> Result<bool, GatewayError> {
+        if connection.era() == Era::Modern && concerns_subscriptions(&self.message) {
+            self.answer_subscription(connection);
+            return Ok(true);
+        }
         let message = match cross(
             &self.session,
             &self.lease,
@@ -214,6 +227,37 @@ impl Sending {
             Err(RequestRefused::Overloaded(error)) => Err(upstream_error(&self.session, error)),
             Err(RequestRefused::Closed(_)) => Ok(false),
         }
+    }
+
+    /// Answers a request about a subscription in the place of a server that is told of them all at once.
+    fn answer_subscription(&self, connection: &Arc<Connection>) {
+        let (Some(uri), Some(ear)) = (self.message.uri(), self.session.attachment().ear()) else {
+            let error = GatewayError::InvalidParams("a subscription needs a uri".to_owned());
+            return self.exchange.fail(&error);
+        };
+        if self.message.method() == method::UNSUBSCRIBE {
+            ear.hear(connection);
+            return self.exchange.answer_agreed(b"{}");
+        }
+        let wanted = Filter {
+            uris: BTreeSet::from([uri.into_owned()]),
+            ..Filter::default()
+        };
+        let (session, exchange, connection) =
+            (self.session.clone(), self.exchange.clone(), connection.clone());
+        let deadline = self.patience.deadline();
+        self.gateway.tasks.spawn(async move {
+            match ear.honours(&connection, &wanted, deadline).await {
+                Ok(heard) if heard == wanted => exchange.answer_agreed(b"{}"),
+                Ok(_) => {
+                    let uri = wanted.uris.into_iter().next().unwrap_or_default();
+                    exchange.fail(&GatewayError::NotToldOf(uri));
+                }
+                Err(error) => exchange.fail(&upstream_error(&session, error)),
+            }
+            // It may have been refused, or taken back.
+            ear.hear(&connection);
+        });
     }
 
     /// Sends the request once its server is ready, within its time.
@@ -253,7 +297,7 @@ impl Sending {
     }
 
     /// Sees to it that the server knows of a subscription if and only if somebody has it, whatever crossed this request.
-    fn mend_subscriptions(&self, connection: &Connection) {
+    fn mend_subscriptions(&self, connection: &Arc<Connection>) {
         let (Some(hub), Some(uri)) = (&self.hub, self.message.uri()) else {
             return;
         };

@@ -43,6 +43,14 @@ pub enum GatewayError {
     /// The session has subscribed to too many resources.
     #[error("the session has subscribed to {0} resources, which is the limit")]
     TooManySubscriptions(usize),
+    /// The server will not tell when this resource changes.
+    #[error("the server does not tell when {0:?} changes")]
+    NotToldOf(String),
+    /// The principal listens on too many streams.
+    #[error(
+        "{0} streams of subscriptions/listen are open for this client, which is the limit (sessions.listens-max)"
+    )]
+    TooManyListens(usize),
     /// The session has too many streams under way.
     #[error("too many streams of this session are under way (sessions.streams-max)")]
     TooManyStreams,
@@ -105,6 +113,7 @@ impl GatewayError {
             Self::NotOnShared(_) | Self::OfOtherEra(_) => code::METHOD_NOT_FOUND,
             Self::InitializedTwice | Self::NotInitialized => code::INVALID_REQUEST,
             Self::InvalidParams(_) => code::INVALID_PARAMS,
+            Self::NotToldOf(_) => code::RESOURCE_NOT_FOUND,
             Self::InvalidMessage(error) => error.code,
             Self::Policy(refusal) => match &refusal.why {
                 Why::Denied(denial) => denial.code,
@@ -117,6 +126,7 @@ impl GatewayError {
             }
             Self::TooManyInFlight(_)
             | Self::TooManySubscriptions(_)
+            | Self::TooManyListens(_)
             | Self::TooManyStreams
             | Self::NotReading => code::OVERLOADED,
         };
@@ -126,6 +136,7 @@ impl GatewayError {
                 object.with_data(json!({ "server": server, "reason": reason(error) }))
             }
             Self::Disabled(server) => object.with_data(json!({ "server": server, "reason": "disabled" })),
+            Self::NotToldOf(uri) => object.with_data(json!({ "uri": uri })),
             Self::Policy(refusal) => with_data_of(object, refusal),
             Self::MissingCapability(name) => {
                 object.with_data(json!({ "requiredCapabilities": { *name: {} } }))

@@ -13,6 +13,7 @@ use super::context::{Answer, Delivery, RequestContext};
 use super::conversation::{Conversation, Session};
 use super::error::GatewayError;
 use super::exchange::{End, Exchange, First};
+use super::listeners::Listeners;
 use super::policy::{Judge, Judging, Lane, Pinned, Policy, Standing};
 use super::shared_hub::SharedHub;
 use super::standby::Standby;
@@ -59,6 +60,8 @@ pub struct Gateway {
     policy: Arc<Policy>,
     /// Every exchange there is, also those of sessions that are not in the store.
     pub(super) exchanges: TaskTracker,
+    /// Who listens.
+    pub(super) listeners: Arc<Listeners>,
     draining: AtomicBool,
     started: Instant,
 }
@@ -93,6 +96,7 @@ impl Gateway {
         };
         let suspended = Suspended::new(&config.requests);
         Arc::new_cyclic(|gateway| Self {
+            listeners: Listeners::new(config.sessions.listens_max),
             suspended,
             standby: Standby::default(),
             config,
@@ -243,6 +247,9 @@ impl Gateway {
     }
 
     async fn handle_request(self: &Arc<Self>, ctx: &RequestContext, message: Message) -> Answer {
+        if ctx.session.era() == Era::Modern && message.method() == method::LISTEN {
+            return self.listen(ctx, message).await;
+        }
         if ctx.delivery == Delivery::SessionStream {
             return self.handle_for_stream(ctx, message).await;
         }
@@ -317,7 +324,7 @@ impl Gateway {
     }
 
     /// Returns who judges a message of a client, and its answer.
-    fn judge(&self, ctx: &RequestContext) -> Option<Judge> {
+    pub(super) fn judge(&self, ctx: &RequestContext) -> Option<Judge> {
         ctx.pinned.as_ref().map(|pinned| self.judge_of(pinned))
     }
 

@@ -11,11 +11,10 @@ use super::exchange::Exchange;
 use super::gateway::Gateway;
 use super::policy::Judge;
 use super::session_inbox::SessionInbox;
-use super::shared_hub::tell_subscriptions;
 use crate::protocol::mcp::InitializeParams;
 use crate::protocol::{Era, Message, ProtocolVersion, ServerFacts};
 use crate::upstream::lease::Applicant;
-use crate::upstream::{Connection, Lease, LeaseKind, UpstreamError};
+use crate::upstream::{Connection, Lease, LeaseKind, ServerMessages, UpstreamError};
 
 /// What a client of a shared server is not told of: log messages could reach nobody, or everybody.
 pub(super) const NOT_ON_SHARED: [&str; 1] = ["logging"];
@@ -118,7 +117,7 @@ impl Gateway {
     }
 
     /// Gets a session its lease and waits until its server has shaken hands.
-    async fn meet(
+    pub(super) async fn meet(
         self: &Arc<Self>,
         session: &Arc<Session>,
         facts: &Arc<InitializeParams>,
@@ -160,16 +159,24 @@ impl Gateway {
             facts: facts.filter(|_| !conversation.only_shares()),
             preferred: conversation.chosen_instance(),
         };
-        let lease = Arc::new(pool.lease(&applicant, || SessionInbox::new(self, session)));
+        let mut inbox = None;
+        let own_inbound =
+            || -> Arc<dyn ServerMessages> { inbox.insert(SessionInbox::new(self, session)).clone() };
+        let lease = Arc::new(pool.lease(&applicant, own_inbound));
+        let hub = self.hub_of(&lease);
+        let of_hub = hub.as_ref().map(|hub| hub.ear());
+        let ear = of_hub.or(inbox.as_ref().map(|inbox| inbox.ear())).cloned();
         let before = held.replace(Held {
             lease: lease.clone(),
-            seat: self.hub_of(&lease).map(|hub| hub.join(session)),
+            seat: hub.as_ref().map(|hub| hub.join(session)),
+            ear,
         });
         drop(held);
         drop(before);
         // An instance that starts later is told in `ready`.
-        if let Some(connection) = lease.upstream().current() {
-            tell_subscriptions(&connection, conversation.settings().subscriptions.iter());
+        if let (Some(hub), Some(connection)) = (hub, lease.upstream().current()) {
+            let subscriptions = conversation.settings().subscriptions.clone();
+            hub.subscribe(&subscriptions, &connection);
         }
         Ok(lease)
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
+use super::attention::Attention;
 use super::conversation::{Held, Session};
 use super::error::GatewayError;
 use super::gateway::Gateway;
@@ -85,19 +86,21 @@ impl Gateway {
         }
     }
 
-    /// Gives those who wait for updates of resources a lease of the present instances, without waiting for a request
-    /// of theirs; `true` if there are any.
+    /// Gives those who wait for what they will be told a lease of the present instances, without waiting for a request of
+    /// theirs; `true` if any of them has subscribed to a resource.
     fn lease_to_subscribers(self: &Arc<Self>, server: &Arc<Server>) -> bool {
         let mut sessions = self.sessions.all();
         sessions.retain(|session| {
             let conversation = session.attachment();
-            Arc::ptr_eq(conversation.server(), server) && !conversation.settings().subscriptions.is_empty()
+            let awaits = !conversation.settings().subscriptions.is_empty() || conversation.listens();
+            Arc::ptr_eq(conversation.server(), server) && awaits
         });
         for session in &sessions {
             // Fails only for one that has just ended, which waits for nothing.
             let _ = self.lease(session, session.facts());
         }
-        !sessions.is_empty()
+        let mut settings = sessions.iter().map(|session| session.attachment().settings());
+        settings.any(|settings| !settings.subscriptions.is_empty())
     }
 
     /// Enables a server.
@@ -182,6 +185,7 @@ impl Gateway {
         if let Some(Held {
             lease,
             seat: Some(seat),
+            ..
         }) = &held
             && let Some(connection) = lease.upstream().current()
         {
@@ -190,6 +194,7 @@ impl Gateway {
         for exchange in conversation.open_exchanges() {
             exchange.give_up(&GatewayError::SessionEnded);
         }
+        Attention::end(session);
         session.close_streams();
         drop(held);
         let server = conversation.server().name();

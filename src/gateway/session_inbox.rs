@@ -1,5 +1,6 @@
 //! Receives what a server says on its own in an instance that belongs to one session.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +12,9 @@ use serde_json::value::to_raw_value;
 use tracing::debug;
 
 use super::asking::Inquiry;
+use super::attention::Attention;
 use super::conversation::{ServerRequest, Session, destination};
+use super::ear::Ear;
 use super::gateway::Gateway;
 use super::policy::{Asked, in_turn};
 use super::shared_hub::{refresh_after, tell_subscriptions};
@@ -29,17 +32,30 @@ const CONGESTION_MAX: Duration = Duration::from_secs(5);
 pub(super) struct SessionInbox {
     gateway: Weak<Gateway>,
     session: Weak<Session>,
+    ear: Arc<Ear>,
     /// Reading has paused for as long as it may, and the client is still behind.
     has_waited: Arc<AtomicBool>,
 }
 
 impl SessionInbox {
     pub(super) fn new(gateway: &Arc<Gateway>, session: &Arc<Session>) -> Arc<Self> {
+        let (gateway, session) = (Arc::downgrade(gateway), Arc::downgrade(session));
+        let listener = session.clone();
+        let wanted = move || match listener.upgrade() {
+            Some(session) => session.attachment().settings().subscriptions.clone(),
+            None => BTreeSet::new(),
+        };
         Arc::new(Self {
-            gateway: Arc::downgrade(gateway),
-            session: Arc::downgrade(session),
+            ear: Ear::new(gateway.clone(), wanted),
+            gateway,
+            session,
             has_waited: Arc::default(),
         })
+    }
+
+    /// Returns who listens to the instance.
+    pub(super) fn ear(&self) -> &Arc<Ear> {
+        &self.ear
     }
 
     /// Tells the client that the questions of an earlier process want no answer any more.
@@ -126,6 +142,10 @@ fn is_wanted(session: &Session, message: &Message) -> bool {
 
 /// Puts a notification before the client.
 fn tell(session: &Session, connection: &Arc<Connection>, message: &Message) {
+    let is_for_listeners = concerns_no_request(&message.method()) || session.attachment().listens();
+    if session.era() == Era::Modern && is_for_listeners {
+        return Attention::tell(session, message);
+    }
     if !is_wanted(session, message) {
         return;
     }
@@ -159,6 +179,9 @@ impl ServerMessages for SessionInbox {
         let Some(session) = self.session.upgrade() else {
             return refuse(connection, &id, "the client has gone");
         };
+        if session.attachment().listens() {
+            return refuse(connection, &id, "the client only listens");
+        }
         let judge = session.attachment().judge_of_server();
         let judged = judge.clone().map(|judge| (judge, Asked::of(&message)));
         let (asker, its_id, gateway) = (connection.clone(), id.clone(), self.gateway.clone());
@@ -180,6 +203,9 @@ impl ServerMessages for SessionInbox {
 
     fn notification(&self, connection: &Arc<Connection>, message: Message) {
         let Some(session) = self.session.upgrade() else {
+            return;
+        };
+        let Some(message) = self.ear.take(connection, message) else {
             return;
         };
         refresh_after(
@@ -210,7 +236,10 @@ impl ServerMessages for SessionInbox {
         {
             connection.tell(method::SET_LEVEL, params);
         }
-        tell_subscriptions(connection, settings.subscriptions.iter());
+        match connection.era() {
+            Era::Handshake => tell_subscriptions(connection, settings.subscriptions.iter()),
+            Era::Modern => self.ear.hear(connection),
+        }
     }
 
     fn announced(&self, connection: &Arc<Connection>) {

@@ -13,14 +13,17 @@ use bytes::Bytes;
 use serde_json::value::to_raw_value;
 use tracing::{debug, info};
 
+use super::attention::Attention;
 use super::conversation::Session;
+use super::ear::Ear;
 use super::gateway::Gateway;
 use super::policy::in_turn;
 use crate::config::ServerName;
-use crate::protocol::Message;
 use crate::protocol::mcp::{LISTINGS, Listing};
+use crate::protocol::modern::subscriptions::covers;
 use crate::protocol::names::{code, method};
 use crate::protocol::reply::{self, ErrorObject};
+use crate::protocol::{Era, Message};
 use crate::registry::{Actor, EventKind};
 use crate::session::SessionId;
 use crate::upstream::{Connection, SCAN, ServerMessages};
@@ -28,6 +31,7 @@ use crate::upstream::{Connection, SCAN, ServerMessages};
 /// The receiver, and who listens to it.
 pub struct SharedHub {
     gateway: Weak<Gateway>,
+    ear: Arc<Ear>,
     /// Known once the first session joined.
     sessions: Mutex<HashMap<SessionId, Weak<Session>>>,
 }
@@ -62,10 +66,20 @@ impl Drop for Seat {
 
 impl SharedHub {
     pub(super) fn new(gateway: Weak<Gateway>) -> Arc<Self> {
-        Arc::new(Self {
-            gateway,
-            sessions: Mutex::default(),
+        Arc::new_cyclic(|hub: &Weak<Self>| {
+            let hub = hub.clone();
+            let wanted = move || hub.upgrade().map(|hub| hub.subscriptions()).unwrap_or_default();
+            Self {
+                ear: Ear::new(gateway.clone(), wanted),
+                gateway,
+                sessions: Mutex::default(),
+            }
         })
+    }
+
+    /// Returns who listens to the instance.
+    pub(super) fn ear(&self) -> &Arc<Ear> {
+        &self.ear
     }
 
     /// Lets a session hear what concerns everyone, until its seat is dropped.
@@ -78,13 +92,23 @@ impl SharedHub {
     }
 
     /// Ends the subscriptions of a session that has ended, as far as nobody shares them.
-    pub(super) fn end_subscriptions(&self, session: &Session, connection: &Connection) {
+    pub(super) fn end_subscriptions(&self, session: &Session, connection: &Arc<Connection>) {
         let uris = std::mem::take(&mut session.attachment().settings().subscriptions);
-        self.unsubscribe(session, uris, connection);
+        if !uris.is_empty() {
+            self.unsubscribe(session, uris, connection);
+        }
     }
 
     /// Tells the server that a session does not listen any more to what nobody else listens to.
-    pub(super) fn unsubscribe(&self, session: &Session, mut uris: BTreeSet<String>, connection: &Connection) {
+    pub(super) fn unsubscribe(
+        &self,
+        session: &Session,
+        mut uris: BTreeSet<String>,
+        connection: &Arc<Connection>,
+    ) {
+        if connection.era() == Era::Modern {
+            return self.ear.hear(connection);
+        }
         let shared = self.subscribed_by_others(session, &uris);
         uris.retain(|uri| !shared.contains(uri));
         for uri in &uris {
@@ -122,6 +146,23 @@ impl SharedHub {
         found
     }
 
+    /// Tells the server of subscriptions that it does not know of yet.
+    pub(super) fn subscribe(&self, uris: &BTreeSet<String>, connection: &Arc<Connection>) {
+        match connection.era() {
+            Era::Handshake => tell_subscriptions(connection, uris.iter()),
+            Era::Modern => self.ear.hear(connection),
+        }
+    }
+
+    /// Returns what its sessions have subscribed to.
+    fn subscriptions(&self) -> BTreeSet<String> {
+        let mut uris = BTreeSet::new();
+        for session in self.sessions() {
+            uris.extend(session.attachment().settings().subscriptions.iter().cloned());
+        }
+        uris
+    }
+
     fn sessions(&self) -> Vec<Arc<Session>> {
         self.lock().values().filter_map(Weak::upgrade).collect()
     }
@@ -142,32 +183,27 @@ impl SharedHub {
         let Some(uri) = message.uri() else { return };
         let data = line_of(message);
         for session in self.sessions() {
-            if is_subscribed(&session.attachment().settings().subscriptions, &uri) {
+            if covers(&session.attachment().settings().subscriptions, &uri) {
                 tell(&session, message, &data);
             }
         }
     }
 }
 
-fn is_subscribed(subscriptions: &BTreeSet<String>, uri: &str) -> bool {
-    let below = |parent: &String| {
-        uri.strip_prefix(parent.as_str())
-            .is_some_and(|rest| parent.ends_with('/') || rest.starts_with('/'))
-    };
-    subscriptions.contains(uri) || subscriptions.iter().any(below)
-}
-
 /// Puts a notification, whose line is `data`, before a session in its turn, if the policies agree.
 fn tell(session: &Arc<Session>, message: &Message, data: &Bytes) {
+    if !Attention::wants(session, message) {
+        return;
+    }
     let Some(judge) = session.attachment().judge_of_server() else {
-        return put(session, data);
+        return put(session, message, data);
     };
     let taken = in_turn(
         session,
         Some(judge),
         message.clone(),
         |session, judged| match judged {
-            Ok(message) => put(session, &line_of(&message)),
+            Ok(message) => put(session, &message, &line_of(&message)),
             Err(error) => debug!(session = ?session.id(), %error, "notification dropped"),
         },
     );
@@ -176,7 +212,10 @@ fn tell(session: &Arc<Session>, message: &Message, data: &Bytes) {
     }
 }
 
-fn put(session: &Session, data: &Bytes) {
+fn put(session: &Session, message: &Message, data: &Bytes) {
+    if session.era() == Era::Modern {
+        return Attention::tell(session, message);
+    }
     if session.standalone().push_once(data.clone()).is_err() {
         debug!(session = ?session.id(), "notification dropped: the client does not read");
     }
@@ -200,6 +239,9 @@ impl ServerMessages for SharedHub {
     }
 
     fn notification(&self, connection: &Arc<Connection>, message: Message) {
+        let Some(message) = self.ear.take(connection, message) else {
+            return;
+        };
         let server = connection.server();
         refresh_after(&self.gateway, server, connection, &message);
         match &*message.method() {
@@ -227,14 +269,13 @@ impl ServerMessages for SharedHub {
     }
 
     fn ready(&self, connection: &Arc<Connection>) {
-        let mut uris = BTreeSet::new();
-        for session in self.sessions() {
-            uris.extend(session.attachment().settings().subscriptions.iter().cloned());
-        }
-        tell_subscriptions(connection, uris.iter());
+        self.subscribe(&self.subscriptions(), connection);
     }
 
     fn announced(&self, connection: &Arc<Connection>) {
+        if let Some(gateway) = self.gateway.upgrade() {
+            gateway.gather_listeners(connection.server());
+        }
         let sessions = self.sessions();
         refresh_all(&self.gateway, connection.server(), connection, Some(sessions));
     }
@@ -286,16 +327,21 @@ pub(super) fn refresh_after(
     );
 }
 
-/// Reads all lists of a process that has just become ready. If a later generation offers something else than the one
-/// before, its sessions are told.
+/// Reads all lists of a process that has just become ready. If it offers something else than the one before, its
+/// sessions are told.
 pub(super) fn refresh_all(
     gateway: &Weak<Gateway>,
     server: &ServerName,
     connection: &Arc<Connection>,
     sessions: Option<Vec<Arc<Session>>>,
 ) {
+    // Where nobody has asked for the lists before, nobody has seen others.
+    let of_server = gateway
+        .upgrade()
+        .map(|gateway| gateway.registry().server(server.as_str()));
+    let was_read = matches!(of_server, Some(Ok(server)) if server.catalog().is_read());
     let sessions = sessions
-        .filter(|_| connection.generation() > 1)
+        .filter(|_| was_read || connection.generation() > 1)
         .unwrap_or_default();
     refresh(
         gateway,
@@ -337,20 +383,4 @@ fn refresh(
             }
         }
     });
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn updates_below_a_subscription_count() {
-        let subscriptions = BTreeSet::from(["file:///a".to_owned(), "mem://all/".to_owned()]);
-        let check = |uri, expect| assert_eq!(is_subscribed(&subscriptions, uri), expect, "{uri}");
-        check("file:///a", true);
-        check("file:///a/b", true);
-        check("file:///ab", false);
-        check("mem://all/x", true);
-        check("mem://al", false);
-    }
 }

@@ -129,7 +129,12 @@ impl Gateway {
         let is_own =
             lease.is_some_and(|lease| lease.kind() == LeaseKind::Own && !lease.upstream().is_closed());
         match session.facts() {
-            Some(facts) if is_own && conversation.in_flight() == 0 && !session.has_ended() => {
+            Some(facts)
+                if is_own
+                    && !conversation.only_shares()
+                    && conversation.in_flight() == 0
+                    && !session.has_ended() =>
+            {
                 let server = conversation.server();
                 let place = Place::of(server, session.caller(), facts);
                 self.standby.put(place, session.clone(), server.spec().linger);
@@ -148,6 +153,10 @@ impl Gateway {
         facts: &Arc<InitializeParams>,
         request: &Message,
     ) -> bool {
+        // Who listens is asked nothing, and has a session of its own up to the end.
+        if request.method() == method::LISTEN {
+            return false;
+        }
         let pool = server.pool();
         let applicant = Applicant {
             principal: &caller.principal,

@@ -11,11 +11,21 @@ use super::server::Server;
 use super::{methods, modern};
 use crate::protocol::Message;
 use crate::protocol::modern::RequestMeta;
-use crate::protocol::names::method;
+use crate::protocol::names::{code, method};
+use crate::protocol::reply::ErrorObject;
 
 /// Decides what becomes of a request.
 pub(crate) fn handle(server: &Arc<Server>, message: &Message) -> Outcome {
     server.tally.count(&message.method());
+    if server
+        .options
+        .unknown
+        .iter()
+        .any(|unknown| *unknown == message.method())
+    {
+        let text = format!("Method not found: {}", message.method());
+        return Outcome::Error(ErrorObject::new(code::METHOD_NOT_FOUND, text));
+    }
     match server.options.era {
         Eras::Legacy => methods::handle(server, message),
         Eras::Both if !is_modern(message) => methods::handle(server, message),

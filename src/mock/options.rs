@@ -19,6 +19,9 @@ pub struct MockOptions {
     /// Which eras of the protocol are spoken: 2024-11-05 to 2025-11-25, 2026-07-28, or each request's own
     #[arg(long, value_enum, default_value_t = Eras::Both, value_name = "ERA")]
     pub era: Eras,
+    /// Answer this method as one that is unknown (repeatable)
+    #[arg(long, value_name = "METHOD")]
+    pub unknown: Vec<String>,
     /// Leave methods unanswered that are unknown before initialize, as some servers of the handshake era do
     #[arg(long)]
     pub silent_probe: bool,

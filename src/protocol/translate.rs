@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 use super::document::{Ambiguous, Document};
 use super::edit::{Edit, EditError, apply, escaped};
+use super::id::RequestId;
 use super::jsonrpc::{Message, MessageError};
 use super::mcp::LISTINGS;
 use super::modern::meta;
@@ -164,6 +165,22 @@ pub fn answer_for_handshake(answer: &Message, method: &str) -> Result<Message, U
 pub fn notification_for_handshake(message: &Message) -> Result<Message, Untranslatable> {
     let mut draft = Draft::of(message);
     draft.remove_from("/params/_meta", &[meta::SUBSCRIPTION_ID])?;
+    draft.finish()
+}
+
+/// Returns a notification with the id of the `subscriptions/listen` that it goes to.
+///
+/// # Errors
+/// See [`Untranslatable`].
+pub fn notification_for_listener(
+    message: &Message,
+    subscription: &RequestId,
+) -> Result<Message, Untranslatable> {
+    let mut id = Vec::new();
+    subscription.write(&mut id);
+    let id = String::from_utf8(id).expect("JSON is UTF-8");
+    let mut draft = Draft::of(message);
+    draft.add_to(&["/params", "/params/_meta"], &[(meta::SUBSCRIPTION_ID, id)])?;
     draft.finish()
 }
 
@@ -375,6 +392,26 @@ mod tests {
                 method::READ,
             ),
             r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"m","data":{"uri":"u"}}}"#,
+        );
+    }
+
+    #[test]
+    fn notifications_change_hands() {
+        let of_server = message(
+            r#"{"jsonrpc":"2.0","method":"n","params":{"uri":"u","_meta":{"io.modelcontextprotocol/subscriptionId":7}}}"#,
+        );
+        let stripped = notification_for_handshake(&of_server).expect("translatable");
+        check(
+            Ok(stripped.clone()),
+            r#"{"jsonrpc":"2.0","method":"n","params":{"uri":"u"}}"#,
+        );
+        check(
+            notification_for_listener(&stripped, &RequestId::String("a".into())),
+            r#"{"jsonrpc":"2.0","method":"n","params":{"uri":"u","_meta":{"io.modelcontextprotocol/subscriptionId":"a"}}}"#,
+        );
+        check(
+            notification_for_listener(&message(r#"{"jsonrpc":"2.0","method":"n"}"#), &1.into()),
+            r#"{"jsonrpc":"2.0","method":"n","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":1}}}"#,
         );
     }
 

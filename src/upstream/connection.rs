@@ -12,16 +12,17 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::error::{CallError, UpstreamError};
 use super::inbound::ServerMessages;
 use super::outbound::{Outbound, PushRefused};
+use super::own::{write_cancelled, write_own};
 use super::own_calls::{NoOne, OneCall, TELL_TIMEOUT};
 use super::pending::{Outcome, Patience, Pending, Purpose, Waiter};
 use crate::config::ServerName;
 use crate::protocol::framing::{Frame, id_of_oversized};
-use crate::protocol::modern::meta::with_own_meta;
 use crate::protocol::names::{code, method};
 use crate::protocol::reply::{self, ErrorObject};
 use crate::protocol::scan::{ScanOptions, UniqueKeys, scan_array};
@@ -70,6 +71,7 @@ pub struct Connection {
     inbound: Arc<dyn ServerMessages>,
     facts: OnceLock<ServerFacts>,
     counts: Arc<ConnectionCounts>,
+    pub(super) ended: CancellationToken,
 }
 
 /// A request that could not be made; the waiter has not been called and will not be.
@@ -105,6 +107,7 @@ impl Connection {
             inbound,
             facts: OnceLock::new(),
             counts,
+            ended: CancellationToken::new(),
         })
     }
 
@@ -154,7 +157,7 @@ impl Connection {
         })
     }
 
-    fn send_request(
+    pub(super) fn send_request(
         &self,
         waiter: Arc<dyn Waiter>,
         patience: Patience,
@@ -320,6 +323,7 @@ impl Connection {
     /// Refuses what comes from now on and ends what waits. The pipe stays open until [`Outbound::close`].
     pub(super) fn close(&self, reason: &UpstreamError) {
         let waiters = self.pending().close(reason.clone());
+        self.ended.cancel();
         for waiter in waiters {
             waiter.complete(Outcome::Failed(reason.clone()));
         }
@@ -431,25 +435,11 @@ impl Connection {
         }
     }
 
-    fn pending(&self) -> MutexGuard<'_, Pending> {
+    pub(super) fn pending(&self) -> MutexGuard<'_, Pending> {
         self.pending
             .lock()
             .expect("no holder panics: only table operations happen under this lock")
     }
-}
-
-/// Writes a request of the gateway's own; where there is no handshake, with what it says of itself.
-fn write_own(era: Era, id: i64, method: &str, params: Option<&RawValue>, out: &mut Vec<u8>) {
-    match era {
-        Era::Handshake => reply::write_request(id, method, params, out),
-        Era::Modern => reply::write_request(id, method, Some(&with_own_meta(params)), out),
-    }
-}
-
-fn write_cancelled(id: i64, reason: &str, out: &mut Vec<u8>) {
-    let params = serde_json::json!({ "requestId": id, "reason": reason }).to_string();
-    let params = RawValue::from_string(params).expect("the text is JSON");
-    reply::write_notification(method::CANCELLED, Some(&params), out);
 }
 
 fn result_of(message: &Message) -> Result<Bytes, CallError> {

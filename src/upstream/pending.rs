@@ -67,12 +67,15 @@ pub(super) enum Purpose {
     Use,
     /// The gateway looks whether the server still answers.
     Check,
+    /// Somebody wants to be told of changes, should there be any.
+    Listen,
 }
 
 /// A request that waits.
 pub(super) struct Entry {
     pub(super) waiter: Arc<dyn Waiter>,
-    deadline: Instant,
+    /// None for what stays open until somebody ends it.
+    deadline: Option<Instant>,
     patience: Patience,
     purpose: Purpose,
 }
@@ -80,6 +83,8 @@ pub(super) struct Entry {
 /// The table. Ids grow and are never used twice on one connection, so a late answer meets nobody.
 pub(super) struct Pending {
     entries: HashMap<i64, Entry>,
+    /// How many of them only listen: those are no use, and take no room.
+    listens: usize,
     next_id: i64,
     limit: usize,
     closed: Option<UpstreamError>,
@@ -90,6 +95,7 @@ impl Pending {
     pub(super) fn new(limit: usize, now: Instant) -> Self {
         Self {
             entries: HashMap::new(),
+            listens: 0,
             next_id: 1,
             limit,
             closed: None,
@@ -111,18 +117,19 @@ impl Pending {
         if let Some(reason) = &self.closed {
             return Err(reason.clone());
         }
-        if self.entries.len() >= self.limit {
+        if purpose != Purpose::Listen && self.len() >= self.limit {
             return Err(UpstreamError::Overloaded(
                 "in-flight-max requests are waiting for it",
             ));
         }
         let id = self.next_id;
         self.next_id += 1;
+        self.listens += usize::from(purpose == Purpose::Listen);
         self.entries.insert(
             id,
             Entry {
                 waiter,
-                deadline: patience.deadline(),
+                deadline: Some(patience.deadline()),
                 patience,
                 purpose,
             },
@@ -136,10 +143,18 @@ impl Pending {
     /// Takes out the waiter of an answer.
     pub(super) fn remove(&mut self, id: i64, now: Instant) -> Option<Entry> {
         let entry = self.entries.remove(&id)?;
+        self.listens -= usize::from(entry.purpose == Purpose::Listen);
         if entry.purpose == Purpose::Use {
             self.last_used = now;
         }
         Some(entry)
+    }
+
+    /// Lets a request stay open for as long as its server likes.
+    pub(super) fn keep_open(&mut self, id: i64) {
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.deadline = None;
+        }
     }
 
     /// Notes that a request made progress and returns its waiter.
@@ -150,7 +165,8 @@ impl Pending {
             timeout,
             timeout_max,
         } = entry.patience;
-        entry.deadline = (now + timeout).min(since + timeout_max.max(timeout));
+        let extended = (now + timeout).min(since + timeout_max.max(timeout));
+        entry.deadline = entry.deadline.map(|_| extended);
         Some(entry.waiter.clone())
     }
 
@@ -167,7 +183,7 @@ impl Pending {
         let mut late: Vec<i64> = self
             .entries
             .iter()
-            .filter(|(_, entry)| entry.deadline <= now)
+            .filter(|(_, entry)| entry.deadline.is_some_and(|deadline| deadline <= now))
             .map(|(id, _)| *id)
             .collect();
         late.sort_unstable();
@@ -176,6 +192,7 @@ impl Pending {
                 .entries
                 .remove(&id)
                 .expect("the id was just read from the table");
+            self.listens -= usize::from(entry.purpose == Purpose::Listen);
             (id, entry.waiter, entry.patience.timeout)
         };
         late.into_iter().map(entry_of).collect()
@@ -195,6 +212,7 @@ impl Pending {
     /// Refuses all that comes from now on and returns who still waits, oldest first. The first reason given stays.
     pub(super) fn close(&mut self, reason: UpstreamError) -> Vec<Arc<dyn Waiter>> {
         self.closed.get_or_insert(reason);
+        self.listens = 0;
         let mut entries: Vec<_> = self.entries.drain().collect();
         entries.sort_unstable_by_key(|(id, _)| *id);
         entries.into_iter().map(|(_, entry)| entry.waiter).collect()
@@ -205,16 +223,19 @@ impl Pending {
         self.closed.get_or_insert(reason);
     }
 
-    /// Closes the table if nobody waits; a request that comes later is refused, so it cannot race with a stop.
+    /// Closes the table if nobody waits for an answer; a request that comes later is refused, so it cannot race with a
+    /// stop. Who only listens goes on until everything ends.
     pub(super) fn close_if_empty(&mut self, reason: UpstreamError) -> bool {
-        if self.entries.is_empty() {
+        let is_empty = self.len() == 0;
+        if is_empty {
             self.closed.get_or_insert(reason);
         }
-        self.entries.is_empty()
+        is_empty
     }
 
+    /// Returns how many wait for an answer.
     pub(super) fn len(&self) -> usize {
-        self.entries.len()
+        self.entries.len() - self.listens
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -288,6 +309,36 @@ mod tests {
             .expect("open");
         assert!(pending.remove(id, later).is_some());
         assert_eq!(pending.last_used(), start);
+    }
+
+    #[test]
+    fn who_listens_uses_nothing_and_waits_for_ever_once_it_is_taken() {
+        let start = Instant::now();
+        let mut pending = Pending::new(1, start);
+        let later = seconds(start, 5);
+        let listen = |pending: &mut Pending| {
+            let listens = pending.insert(Arc::new(Nobody), patience(later), Purpose::Listen, later);
+            listens.expect("it takes no room")
+        };
+        let (id, silent) = (listen(&mut pending), listen(&mut pending));
+        assert_eq!((pending.len(), pending.last_used()), (0, start));
+        pending
+            .insert(Arc::new(Nobody), patience(start), Purpose::Use, start)
+            .expect("room for a request");
+        pending.keep_open(id);
+        assert!(
+            pending.progress(id, later).is_some(),
+            "which does not limit it again"
+        );
+        let late = pending.expire(seconds(start, 1_000_000));
+        assert_eq!(late.iter().map(|(id, ..)| *id).collect::<Vec<_>>(), [silent, 3]);
+        assert!(pending.close_if_empty(UpstreamError::Stopped("idle".into())));
+        assert_eq!(
+            pending.close(UpstreamError::Cancelled).len(),
+            1,
+            "it is told of the end"
+        );
+        assert_eq!(pending.len(), 0);
     }
 
     #[test]

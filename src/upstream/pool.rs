@@ -175,6 +175,21 @@ impl ServerPool {
         }
     }
 
+    /// Returns whether a lease is on an instance that those share who apply like this now.
+    pub fn would_lease(&self, applicant: &Applicant<'_>, lease: &Lease) -> bool {
+        let era = self.eras.first_for(applicant.era);
+        let mut instances = self.lock();
+        let is_it = |upstream: &Arc<Upstream>| Arc::ptr_eq(upstream, lease.upstream());
+        match lease.kind() {
+            LeaseKind::Own => true,
+            LeaseKind::Shared => self.shared(&mut instances, era).iter().any(is_it),
+            LeaseKind::Principal => {
+                let key = (applicant.principal.to_owned(), era);
+                instances.by_principal.get(&key).is_none_or(is_it)
+            }
+        }
+    }
+
     /// Returns whether the client declares something that the server may ask for on its own; a modern server asks in its
     /// answers.
     fn may_be_asked_back(&self, applicant: &Applicant<'_>) -> bool {

@@ -2,6 +2,7 @@
 
 mod bypass;
 mod door;
+mod listening;
 mod routing;
 mod server_side;
 mod validation;

@@ -88,6 +88,7 @@ fn the_defaults_are_those_of_the_documentation() {
             outbox_events_max: 256,
             outbox_bytes_max: 8 << 20,
             streams_max: 64,
+            listens_max: 1024,
             stream_retention: seconds(120),
             retry: seconds(1),
         }

@@ -9,6 +9,7 @@ mod hearing;
 mod item;
 mod judge;
 mod lane;
+mod listening;
 mod once;
 mod operation;
 mod requests;
@@ -20,6 +21,7 @@ pub(super) use circumstances::Standing;
 pub use judge::Pinned;
 pub(super) use judge::{Asked, Judge, Policy};
 pub(super) use lane::Lane;
+pub(super) use listening::subscription_to;
 pub(super) use turns::in_turn;
 
 /// What a session needs to have its messages judged.

@@ -1,0 +1,44 @@
+//! What a client may listen to: what it may see the capability of, and what it might subscribe to.
+
+use bytes::Bytes;
+use serde_json::json;
+
+use super::hearing::Hearing;
+use super::judge::Judge;
+use crate::gateway::Session;
+use crate::plugin::call::Direction;
+use crate::protocol::Message;
+use crate::protocol::modern::Filter;
+use crate::protocol::names::method;
+use crate::upstream::SCAN;
+
+impl Judge {
+    /// Takes out of what a client wants to hear what it may not. `message` is its request, which has been judged itself.
+    pub(in super::super) async fn restrain_listener(
+        &self,
+        session: &Session,
+        message: &Message,
+        mut wanted: Filter,
+    ) -> Filter {
+        let lists: Vec<&'static str> = wanted.lists.iter().copied().collect();
+        let may = self
+            .may_announce(session, Direction::ServerToClient, message, &lists)
+            .await;
+        let may = lists.into_iter().zip(may).filter(|(_, may)| *may);
+        wanted.lists = may.map(|(list, _)| list).collect();
+        for uri in std::mem::take(&mut wanted.uris) {
+            let question = subscription_to(&uri);
+            let hearing = Hearing::of_question(self, session, Direction::ClientToServer, question);
+            if hearing.authorize().await.is_ok() {
+                wanted.uris.insert(uri);
+            }
+        }
+        wanted
+    }
+}
+
+/// Returns the request by which a client with a handshake would subscribe to a resource.
+pub(in super::super) fn subscription_to(uri: &str) -> Message {
+    let request = json!({ "jsonrpc": "2.0", "id": 0, "method": method::SUBSCRIBE, "params": { "uri": uri } });
+    Message::parse(Bytes::from(request.to_string()), SCAN).expect("it was written here")
+}
