@@ -310,10 +310,7 @@ async fn a_burst_loses_nothing_for_a_client_that_reads() {
             .ask(&call(1, "notify", json!({ "count": 5_000 })))
             .await
             .len();
-        assert!(
-            before == 5_001,
-            "{kind:?}: the answer comes last"
-        );
+        assert!(before == 5_001, "{kind:?}: the answer comes last");
         channel.end().await;
     }
     gateway.stop().await;
