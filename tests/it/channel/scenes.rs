@@ -107,9 +107,9 @@ async fn logs_updates_and_changed_lists_come_by_themselves() {
             let answer = channel.ask(&request(1, method, params)).await;
             assert_eq!(answer[0]["result"], json!({}), "{kind:?} {answer:?}");
         }
-        let heard = |messages: Vec<Value>| {
+        let methods = |messages: &[Value]| -> Vec<String> {
             let methods = messages.iter().filter_map(|message| message["method"].as_str());
-            methods.map(str::to_owned).collect::<Vec<_>>()
+            methods.map(str::to_owned).collect()
         };
         for (tool, arguments, expected) in [
             ("log", json!({ "text": "x", "level": "info" }), &[][..]),
@@ -126,7 +126,7 @@ async fn logs_updates_and_changed_lists_come_by_themselves() {
             ),
         ] {
             let messages = channel.ask(&call(2, tool, arguments)).await;
-            assert_eq!(heard(messages), expected, "{kind:?} {tool}");
+            assert_eq!(methods(&messages), expected, "{kind:?} {tool}");
         }
         channel.end().await;
     }
@@ -139,17 +139,19 @@ async fn a_request_is_taken_back_and_others_go_on() {
     for kind in Kind::ALL {
         let mut channel = kind.connect(&gateway).await;
         channel.open(LATEST, json!({})).await;
-        channel.say(&call("h", "hang", json!({}))).await;
+        let endless = json!({ "name": "progress", "arguments": { "steps": 100_000, "ms": 20 }, "_meta": { "progressToken": "h" } });
+        channel.say(&request("h", "tools/call", endless)).await;
+        channel.message().await;
         let params = json!({ "requestId": "h", "reason": "enough" });
         channel
             .say(&json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": params }))
             .await;
         state_until(&mut channel, |state| state["cancelled"] == 1).await;
-        let answer = channel.ask(&request("p", "ping", json!({}))).await;
-        assert_eq!(
-            answer.len(),
-            1,
-            "{kind:?}: what was taken back has no answer: {answer:?}"
+        let messages = channel.ask(&request("p", "ping", json!({}))).await;
+        let answered = messages.iter().any(|message| message["id"] == "h");
+        assert!(
+            !answered,
+            "{kind:?}: what was taken back has no answer: {messages:?}"
         );
         channel.end().await;
     }
@@ -264,7 +266,7 @@ async fn who_sends_everything_at_once_is_served_in_order() {
             .say(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }))
             .await;
         channel.say(&call(1, "echo", json!({ "text": "first" }))).await;
-        if kind == Kind::Pipes {
+        if kind != Kind::Socket {
             channel.close_input().await;
         }
         assert!(
@@ -304,12 +306,11 @@ async fn a_burst_loses_nothing_for_a_client_that_reads() {
     for kind in Kind::ALL {
         let mut channel = kind.connect(&gateway).await;
         channel.open(LATEST, json!({})).await;
-        let messages = channel.ask(&call(1, "notify", json!({ "count": 5_000 }))).await;
-        assert_eq!(
-            messages.len(),
-            5_001,
-            "{kind:?}: reading of the server pauses meanwhile"
-        );
+        let before = channel
+            .ask(&call(1, "notify", json!({ "count": 5_000 })))
+            .await
+            .len();
+        assert!(before == 5_001, "{kind:?}: the answer comes last");
         channel.end().await;
     }
     gateway.stop().await;
