@@ -5,18 +5,19 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tracing::error;
 
+use super::strings::Outgoing;
 use crate::upstream::launch::{ChildProcess, EndFuture, Exit, ProcessEnd};
 
 /// Owns the task that translates.
 pub(super) struct RemoteProcess {
-    task: JoinHandle<Exit>,
+    task: JoinHandle<(Exit, Outgoing)>,
     /// Keeps the output open until it is known how the connection ended, which tells more than that it did.
     output: Option<mpsc::Sender<Bytes>>,
     end: Option<ProcessEnd>,
 }
 
 impl RemoteProcess {
-    pub(super) fn new(task: JoinHandle<Exit>, output: mpsc::Sender<Bytes>) -> Self {
+    pub(super) fn new(task: JoinHandle<(Exit, Outgoing)>, output: mpsc::Sender<Bytes>) -> Self {
         Self {
             task,
             output: Some(output),
@@ -45,7 +46,8 @@ impl ChildProcess for RemoteProcess {
                 return end;
             }
             let exit = match (&mut self.task).await {
-                Ok(exit) => exit,
+                // The input stayed open until now: a broken pipe would tell less than the reason.
+                Ok((exit, _input)) => exit,
                 Err(failed) if failed.is_panic() => {
                     error!(error = %failed, "the translation of a remote server panicked");
                     Exit::Unknown

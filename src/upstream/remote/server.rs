@@ -140,12 +140,13 @@ impl RemoteServer {
     }
 }
 
+/// Brings lines to the server and back until it is over; says why it is, and gives the pipe back.
 async fn translate(
     server: Arc<RemoteServer>,
     mut outgoing: Outgoing,
     incoming: mpsc::Sender<Bytes>,
     log: Log,
-) -> Exit {
+) -> (Exit, Outgoing) {
     let ending = match (server.spec.transport, server.first_shape()) {
         (RemoteTransport::WebSocket, _) => websocket::speak(&server, &mut outgoing, incoming, &log).await,
         (_, Shape::Classic) => {
@@ -176,8 +177,9 @@ async fn translate(
             }
         }
     };
-    match ending {
+    let exit = match ending {
         Ending::Closed => Exit::Closed,
         Ending::Lost(failure) | Ending::FallBack(_, failure) => Exit::Lost(failure),
-    }
+    };
+    (exit, outgoing)
 }
