@@ -173,7 +173,7 @@ impl Pending {
     /// Gives a request another patience, from now on.
     pub(super) fn postpone(&mut self, id: i64, patience: Patience) {
         if let Some(entry) = self.entries.get_mut(&id) {
-            entry.deadline = patience.deadline();
+            entry.deadline = Some(patience.deadline());
             entry.patience = patience;
         }
     }
