@@ -1,10 +1,13 @@
 //! The composition root: a configuration becomes a running gateway, and a running gateway ends in the right order.
 
+mod doors;
+pub mod pipes;
 mod plugins;
 pub mod state_dir;
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -16,15 +19,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
+use self::doors::Doors;
 pub use self::plugins::ConfigSource;
 use self::plugins::PluginSide;
 use self::state_dir::{Addresses, Claim, StateError};
-use crate::config::{Config, Secret, SupervisionConfig, process_environment};
+use crate::config::{Config, SupervisionConfig, process_environment};
 use crate::gateway::{Gateway, GatewayOptions};
-use crate::http::{
-    AdminContext, AdminOptions, HttpContext, Listener, ModePolicy, OriginPolicy, Principals, ServeOptions,
-    admin_routes, routes,
-};
 use crate::plugin::{Plugins, Roster, RosterError};
 use crate::registry::{Actor, EventLog, Registry, Source};
 use crate::upstream::PoolContext;
@@ -43,6 +43,14 @@ pub enum AppError {
         /// What the system said.
         source: io::Error,
     },
+    /// A Unix socket could not be bound.
+    #[error("cannot listen on {}", .path.display())]
+    ListenUnix {
+        /// Which path.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// Processes cannot be started on this system.
     #[error("cannot prepare to start servers")]
     Launch(#[from] LaunchError),
@@ -58,7 +66,8 @@ pub enum AppError {
 #[derive(Debug)]
 pub struct App {
     gateway: Arc<Gateway>,
-    addresses: Addresses,
+    /// Where it listens, if it does.
+    addresses: Option<Addresses>,
     /// Where our own command line finds the gateway.
     claim: Option<Claim>,
     draining: CancellationToken,
@@ -87,7 +96,15 @@ impl App {
     /// # Errors
     /// See [`AppError`].
     pub async fn start_following(config: Config, source: ConfigSource) -> Result<Self, AppError> {
-        Self::begin(config, Arc::new(SystemLaunch::new()?), Some(source)).await
+        Self::begin(config, Arc::new(SystemLaunch::new()?), Some(source), true).await
+    }
+
+    /// Starts the same without any listener: for a client that is there already. It uses no state directory.
+    ///
+    /// # Errors
+    /// See [`AppError`].
+    pub async fn start_silent(config: Config, source: ConfigSource) -> Result<Self, AppError> {
+        Self::begin(config, Arc::new(SystemLaunch::new()?), Some(source), false).await
     }
 
     /// Starts with another way of starting processes.
@@ -95,44 +112,36 @@ impl App {
     /// # Errors
     /// See [`AppError`].
     pub async fn start_with(config: Config, launch: Arc<dyn Launch>) -> Result<Self, AppError> {
-        Self::begin(config, launch, None).await
+        Self::begin(config, launch, None, true).await
     }
 
     async fn begin(
         config: Config,
         launch: Arc<dyn Launch>,
         source: Option<ConfigSource>,
+        listens: bool,
     ) -> Result<Self, AppError> {
         let config = Arc::new(config);
-        let listener = bind(config.listen, &config).await?;
-        let admin = AdminPlace::find(&config, &listener).await?;
-        let addresses = Addresses {
-            address: listener.address(),
-            admin: admin.as_ref().map(|admin| admin.address),
-        };
-        let claim = match config.admin.enabled {
-            true => Claim::new(&config.state_dir, &addresses)?,
+        let doors = match listens {
+            true => Some(Doors::open(&config).await?),
             false => None,
+        };
+        let addresses = doors.as_ref().map(Doors::addresses);
+        let claim = match &addresses {
+            Some(addresses) if config.admin.enabled => Claim::new(&config.state_dir, addresses)?,
+            _ => None,
         };
         let (draining, stop) = (CancellationToken::new(), CancellationToken::new());
         let tasks = TaskTracker::new();
         let plugins = PluginSide::start(&config, source).await?;
         let gateway = build_gateway(&config, launch, &tasks, plugins.plugins.clone());
-        let context = HttpContext {
-            gateway: gateway.clone(),
-            config: config.clone(),
-            origins: Arc::new(OriginPolicy::new(
-                addresses.address,
-                &config.http.allowed_hosts,
-                &config.http.allowed_origins,
-            )),
-            principals: Arc::new(Principals::new(&config)),
-            modes: Arc::new(ModePolicy::new(&config)),
-        };
         // Who connects meanwhile waits: nobody is told that a configured server is not there.
         register_all(&gateway, &config).await;
         let roster = plugins.roster.clone();
-        let serving = serve(listener, admin, context, roster.clone(), (&draining, &stop));
+        let serving = match doors {
+            Some(doors) => doors.serve(&gateway, roster.clone(), &tasks, (&draining, &stop)),
+            None => Vec::new(),
+        };
         tasks.spawn(look_after(gateway.clone(), roster, stop.clone()));
         plugins.attend(&tasks, &stop);
         let drain_timeout = config.http.drain_timeout;
@@ -148,14 +157,14 @@ impl App {
         })
     }
 
-    /// Returns the address of the main listener.
-    pub fn address(&self) -> SocketAddr {
-        self.addresses.address
+    /// Returns the address of the main listener, if there is one.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.addresses.as_ref().map(|addresses| addresses.address)
     }
 
     /// Returns where the admin API is served, if it is.
     pub fn admin_address(&self) -> Option<SocketAddr> {
-        self.addresses.admin
+        self.addresses.as_ref()?.admin
     }
 
     /// Returns the file with the admin token.
@@ -211,101 +220,6 @@ impl App {
         let requests = self.gateway.in_flight();
         warn!(requests, "requests in flight get no more time");
     }
-}
-
-/// Where the admin API is served.
-struct AdminPlace {
-    address: SocketAddr,
-    token: Secret,
-    /// A listener of its own; without it the main one.
-    listener: Option<Listener>,
-}
-
-impl AdminPlace {
-    /// Returns the place that the configuration means, if it means one.
-    async fn find(config: &Config, main: &Listener) -> Result<Option<Self>, AppError> {
-        if !config.admin.enabled {
-            return Ok(None);
-        }
-        let listener = match AdminListen::of(config, main.address()) {
-            AdminListen::Own(listen) => Some(bind(listen, config).await?),
-            AdminListen::Main => None,
-            AdminListen::Nowhere => {
-                warn!(address = %main.address(), "the admin API is not served, because others can reach this address: set admin.listen");
-                return Ok(None);
-            }
-        };
-        let token = state_dir::prepare(&config.admin.token_file)?;
-        let address = listener.as_ref().map_or(main.address(), Listener::address);
-        if !address.ip().is_loopback() {
-            warn!(%address, "others can reach the admin API, and its token crosses the network as it is: put TLS in front of it");
-        }
-        Ok(Some(Self {
-            address,
-            token,
-            listener,
-        }))
-    }
-}
-
-/// On which listener the admin API is served.
-#[derive(Debug, PartialEq, Eq)]
-enum AdminListen {
-    Own(SocketAddr),
-    Main,
-    Nowhere,
-}
-
-impl AdminListen {
-    /// Others must not reach it unless somebody gave it an address of its own and meant that.
-    fn of(config: &Config, main: SocketAddr) -> Self {
-        match config.admin.listen {
-            Some(listen) => Self::Own(listen),
-            None if main.ip().is_loopback() => Self::Main,
-            None => Self::Nowhere,
-        }
-    }
-}
-
-/// Starts to serve; the admin API on the main listener unless it has one of its own.
-fn serve(
-    main: Listener,
-    admin: Option<AdminPlace>,
-    context: HttpContext,
-    roster: Option<Arc<Roster>>,
-    (draining, stop): (&CancellationToken, &CancellationToken),
-) -> Vec<JoinHandle<()>> {
-    let mut serving = Vec::new();
-    let mut start = |listener: Listener, routes| {
-        serving.push(tokio::spawn(listener.serve(
-            routes,
-            draining.clone(),
-            stop.clone(),
-        )));
-    };
-    let mut beside = None;
-    if let Some(admin) = admin {
-        let admin_context = AdminContext::new(AdminOptions {
-            gateway: context.gateway.clone(),
-            roster,
-            listen: admin.address,
-            token: admin.token.expose(),
-            stopped: stop.clone(),
-        });
-        match admin.listener {
-            Some(listener) => start(listener, admin_routes(admin_context)),
-            None => beside = Some(admin_context),
-        }
-    }
-    start(main, routes(context, beside));
-    serving
-}
-
-async fn bind(address: SocketAddr, config: &Config) -> Result<Listener, AppError> {
-    let options = ServeOptions::of(&config.http);
-    Listener::bind(address, options)
-        .await
-        .map_err(|source| AppError::Listen { address, source })
 }
 
 fn build_gateway(
@@ -375,32 +289,5 @@ async fn register_all(gateway: &Arc<Gateway>, config: &Config) {
         {
             warn!(server = %spec.name, %error, "not registered");
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Loader;
-
-    #[test]
-    fn the_admin_api_is_where_others_cannot_reach_it() {
-        let check = |main: &str, own: Option<&str>, expect: AdminListen| {
-            let state_dir = ("state-dir".to_owned(), "/nowhere".to_owned());
-            let own = own.map(|own| ("admin.listen".to_owned(), own.to_owned()));
-            let loader = Loader {
-                flags: [state_dir].into_iter().chain(own).collect(),
-                ..Loader::default()
-            };
-            let config = loader.load().expect("valid").config;
-            let main = main.parse().expect("an address");
-            assert_eq!(AdminListen::of(&config, main), expect, "{main}");
-        };
-        check("127.0.0.1:4100", None, AdminListen::Main);
-        check("[::1]:4100", None, AdminListen::Main);
-        check("0.0.0.0:4100", None, AdminListen::Nowhere);
-        check("192.0.2.1:4100", None, AdminListen::Nowhere);
-        let own = AdminListen::Own("127.0.0.1:4101".parse().expect("an address"));
-        check("0.0.0.0:4100", Some("127.0.0.1:4101"), own);
     }
 }

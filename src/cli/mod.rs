@@ -11,9 +11,10 @@ pub mod mock_server;
 mod output;
 pub mod plugin;
 pub mod serve;
+mod stdio;
 mod welcome;
 
-/// An MCP gateway: a supervised registry of MCP servers behind Streamable HTTP and HTTP+SSE.
+/// An MCP gateway: a supervised registry of MCP servers behind Streamable HTTP, HTTP+SSE and WebSocket.
 #[derive(Debug, Parser)]
 #[command(name = "portcullis", version)]
 pub struct Cli {
@@ -41,6 +42,8 @@ pub struct ConfigArgs {
 enum Command {
     /// Runs the gateway (the default)
     Serve,
+    /// Serves one client on standard input and output, for clients that can only start programs
+    Stdio(stdio::StdioArgs),
     /// Shows the merged configuration with the origin of each value, or everything that is wrong with it
     Check,
     #[command(flatten)]
@@ -60,6 +63,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
     let cli = Cli::parse();
     match cli.command {
         None | Some(Command::Serve) => serve::run(&cli.options),
+        Some(Command::Stdio(args)) => stdio::run(&cli.options, &args),
         Some(Command::Check) => check::run(&cli.options),
         Some(Command::Admin(command)) => admin::run(&cli.options, command),
         Some(Command::Plugin(verb)) => plugin::run(&cli.options, verb),

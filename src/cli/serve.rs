@@ -66,7 +66,7 @@ pub(super) fn load(args: &ConfigArgs) -> anyhow::Result<Loaded> {
 }
 
 /// Returns what reads the configuration again, from the same file: where that is gone, nothing else is read instead.
-fn source(args: &ConfigArgs, file: Option<PathBuf>) -> anyhow::Result<ConfigSource> {
+pub(super) fn source(args: &ConfigArgs, file: Option<PathBuf>) -> anyhow::Result<ConfigSource> {
     let mut loader = loader(args)?;
     loader.file.clone_from(&file);
     let read = move || match loader.load() {
@@ -98,15 +98,16 @@ pub(super) fn loader(args: &ConfigArgs) -> anyhow::Result<Loader> {
     })
 }
 
+/// The signals that end the program.
 #[cfg(unix)]
-struct Signals {
+pub(super) struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
 }
 
 #[cfg(unix)]
 impl Signals {
-    fn new() -> std::io::Result<Self> {
+    pub(super) fn new() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
@@ -115,7 +116,7 @@ impl Signals {
     }
 
     /// Waits for the next signal and returns its name.
-    async fn next(&mut self) -> &'static str {
+    pub(super) async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
@@ -124,15 +125,15 @@ impl Signals {
 }
 
 #[cfg(windows)]
-struct Signals;
+pub(super) struct Signals;
 
 #[cfg(windows)]
 impl Signals {
-    fn new() -> std::io::Result<Self> {
+    pub(super) fn new() -> std::io::Result<Self> {
         Ok(Self)
     }
 
-    async fn next(&mut self) -> &'static str {
+    pub(super) async fn next(&mut self) -> &'static str {
         let _ = tokio::signal::ctrl_c().await;
         "ctrl-c"
     }

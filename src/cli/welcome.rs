@@ -12,7 +12,9 @@ const SERVERS_MAX: usize = 8;
 
 /// Returns what to say about a gateway that has just started.
 pub(super) fn welcome(app: &App) -> String {
-    let address = app.address();
+    let Some(address) = app.address() else {
+        return String::new();
+    };
     let servers = app.gateway().registry().servers();
     let mut text = format!("listening on http://{address}\n");
     for server in &servers {
@@ -21,6 +23,9 @@ pub(super) fn welcome(app: &App) -> String {
             server.name(),
             server.spec().path
         );
+    }
+    if let Some(path) = &app.gateway().config().http.unix_socket {
+        text += &format!("  the same on the Unix socket {}\n", path.display());
     }
     if let Some(admin) = app.admin_address() {
         let token_file = app.token_file().display();

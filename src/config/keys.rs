@@ -119,7 +119,7 @@ const HTTP: &[Key] = &[
     key(
         "body-max",
         Kind::Size(KIB, 4 * GIB),
-        "Most bytes of a request's body.",
+        "Most bytes of a request's body, or of a message on a WebSocket.",
     ),
     key(
         "header-max",
@@ -144,7 +144,7 @@ const HTTP: &[Key] = &[
     key(
         "keep-alive",
         Kind::Duration(Duration::from_millis(10), DAY),
-        "Time between the comments that keep an event stream open.",
+        "Time between the comments that keep an event stream open, and the pings of WebSocket and HTTP/2.",
     ),
     key(
         "tcp-user-timeout",
@@ -165,6 +165,17 @@ const HTTP: &[Key] = &[
         "mode-header",
         Kind::Flag,
         "Whether the header x-portcullis-mode may choose the mode.",
+    ),
+    key(
+        "http2-streams-max",
+        Kind::Count(1, 1_000_000),
+        "Most requests at once on one connection of HTTP/2.",
+    ),
+    optional(
+        "unix-socket",
+        Kind::Path,
+        "none",
+        "A Unix socket to listen on too, for the gateway's own user.",
     ),
 ];
 
@@ -262,6 +273,11 @@ const ADMIN: &[Key] = &[
         "allow-commands",
         Kind::Flag,
         "Whether the API may register and change commands.",
+    ),
+    key(
+        "allow-urls",
+        Kind::Flag,
+        "Whether the API may register and change remote servers.",
     ),
     optional(
         "token-file",

@@ -62,7 +62,7 @@ pub struct HttpConfig {
     pub allowed_hosts: Vec<String>,
     /// `scheme://host` or `scheme://host:port`, accepted besides the loopback names.
     pub allowed_origins: Vec<String>,
-    /// Most bytes of a request's body.
+    /// Most bytes of a request's body, or of a message on a channel.
     pub body_max: usize,
     /// Most bytes of a request's head.
     pub header_max: usize,
@@ -72,7 +72,8 @@ pub struct HttpConfig {
     pub body_timeout: Duration,
     /// Most connections at once.
     pub connections_max: usize,
-    /// Time between the comments that keep an event stream open.
+    /// Time between the comments that keep an event stream open, and between the pings of WebSocket and HTTP/2, whose
+    /// peers have as long to answer.
     pub keep_alive: Duration,
     /// How long sent bytes may stay unacknowledged before a peer counts as gone.
     pub tcp_user_timeout: Duration,
@@ -82,6 +83,10 @@ pub struct HttpConfig {
     pub drain_timeout: Duration,
     /// Whether the header `x-portcullis-mode` may choose the mode.
     pub mode_header: bool,
+    /// Most requests at once on one connection of HTTP/2.
+    pub http2_streams_max: usize,
+    /// A Unix socket to listen on too.
+    pub unix_socket: Option<PathBuf>,
 }
 
 /// Limits of sessions.
@@ -135,6 +140,8 @@ pub struct AdminConfig {
     pub listen: Option<SocketAddr>,
     /// Whether it may register and change commands.
     pub allow_commands: bool,
+    /// Whether it may register and change remote servers.
+    pub allow_urls: bool,
     /// The file with its bearer token. It may not exist yet.
     pub token_file: PathBuf,
 }

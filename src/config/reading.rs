@@ -58,7 +58,7 @@ pub(super) fn read(merged: &Table, surroundings: &Surroundings<'_>) -> Config {
         listen: top
             .address("listen")
             .unwrap_or_else(|| ([127, 0, 0, 1], 0).into()),
-        http: sections.read("http", findings, |scope, _| HttpConfig::read(scope)),
+        http: sections.read("http", findings, |scope, _| HttpConfig::read(scope, surroundings)),
         sessions: sections.read("sessions", findings, |scope, _| SessionConfig::read(scope)),
         admin: sections.read("admin", findings, |scope, _| {
             AdminConfig::read(scope, &state_dir, surroundings)
@@ -144,7 +144,8 @@ fn state_dir(top: &Scope<'_>, surroundings: &Surroundings<'_>) -> PathBuf {
 }
 
 impl HttpConfig {
-    fn read(scope: &Scope<'_>) -> Self {
+    fn read(scope: &Scope<'_>, surroundings: &Surroundings<'_>) -> Self {
+        let unix_socket = scope.text("unix-socket");
         Self {
             allowed_hosts: scope.texts("allowed-hosts"),
             allowed_origins: scope.texts("allowed-origins"),
@@ -158,6 +159,8 @@ impl HttpConfig {
             sse_after: scope.duration("sse-after"),
             drain_timeout: scope.duration("drain-timeout"),
             mode_header: scope.flag("mode-header"),
+            http2_streams_max: scope.count("http2-streams-max"),
+            unix_socket: unix_socket.map(|path| surroundings.working_dir.join(path)),
         }
     }
 }
@@ -206,6 +209,7 @@ impl AdminConfig {
             enabled: scope.flag("enabled"),
             listen: scope.address("listen"),
             allow_commands: scope.flag("allow-commands"),
+            allow_urls: scope.flag("allow-urls"),
             token_file: token_file.unwrap_or_else(|| state_dir.join("admin-token")),
         }
     }

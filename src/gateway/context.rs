@@ -15,7 +15,7 @@ pub enum Delivery {
     JsonOrStream,
     /// On this very exchange, as JSON; what else there is to say is not said.
     JsonOnly,
-    /// On the session's own stream (HTTP+SSE).
+    /// On the session's own stream (HTTP+SSE, WebSocket, stdio).
     SessionStream,
 }
 

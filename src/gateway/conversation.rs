@@ -19,7 +19,7 @@ use super::rounds::Round;
 use super::shared_hub::Seat;
 use crate::protocol::{Message, RequestId};
 use crate::registry::Server;
-use crate::session::{self, Transport};
+use crate::session;
 use crate::upstream::{Connection, Lease};
 
 /// A session of the gateway.
@@ -380,7 +380,7 @@ impl Drop for Conversation {
 /// otherwise the oldest request, so that a client without a stream of its own is reached. If no request's client is
 /// there, the session's own stream holds the message until somebody comes.
 pub(super) fn destination(session: &Session) -> Option<Arc<Exchange>> {
-    if session.transport() == Transport::HttpSse {
+    if session.transport().has_one_stream() {
         return None;
     }
     let exchanges = session.attachment().open_exchanges();

@@ -251,7 +251,7 @@ impl Gateway {
             return self.listen(ctx, message).await;
         }
         if ctx.delivery == Delivery::SessionStream {
-            return self.handle_for_stream(ctx, message);
+            return self.handle_for_stream(ctx, message).await;
         }
         if message.method() == method::PING && !self.is_draining() {
             return ping(&message);
@@ -272,7 +272,7 @@ impl Gateway {
     }
 
     /// Handles a request whose answer goes to the session's own stream.
-    fn handle_for_stream(self: &Arc<Self>, ctx: &RequestContext, message: Message) -> Answer {
+    async fn handle_for_stream(self: &Arc<Self>, ctx: &RequestContext, message: Message) -> Answer {
         let session = &ctx.session;
         let outbox = session.standalone().clone();
         if outbox.is_full() {
@@ -280,10 +280,15 @@ impl Gateway {
         }
         let exchange = Exchange::streaming(&message, session.clone(), outbox);
         if opens(session, &message) {
-            let (gateway, ctx) = (self.clone(), ctx.clone());
-            self.tasks.spawn(async move {
-                gateway.open(&ctx, &exchange, &message).await;
+            let (gateway, its_ctx) = (self.clone(), ctx.clone());
+            let opening = Box::pin(async move {
+                gateway.open(&its_ctx, &exchange, &message).await;
             });
+            // On a channel the next message comes after it; a POST has been answered already.
+            match session.transport().is_channel() {
+                true => opening.await,
+                false => drop(self.tasks.spawn(opening)),
+            }
         } else {
             self.start(ctx, &exchange, message);
         }

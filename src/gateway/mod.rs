@@ -1,7 +1,7 @@
 //! The path of one request: whose it is, where it goes, what comes back.
 //!
 //! [`Gateway::handle`] is the one door for every message of every transport. HTTP has read the body and found the
-//! session; what follows here knows nothing of HTTP.
+//! session, or a [`Link`] stands for a channel that is the session; what follows here knows nothing of HTTP.
 
 mod after;
 mod arguments;
@@ -15,7 +15,9 @@ mod ear;
 pub mod error;
 pub mod exchange;
 mod gateway;
+mod incoming;
 mod initialize;
+pub mod link;
 mod listen;
 mod listeners;
 mod operations;
@@ -31,5 +33,7 @@ pub use context::{Answer, Delivery, RequestContext};
 pub use conversation::{Conversation, Session};
 pub use error::GatewayError;
 pub use gateway::{Gateway, GatewayOptions};
+pub use incoming::{Incoming, check_batch};
+pub use link::Link;
 pub use policy::Pinned;
 pub use visit::Visit;

@@ -12,7 +12,7 @@ use super::mode::Selection;
 use super::reply::{self, Response};
 use super::routes::HttpContext;
 use super::{post, stream};
-use crate::gateway::{Pinned, Session};
+use crate::gateway::{Gateway, Pinned, Session};
 use crate::protocol::ProtocolVersion;
 use crate::protocol::names::header;
 use crate::registry::Target;
@@ -62,35 +62,15 @@ pub(super) async fn handle<B: Buf, E>(
     query: String,
     body: impl Stream<Item = Result<B, E>>,
 ) -> Response {
-    if let Err(refusal) = context.origins.check(&headers) {
-        return refusal.into();
-    }
     if method == Method::OPTIONS {
-        return reply::empty(StatusCode::NO_CONTENT);
+        return match context.origins.check(&headers) {
+            Ok(()) => reply::empty(StatusCode::NO_CONTENT),
+            Err(refusal) => refusal.into(),
+        };
     }
-    let principal = match context.principals.of(&headers) {
-        Ok(principal) => principal,
-        Err(refusal) => return refusal.into(),
-    };
-    let Endpoint { mode, path } = endpoint;
-    let mode = match context.modes.select(&principal, mode.as_deref(), &headers) {
-        Ok(mode) => mode,
-        Err(refusal) => return refusal.into(),
-    };
-    let Some(target) = context.gateway.registry().target_at(&path) else {
-        return reply::server_not_found(&path);
-    };
-    let request = McpRequest {
-        context: &context,
-        target,
-        path,
-        caller: Caller {
-            principal,
-            mode: mode.mode().cloned(),
-        },
-        mode,
-        headers: &headers,
-        query: &query,
+    let request = match McpRequest::admit(&context, endpoint, &headers, &query) {
+        Ok(request) => request,
+        Err(response) => return *response,
     };
     if method == Method::POST {
         return post::handle(request, body).await;
@@ -108,7 +88,46 @@ pub(super) async fn handle<B: Buf, E>(
     }
 }
 
-impl McpRequest<'_> {
+impl<'a> McpRequest<'a> {
+    /// Checks who makes a request, from where and in which mode, and finds what its URL names.
+    ///
+    /// # Errors
+    /// The answer: one of these is refused.
+    pub(super) fn admit(
+        context: &'a HttpContext,
+        endpoint: Endpoint,
+        headers: &'a HeaderMap,
+        query: &'a str,
+    ) -> Result<Self, Box<Response>> {
+        let refuse = |response: Response| Box::new(response);
+        context
+            .origins
+            .check(headers)
+            .map_err(|refusal| refuse(refusal.into()))?;
+        let principal = context
+            .principals
+            .of(headers)
+            .map_err(|refusal| refuse(refusal.into()))?;
+        let Endpoint { mode, path } = endpoint;
+        let mode = context
+            .modes
+            .select(&principal, mode.as_deref(), headers)
+            .map_err(|refusal| refuse(refusal.into()))?;
+        let target = context.gateway.registry().target_at(&path);
+        Ok(Self {
+            context,
+            target: target.ok_or_else(|| refuse(reply::server_not_found(&path)))?,
+            path,
+            caller: Caller {
+                principal,
+                mode: mode.mode().cloned(),
+            },
+            mode,
+            headers,
+            query,
+        })
+    }
+
     /// Returns whether its header names a version without a handshake, known or not.
     pub(super) fn names_modern_version(&self) -> bool {
         let version = self.headers.get(header::PROTOCOL_VERSION);
@@ -156,8 +175,7 @@ impl McpRequest<'_> {
 
     /// Returns the policies that judge this request, if there are any.
     pub(super) fn pin(&self) -> Option<Pinned> {
-        let header = |name: &str| self.headers.get(name)?.to_str().ok().map(str::to_owned);
-        self.context.gateway.pin(header)
+        pin(&self.context.gateway, self.headers)
     }
 
     fn named_session(&self) -> Option<(String, SessionNaming)> {
@@ -177,6 +195,11 @@ impl McpRequest<'_> {
                 id.map(|text| (text, SessionNaming::Query))
             })
     }
+}
+
+/// Returns the policies that judge what comes with these headers, if there are any.
+pub(super) fn pin(gateway: &Gateway, headers: &HeaderMap) -> Option<Pinned> {
+    gateway.pin(|name| headers.get(name)?.to_str().ok().map(str::to_owned))
 }
 
 fn delete(request: &McpRequest<'_>) -> Response {

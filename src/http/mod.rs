@@ -10,12 +10,18 @@ pub mod mode;
 mod modern;
 pub mod origin;
 mod post;
+mod preface;
 mod reply;
 pub mod routes;
 pub mod serve;
 mod socket;
 mod sse;
 mod stream;
+mod streams;
+mod traffic;
+#[cfg(unix)]
+mod unix;
+mod websocket;
 
 pub use admin::{AdminContext, AdminOptions};
 pub use auth::Principals;

@@ -5,13 +5,14 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::HeaderMap;
 use http::header::{HOST, ORIGIN};
+use http::{HeaderMap, HeaderValue, Request};
 
 /// Which hosts and origins are accepted.
 #[derive(Debug, Clone)]
 pub struct OriginPolicy {
-    hosts: Vec<String>,
+    /// `None` where no name leads here, so that none can be bent.
+    hosts: Option<Vec<String>>,
     origins: Vec<String>,
 }
 
@@ -56,7 +57,16 @@ impl OriginPolicy {
             .iter()
             .map(|origin| origin.trim_end_matches('/').to_ascii_lowercase())
             .collect();
-        Self { hosts, origins }
+        Self {
+            hosts: Some(hosts),
+            origins,
+        }
+    }
+
+    /// Returns the policy of a Unix socket: a page cannot reach it, whatever name it resolves to what, so every host is
+    /// accepted. Origins are checked as before, since a proxy may pass on what a page sends.
+    pub fn without_hosts(self) -> Self {
+        Self { hosts: None, ..self }
     }
 
     /// Checks a request.
@@ -87,20 +97,18 @@ impl OriginPolicy {
             .get(HOST)
             .and_then(|host| host.to_str().ok())
             .unwrap_or_default();
-        if headers.get_all(HOST).iter().count() != 1 || !self.accepts_host(host) {
+        let count = headers.get_all(HOST).iter().count();
+        if (count != 1 && self.hosts.is_some()) || count > 1 || !self.accepts_host(host) {
             return Err(OriginRefused::Host(host.to_owned()));
         }
         Ok(host)
     }
 
     fn accepts_host(&self, host: &str) -> bool {
+        let Some(hosts) = &self.hosts else { return true };
         let host = host.to_ascii_lowercase();
         let name = without_port(&host);
-        is_loopback_name(name)
-            || self
-                .hosts
-                .iter()
-                .any(|allowed| *allowed == host || allowed == name)
+        is_loopback_name(name) || hosts.iter().any(|allowed| *allowed == host || allowed == name)
     }
 
     fn accepts_origin(&self, origin: &str) -> bool {
@@ -116,6 +124,21 @@ impl OriginPolicy {
             .strip_prefix("http://")
             .or_else(|| origin.strip_prefix("https://"));
         host.is_some_and(|host| !host.contains('/') && is_loopback_name(without_port(host)))
+    }
+}
+
+/// Puts the authority of an HTTP/2 request where that of HTTP/1.1 stands. A `Host` that says something else stays beside
+/// it, and two are refused.
+pub(super) fn name_host<B>(request: &mut Request<B>) {
+    let authority = request
+        .uri()
+        .authority()
+        .map(|authority| authority.as_str().to_owned());
+    let Some(authority) = authority.and_then(|authority| HeaderValue::try_from(authority).ok()) else {
+        return;
+    };
+    if request.headers().get(HOST) != Some(&authority) {
+        request.headers_mut().append(HOST, authority);
     }
 }
 
@@ -203,6 +226,40 @@ mod tests {
         ] {
             check(origin, false);
         }
+    }
+
+    #[test]
+    fn a_unix_socket_has_no_host_but_origins() {
+        let policy = policy().without_hosts();
+        let mut headers = HeaderMap::new();
+        assert_eq!(policy.check(&headers), Ok(()), "some clients send none");
+        headers.append(HOST, "evil.example".parse().expect("a value"));
+        assert_eq!(policy.check(&headers), Ok(()));
+        headers.append(ORIGIN, "http://evil.example".parse().expect("a value"));
+        assert!(matches!(policy.check(&headers), Err(OriginRefused::Origin(_))));
+    }
+
+    #[test]
+    fn the_authority_of_http2_is_the_host() {
+        let hosts = |uri: &str, host: Option<&str>| {
+            let mut request = Request::builder().uri(uri);
+            if let Some(host) = host {
+                request = request.header(HOST, host);
+            }
+            let mut request = request.body(()).expect("a request");
+            name_host(&mut request);
+            let hosts = request.headers().get_all(HOST).into_iter();
+            hosts
+                .map(|host| host.to_str().expect("text").to_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(hosts("http://a.example:1/x", None), ["a.example:1"]);
+        assert_eq!(hosts("http://a.example/x", Some("a.example")), ["a.example"]);
+        assert_eq!(
+            hosts("http://a.example/x", Some("b.example")),
+            ["b.example", "a.example"]
+        );
+        assert_eq!(hosts("/x", Some("b.example")), ["b.example"]);
     }
 
     #[test]

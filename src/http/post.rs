@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes};
+use bytes::Buf;
 use futures_util::Stream;
 use http::StatusCode;
 
@@ -12,24 +12,15 @@ use super::mcp::{McpRequest, SessionNaming};
 use super::modern;
 use super::reply::{self, Response};
 use super::sse::resumable_stream;
-use crate::gateway::{Answer, Delivery, Gateway, GatewayError, RequestContext, Session};
+use crate::gateway::{
+    Answer, Delivery, Gateway, GatewayError, Incoming, RequestContext, Session, check_batch,
+};
 use crate::protocol::modern::RequestMeta;
 use crate::protocol::names::{code, header, method};
 use crate::protocol::reply::write_error;
-use crate::protocol::scan::{ScanOptions, UniqueKeys, scan_array};
 use crate::protocol::{Kind, Message, MessageError};
 use crate::registry::Server;
 use crate::session::Transport;
-
-/// One body: a message, or in 2025-03-26 several.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly always the large one, which is moved once"
-)]
-enum Body {
-    One(Message),
-    Batch(Vec<Message>),
-}
 
 /// Handles a POST.
 pub(super) async fn handle<B: Buf, E>(
@@ -49,11 +40,11 @@ pub(super) async fn handle<B: Buf, E>(
         Ok(body) => body,
         Err(refusal) => return refusal.into(),
     };
-    let parsed = parse(&request, body);
+    let parsed = Incoming::parse(body, &request.context.config.requests);
     if is_modern(&request, &parsed) {
         return match parsed {
-            Ok(Body::One(message)) => modern::handle(&request, message).await,
-            Ok(Body::Batch(_)) => no_batches(),
+            Ok(Incoming::One(message)) => modern::handle(&request, message).await,
+            Ok(Incoming::Batch(_)) => no_batches(),
             Err(error) => not_parsed(&error),
         };
     }
@@ -76,52 +67,23 @@ pub(super) async fn handle<B: Buf, E>(
 
 /// Returns whether a request claims to be of the era without sessions, by its header or by its own words; never by
 /// `Mcp-Method`, which older clients send as well (2026-07-28, "Backward Compatibility").
-fn is_modern(request: &McpRequest<'_>, parsed: &Result<Body, MessageError>) -> bool {
+fn is_modern(request: &McpRequest<'_>, parsed: &Result<Incoming, MessageError>) -> bool {
     if request.names_modern_version() {
         return true;
     }
     match parsed {
-        Ok(Body::One(message)) if message.kind() == Kind::Request => message
+        Ok(Incoming::One(message)) if message.kind() == Kind::Request => message
             .params()
             .is_some_and(|params| RequestMeta::is_claimed(&params)),
         _ => false,
     }
 }
 
-fn parse(request: &McpRequest<'_>, body: Bytes) -> Result<Body, MessageError> {
-    let limits = &request.context.config.requests;
-    let scan = ScanOptions {
-        depth_max: limits.depth_max,
-        unique_keys: UniqueKeys::Everywhere,
-    };
-    let is_array = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
-    if !is_array {
-        return Message::parse(body, scan).map(Body::One);
-    }
-    let elements = scan_array(&body, scan)?.unwrap_or_default();
-    let refuse = |message: String| MessageError {
-        code: code::INVALID_REQUEST,
-        message,
-        id: None,
-    };
-    if elements.is_empty() || elements.len() > limits.batch_max {
-        let message = format!(
-            "a batch has 1 to {} messages (requests.batch-max)",
-            limits.batch_max
-        );
-        return Err(refuse(message));
-    }
-    let messages = elements
-        .into_iter()
-        .map(|span| Message::parse(body.slice(span), scan));
-    messages.collect::<Result<Vec<_>, _>>().map(Body::Batch)
-}
-
 async fn in_session(
     request: &McpRequest<'_>,
     session: Arc<Session>,
     naming: SessionNaming,
-    body: Body,
+    body: Incoming,
 ) -> Response {
     if naming == SessionNaming::McpHeader && !takes_both(request) {
         return not_acceptable();
@@ -138,14 +100,10 @@ async fn in_session(
     };
     let gateway = &request.context.gateway;
     let answer = match body {
-        Body::One(message) => gateway.handle(&ctx, message).await,
-        Body::Batch(messages) => {
-            let opens = messages
-                .iter()
-                .any(|message| message.method() == method::INITIALIZE);
-            let takes_batches = ctx.session.facts().is_some() && ctx.session.version().has_batches();
-            if opens || !takes_batches {
-                return no_batches();
+        Incoming::One(message) => gateway.handle(&ctx, message).await,
+        Incoming::Batch(messages) => {
+            if let Err(error) = check_batch(&ctx.session, &messages) {
+                return reply::error(StatusCode::BAD_REQUEST, error.code, &error);
             }
             gateway.handle_batch(&ctx, messages).await
         }
@@ -153,8 +111,8 @@ async fn in_session(
     respond(request, &ctx, answer)
 }
 
-async fn without_session(request: &McpRequest<'_>, body: Body) -> Response {
-    let Body::One(message) = body else {
+async fn without_session(request: &McpRequest<'_>, body: Incoming) -> Response {
+    let Incoming::One(message) = body else {
         return session_required();
     };
     if message.kind() == Kind::Request && message.method() == method::INITIALIZE {

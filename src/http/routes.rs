@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::upgrade::OnUpgrade;
+use tokio_util::task::TaskTracker;
 use warp::filters::BoxedFilter;
 use warp::{Filter, Rejection};
 
@@ -14,7 +16,7 @@ use super::mcp::Endpoint;
 use super::mode::ModePolicy;
 use super::origin::OriginPolicy;
 use super::reply::Response;
-use super::{health, mcp, reply};
+use super::{health, mcp, reply, websocket};
 use crate::config::Config;
 use crate::gateway::Gateway;
 
@@ -31,6 +33,8 @@ pub struct HttpContext {
     pub principals: Arc<Principals>,
     /// In which mode.
     pub modes: Arc<ModePolicy>,
+    /// Who reaps the tasks of WebSockets.
+    pub sockets: TaskTracker,
 }
 
 /// Returns the routes of a listener that serves the admin API alone.
@@ -70,14 +74,21 @@ fn public_routes(context: HttpContext) -> BoxedFilter<(Response,)> {
         .and(warp::header::headers_cloned())
         .and(query)
         .and(warp::body::stream())
-        .then(move |endpoint, method, headers: HeaderMap, query, body| {
-            let context = mcp_context.clone();
-            async move {
-                let origin = headers.get(header::ORIGIN).cloned();
-                let response = mcp::handle(context, endpoint, method, headers, query, body).await;
-                with_cors(response, origin)
-            }
-        });
+        .and(warp::ext::optional::<OnUpgrade>())
+        .then(
+            move |endpoint, method, headers: HeaderMap, query, body, on_upgrade| {
+                let context = mcp_context.clone();
+                async move {
+                    if websocket::is_upgrade(&method, &headers) {
+                        let upgrading = websocket::handle(context, endpoint, headers, query, on_upgrade);
+                        return Box::pin(upgrading).await;
+                    }
+                    let origin = headers.get(header::ORIGIN).cloned();
+                    let response = mcp::handle(context, endpoint, method, headers, query, body).await;
+                    with_cors(response, origin)
+                }
+            },
+        );
     endpoint
         .or(health_routes(context))
         .unify()

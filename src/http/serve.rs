@@ -2,10 +2,13 @@
 
 use std::io;
 use std::net::SocketAddr;
+#[cfg(unix)]
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use socket2::{SockRef, TcpKeepalive};
@@ -16,8 +19,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 use warp::filters::BoxedFilter;
 
+use super::origin::name_host;
+use super::preface::Version;
 use super::reply::Response;
 use super::socket::Socket;
+use super::streams::Streams;
+use super::traffic::Traffic;
+#[cfg(unix)]
+use super::unix::UnixSocket;
 use crate::config::HttpConfig;
 
 /// How connections are served.
@@ -33,6 +42,10 @@ pub struct ServeOptions {
     pub tcp_user_timeout: Duration,
     /// How long connections get to finish at the end.
     pub drain_timeout: Duration,
+    /// Time between the pings of HTTP/2, and how long an answer to one may take.
+    pub keep_alive: Duration,
+    /// Streams at once on one connection of HTTP/2.
+    pub http2_streams_max: usize,
 }
 
 impl ServeOptions {
@@ -44,6 +57,8 @@ impl ServeOptions {
             header_max: config.header_max,
             tcp_user_timeout: config.tcp_user_timeout,
             drain_timeout: config.drain_timeout,
+            keep_alive: config.keep_alive,
+            http2_streams_max: config.http2_streams_max,
         }
     }
 }
@@ -51,32 +66,46 @@ impl ServeOptions {
 /// A bound socket that serves routes until it is told to stop.
 #[derive(Debug)]
 pub struct Listener {
-    socket: TcpListener,
-    address: SocketAddr,
+    socket: Bound,
     options: ServeOptions,
+}
+
+#[derive(Debug)]
+enum Bound {
+    Tcp(TcpListener),
+    #[cfg(unix)]
+    Unix(UnixSocket),
 }
 
 /// The smallest buffer that hyper takes.
 const HEADER_BUFFER_MIN: usize = 8 * 1024;
 
+/// Bytes of an answer that one stream of HTTP/2 may hold for a client that does not read.
+const STREAM_BUFFER: usize = 64 * 1024;
+/// Streams that a client may take back at once before they were looked at; more are an attack (CVE-2023-44487).
+const RESETS_MAX: usize = 20;
+
 impl Listener {
-    /// Binds an address; port 0 takes a free one.
+    /// Binds an address; port 0 takes a free one. Returns which address it is, too.
     ///
     /// # Errors
     /// The address is in use, or not ours to bind.
-    pub async fn bind(address: SocketAddr, options: ServeOptions) -> io::Result<Self> {
+    pub async fn bind(address: SocketAddr, options: ServeOptions) -> io::Result<(Self, SocketAddr)> {
         let socket = TcpListener::bind(address).await?;
         let address = socket.local_addr()?;
-        Ok(Self {
-            socket,
-            address,
-            options,
-        })
+        let socket = Bound::Tcp(socket);
+        Ok((Self { socket, options }, address))
     }
 
-    /// Returns the address that was bound.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    /// Binds a Unix socket for the owner of the process. One that nobody answers at is replaced; the file goes with the
+    /// listener.
+    ///
+    /// # Errors
+    /// Somebody answers there, something else is there, or the path is not ours to bind or too long.
+    #[cfg(unix)]
+    pub fn bind_unix(path: &Path, options: ServeOptions) -> io::Result<Self> {
+        let socket = Bound::Unix(UnixSocket::bind(path)?);
+        Ok(Self { socket, options })
     }
 
     /// Accepts until `draining` is cancelled, serves until `stop` is, then lets the connections finish within the
@@ -99,16 +128,14 @@ impl Listener {
             let stream = tokio::select! {
                 biased;
                 () = draining.cancelled() => break,
-                accepted = self.socket.accept() => accepted,
+                accepted = self.socket.accept(&self.options) => accepted,
             };
             while connections.try_join_next().is_some() {}
             match stream {
-                Ok((stream, _)) => {
-                    let connection = serve_one(stream, service.clone(), self.options.clone(), stop.clone());
-                    connections.spawn(async move {
-                        connection.await;
-                        drop(permit);
-                    });
+                Ok(stream) => {
+                    let socket = Socket::new(stream).holding(permit);
+                    let options = self.options.clone();
+                    connections.spawn(serve_one(socket, service.clone(), options, stop.clone()));
                 }
                 Err(error) => {
                     // Usually no descriptors left: wait for some instead of spinning.
@@ -131,21 +158,49 @@ impl Listener {
     }
 }
 
-async fn serve_one<S>(stream: TcpStream, service: S, options: ServeOptions, stop: CancellationToken)
+impl Bound {
+    async fn accept(&self, options: &ServeOptions) -> io::Result<Traffic> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                if let Err(error) = tune(&stream, options) {
+                    debug!(%error, "socket options not set");
+                }
+                Ok(Traffic::Tcp(stream))
+            }
+            #[cfg(unix)]
+            Self::Unix(socket) => socket.accept().await.map(Traffic::Unix),
+        }
+    }
+}
+
+async fn serve_one<S>(mut socket: Socket<Traffic>, service: S, options: ServeOptions, stop: CancellationToken)
 where
     S: warp_service::Service,
 {
-    if let Err(error) = tune(&stream, &options) {
-        debug!(%error, "socket options not set");
+    let version = tokio::select! {
+        version = tokio::time::timeout(options.header_timeout, socket.version()) => version,
+        () = stop.cancelled() => return,
+    };
+    match version {
+        Ok(Ok(Version::One)) => serve_http1(socket, service, &options, stop).await,
+        Ok(Ok(Version::Two)) => serve_http2(socket, service, &options, stop).await,
+        Ok(Err(error)) => debug!(%error, "connection broke before it said anything"),
+        Err(_) => debug!("connection said nothing in time"),
     }
+}
+
+async fn serve_http1<S>(socket: Socket<Traffic>, service: S, options: &ServeOptions, stop: CancellationToken)
+where
+    S: warp_service::Service,
+{
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(options.header_timeout)
         .max_buf_size(options.header_max.max(HEADER_BUFFER_MIN));
-    let socket = TokioIo::new(Socket::new(stream));
-    let connection = builder.serve_connection(socket, TowerToHyperService::new(service));
-    let mut connection = std::pin::pin!(connection);
+    let connection = builder.serve_connection(TokioIo::new(socket), TowerToHyperService::new(service));
+    let mut connection = std::pin::pin!(connection.with_upgrades());
     let result = tokio::select! {
         result = connection.as_mut() => result,
         () = stop.cancelled() => {
@@ -156,6 +211,45 @@ where
     if let Err(error) = result {
         debug!(%error, "connection ended early");
     }
+}
+
+async fn serve_http2<S>(socket: Socket<Traffic>, service: S, options: &ServeOptions, stop: CancellationToken)
+where
+    S: warp_service::Service,
+{
+    let streams = Streams::default();
+    let mut builder = http2::Builder::new(streams.clone());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(u32::try_from(options.http2_streams_max).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(options.header_max).unwrap_or(u32::MAX))
+        .max_send_buf_size(STREAM_BUFFER)
+        .max_pending_accept_reset_streams(RESETS_MAX)
+        .keep_alive_interval(options.keep_alive)
+        .keep_alive_timeout(options.keep_alive);
+    let service = service_fn(move |mut request| {
+        name_host(&mut request);
+        service.clone().call(request)
+    });
+    let connection = builder.serve_connection(TokioIo::new(socket), service);
+    let mut connection = std::pin::pin!(connection);
+    let result = tokio::select! {
+        result = connection.as_mut() => result,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.as_mut().await
+        }
+        () = streams.idle(options.header_timeout) => {
+            connection.as_mut().graceful_shutdown();
+            // A client that has never said anything does not take its leave either.
+            let leave = tokio::time::timeout(options.header_timeout, connection.as_mut());
+            leave.await.unwrap_or(Ok(()))
+        }
+    };
+    if let Err(error) = result {
+        debug!(%error, "connection ended early");
+    }
+    streams.ended().await;
 }
 
 /// Makes a peer that is gone noticeable: without these a half-open connection would hold its session for ever.

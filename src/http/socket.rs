@@ -9,9 +9,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Sleep;
+
+use super::preface::{Version, read_preface};
 
 /// How hyper's answer to a head over the limits begins; no route answers with this status.
 const REFUSAL: &[u8] = b"HTTP/1.1 431 ";
@@ -32,6 +35,12 @@ const LINGER_BYTES_MAX: usize = 16 * 1024 * 1024;
 #[derive(Debug)]
 pub(super) struct Socket<S> {
     stream: S,
+    /// What was read to see which HTTP it is, and has yet to be handed on.
+    read: BytesMut,
+    /// It counts as a connection for as long as it is there, whatever it has become.
+    _permit: Option<OwnedSemaphorePermit>,
+    /// It carries no more HTTP, so nothing on it is an answer of hyper's.
+    is_upgraded: bool,
     /// What is left to say to the sender of a refused head.
     answer: Option<Bytes>,
     linger: Option<Pin<Box<Sleep>>>,
@@ -42,10 +51,39 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     pub(super) fn new(stream: S) -> Self {
         Self {
             stream,
+            read: BytesMut::new(),
+            _permit: None,
+            is_upgraded: false,
             answer: None,
             linger: None,
             discarded: 0,
         }
+    }
+
+    /// Keeps the permit of the connection until its end.
+    pub(super) fn holding(mut self, permit: OwnedSemaphorePermit) -> Self {
+        self._permit = Some(permit);
+        self
+    }
+
+    /// Returns it as the connection of another protocol, to which HTTP has led.
+    pub(super) fn upgraded(mut self) -> Self {
+        self.is_upgraded = true;
+        self
+    }
+
+    /// Reads so much as tells which HTTP it is.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub(super) async fn version(&mut self) -> io::Result<Version> {
+        let (version, read) = read_preface(&mut self.stream).await?;
+        self.read = read;
+        Ok(version)
+    }
+
+    fn is_refusal(&self, bytes: &[u8]) -> bool {
+        !self.is_upgraded && bytes.starts_with(REFUSAL)
     }
 
     /// Sends the answer to a refused head; ready when it has left.
@@ -87,13 +125,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Socket<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        if self.read.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(cx, buffer);
+        }
+        let count = self.read.len().min(buffer.remaining());
+        buffer.put_slice(&self.read.split_to(count));
+        if self.read.is_empty() {
+            self.read = BytesMut::new();
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if bytes.starts_with(REFUSAL) {
+        if self.is_refusal(bytes) {
             ready!(self.poll_answer(cx))?;
             return Poll::Ready(Ok(bytes.len()));
         }
@@ -105,7 +151,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<S> {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if slices.first().is_some_and(|first| first.starts_with(REFUSAL)) {
+        if slices.first().is_some_and(|first| self.is_refusal(first)) {
             ready!(self.poll_answer(cx))?;
             return Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()));
         }
@@ -180,6 +226,36 @@ mod tests {
         let start = tokio::time::Instant::now();
         socket.shutdown().await.expect("it ends");
         assert_eq!(start.elapsed().as_secs(), LINGER.as_secs());
+    }
+
+    #[tokio::test]
+    async fn what_was_read_to_see_which_http_it_is_is_read_again() {
+        let (mut client, stream) = duplex(4096);
+        let mut socket = Socket::new(stream);
+        client
+            .write_all(b"POST / HTTP/1.1\r\n")
+            .await
+            .expect("there is room");
+        assert_eq!(socket.version().await.expect("it is read"), Version::One);
+        client.write_all(b"more").await.expect("there is room");
+        drop(client);
+        let mut all = String::new();
+        socket.read_to_string(&mut all).await.expect("text");
+        assert_eq!(all, "POST / HTTP/1.1\r\nmore");
+    }
+
+    #[tokio::test]
+    async fn on_another_protocol_nothing_is_a_refusal() {
+        let (mut client, stream) = duplex(4096);
+        let mut socket = Socket::new(stream).upgraded();
+        socket
+            .write_all(b"HTTP/1.1 431 is what it says")
+            .await
+            .expect("there is room");
+        socket.shutdown().await.expect("it ends");
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.expect("text");
+        assert_eq!(answer, "HTTP/1.1 431 is what it says");
     }
 
     #[tokio::test]

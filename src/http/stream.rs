@@ -6,7 +6,7 @@ use super::accept::{EVENT_STREAM, accepts};
 use super::mcp::McpRequest;
 use super::reply::{self, Response};
 use super::sse::{EventForm, endpoint, event_stream, resumable_stream};
-use crate::gateway::Session;
+use crate::gateway::{GatewayError, Session};
 use crate::protocol::names::header;
 use crate::session::{EventId, Transport};
 
@@ -67,10 +67,7 @@ async fn open(request: &McpRequest<'_>) -> Response {
     let chosen = gateway.choose_server_to_open(pinned.as_ref(), &request.caller, &request.target);
     let server = match chosen.await {
         Ok(server) => server,
-        Err(error) => {
-            let code = error.to_error_object().code;
-            return reply::error(StatusCode::SERVICE_UNAVAILABLE, code, error);
-        }
+        Err(error) => return not_opened(&error),
     };
     let session = gateway.new_session(server, request.caller.clone(), Transport::HttpSse);
     gateway.keep_session(&session);
@@ -80,6 +77,15 @@ async fn open(request: &McpRequest<'_>) -> Response {
     let mut response = event_stream(&session, reader, EventForm::Plain, prelude, keep_alive);
     reply::set_session_id(response.headers_mut(), header::X_SESSION_ID, session.id());
     response
+}
+
+/// Says why there is no session for a client that has not said anything yet.
+pub(super) fn not_opened(error: &GatewayError) -> Response {
+    reply::error(
+        StatusCode::SERVICE_UNAVAILABLE,
+        error.to_error_object().code,
+        error,
+    )
 }
 
 fn post_uri(request: &McpRequest<'_>, session: &Session) -> String {

@@ -15,6 +15,7 @@ pub mod modern;
 pub mod names;
 pub mod reply;
 pub mod scan;
+pub mod sse;
 mod swar;
 pub mod translate;
 pub mod version;

@@ -165,6 +165,17 @@ impl Outbox {
         self.room.notify_waiters();
     }
 
+    /// Waits until the stream was ended by [`Outbox::close`].
+    pub async fn closed(&self) {
+        loop {
+            let woken = self.room.notified();
+            if self.lock().closed {
+                return;
+            }
+            woken.await;
+        }
+    }
+
     /// Returns a reader of what comes after `sequence`; an earlier reader ends. A new stream is read from 0 on.
     pub fn read_after(self: &Arc<Self>, sequence: u64) -> OutboxReader {
         let mut ring = self.lock();

@@ -69,6 +69,10 @@ pub enum Transport {
     StreamableHttp,
     /// HTTP+SSE of 2024-11-05: everything on the one stream.
     HttpSse,
+    /// A WebSocket: everything on it, and the session ends with it.
+    WebSocket,
+    /// Standard input and output: the same.
+    Stdio,
     /// One request, and the session ends with it.
     OneShot,
     /// One request of the era without sessions (2026-07-28): it says itself who its client is.
@@ -81,9 +85,21 @@ impl Transport {
         match self {
             Self::StreamableHttp => "streamable-http",
             Self::HttpSse => "http+sse",
+            Self::WebSocket => "websocket",
+            Self::Stdio => "stdio",
             Self::OneShot => "one-shot",
             Self::Stateless => "stateless",
         }
+    }
+
+    /// Returns whether it carries whole messages both ways, in order, so that the session is the channel's.
+    pub fn is_channel(self) -> bool {
+        matches!(self, Self::WebSocket | Self::Stdio)
+    }
+
+    /// Returns whether everything goes to the client on the session's own stream.
+    pub fn has_one_stream(self) -> bool {
+        self == Self::HttpSse || self.is_channel()
     }
 }
 

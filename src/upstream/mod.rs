@@ -6,6 +6,7 @@
 
 pub mod backoff;
 pub mod connection;
+mod door;
 pub mod environment;
 pub mod era;
 pub mod error;
@@ -22,6 +23,7 @@ mod own;
 mod own_calls;
 pub mod pending;
 pub mod pool;
+pub mod remote;
 pub mod state;
 pub mod stderr;
 pub mod supervisor;

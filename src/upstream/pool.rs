@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use super::backoff::{Chance, RestartBudget};
 use super::connection::ConnectionCounts;
-use super::environment::launch_spec;
+use super::door::Door;
 use super::era::Eras;
 use super::handle::{Upstream, UpstreamOptions, Usage};
 use super::handshake::Opening;
@@ -65,6 +65,7 @@ pub struct ServerPool {
     spec: Arc<ServerSpec>,
     context: Arc<PoolContext>,
     budget: Arc<Mutex<RestartBudget>>,
+    door: Door,
     /// A std mutex: held for look-ups only.
     instances: Mutex<Instances>,
     /// Every supervisor of this server, also those that end a process whose session is gone.
@@ -105,6 +106,7 @@ impl ServerPool {
         };
         Self {
             resting: Arc::new(AtomicBool::new(!spec.enabled)),
+            door: Door::new(&spec, &context),
             spec,
             context,
             budget,
@@ -399,8 +401,7 @@ impl ServerPool {
         let options = UpstreamOptions {
             spec: self.spec.clone(),
             instance,
-            launch: self.context.launch.clone(),
-            launch_spec: launch_spec(&self.spec, &self.context.environment, self.context.pid_namespace),
+            door: self.door.clone(),
             opening: Opening {
                 facts,
                 wanted,

@@ -1,6 +1,6 @@
 // Drives one MCP server with the published TypeScript SDK and reports each check as one JSON line.
 //
-// usage: node client.mjs --server NAME --transport http|sse --url URL [options]
+// usage: node client.mjs --server NAME --transport http|sse|ws --url URL [options]
 //        node client.mjs --server NAME --transport stdio [options] -- COMMAND ARGS...
 // options: --directory DIR (shared with the filesystem server), --transcript FILE
 //
@@ -23,7 +23,9 @@ const { Client } = await sdk("client/index.js");
 const { StreamableHTTPClientTransport } = await sdk("client/streamableHttp.js");
 const { SSEClientTransport } = await sdk("client/sse.js");
 const { StdioClientTransport } = await sdk("client/stdio.js");
+const { WebSocketClientTransport } = await sdk("client/websocket.js");
 const types = await sdk("types.js");
+globalThis.WebSocket ??= (await import(pathToFileURL(resolver.resolve("ws")).href)).default;
 
 const { values: options, positionals: command } = parseArgs({
   options: {
@@ -120,6 +122,7 @@ function makeTransport() {
   switch (options.transport) {
     case "http": return new StreamableHTTPClientTransport(new URL(options.url));
     case "sse": return new SSEClientTransport(new URL(options.url));
+    case "ws": return new WebSocketClientTransport(new URL(options.url.replace(/^http/, "ws")));
     case "stdio": return new StdioClientTransport({ command: command[0], args: command.slice(1), env: process.env, stderr: "ignore" });
     default: throw new Error(`unknown transport ${options.transport}`);
   }

@@ -9,6 +9,8 @@ import threading
 import uuid
 from pathlib import Path
 
+import software
+
 START_TIMEOUT_S = 30
 STOP_TIMEOUT_S = 30
 MARK = "PORTCULLIS_COMPAT_RUN"
@@ -26,7 +28,8 @@ class Gateway:
         self.mark = str(uuid.uuid4())
         self.listening = threading.Event()
         self.base = None
-        configuration = scratch / "portcullis.json"
+        self.binary = binary
+        self.configuration = configuration = scratch / "portcullis.json"
         configuration.write_text(json.dumps({"servers": self.records(servers)}, indent=2))
         command = [binary, "serve", "--config", str(configuration), "--listen", "127.0.0.1:0"]
         environment = {**os.environ, "XDG_STATE_HOME": str(scratch / "state"), "NO_COLOR": "1"}
@@ -49,6 +52,10 @@ class Gateway:
             name: {"command": server.command, "args": server.args, "env": {**server.env, MARK: self.mark}}
             for name, server in servers.items()
         }
+
+    def as_server(self, name):
+        """How a client starts a gateway of its own in front of one of the servers."""
+        return software.Server(self.binary, ["stdio", "--config", str(self.configuration), "--server", name])
 
     def read(self):
         """Keeps the log and finds the address in it, whatever the line around it looks like."""

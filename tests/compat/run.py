@@ -4,7 +4,8 @@ usage: run.py [BINARY] [--url-template URL] [--client TEXT] [--transport NAME] [
 
 BINARY is the `portcullis` to test; `--url-template http://127.0.0.1:3001/{server}/mcp` tests something that runs
 already. A cell of the table is one client over one transport with one server. First each client talks to each server
-over stdio; what came back then is what must come back through the gateway, byte for byte.
+over stdio; what came back then is what must come back through the gateway, byte for byte: over HTTP, HTTP+SSE,
+WebSocket (ws), and over stdio to a gateway that the client starts itself, `portcullis stdio` (pipe).
 """
 
 import argparse
@@ -86,12 +87,13 @@ def run_cell(client, transport, column, scratch, server, url):
 
 
 def arguments(client, transport, scratch, server, url, transcript):
+    is_stdio = transport in ("stdio", "pipe")
     words = ["--directory", str(scratch / "files")]
     if "rmcp" not in client.name:  # that one speaks Streamable HTTP only and keeps no transcript
-        words += ["--transcript", str(transcript), "--transport", transport]
+        words += ["--transcript", str(transcript), "--transport", "stdio" if is_stdio else transport]
     if "typescript" not in client.name:
         words += ["--mode", client.mode]
-    return [*words, "--", server.command, *server.args] if transport == "stdio" else [*words, "--url", url]
+    return [*words, "--", server.command, *server.args] if is_stdio else [*words, "--url", url]
 
 
 def judge(column, output, errors, code):
@@ -163,7 +165,7 @@ def parse():
     parser.add_argument("binary", nargs="?", help="the portcullis to test")
     parser.add_argument("--url-template", help="test what listens there; {server} is replaced")
     parser.add_argument("--client", default="", help="only clients whose name contains this")
-    parser.add_argument("--transport", choices=["http", "sse"], help="only this transport")
+    parser.add_argument("--transport", choices=["http", "sse", "ws", "pipe"], help="only this transport")
     parser.add_argument("--server", choices=CHECKS, action="append", help="only this server; may be repeated")
     options = parser.parse_args()
     if (options.binary is None) == (options.url_template is None):
@@ -171,19 +173,20 @@ def parse():
     return options
 
 
-def run_all(options, scratch, servers, template):
+def run_all(options, scratch, servers, template, tested):
     """The direct cells, then those through the gateway, each compared with its direct one."""
     chosen = [client for client in software.clients() if options.client in client.name]
     columns = options.server or list(CHECKS)
     cells, direct = [], {}
-    for transport in ["stdio", "http", "sse"]:
+    for transport in ["stdio", "http", "sse", "ws"] + ["pipe"] * (tested is not None):
         for client in chosen:
             if transport not in client.transports or options.transport not in (None, transport) and transport != "stdio":
                 continue
             for column in columns:
                 server = served_by(column)
                 url = template.replace("{server}", server)
-                cell = run_cell(client, transport, column, scratch, servers[server], url)
+                started = tested.as_server(server) if transport == "pipe" else servers[server]
+                cell = run_cell(client, transport, column, scratch, started, url)
                 if transport == "stdio":
                     direct[client.name, column] = cell
                 elif (client.name, column) in direct:
@@ -208,7 +211,7 @@ def main():
         try:
             tested = gateway.Gateway(options.binary, servers, scratch) if options.binary else None
             template = f"{tested.base}/mcp/{{server}}" if tested else options.url_template
-            cells = run_all(options, scratch, servers, template)
+            cells = run_all(options, scratch, servers, template, tested)
         except gateway.GatewayError as error:
             print(f"the gateway: {error}", file=sys.stderr)
             return 1

@@ -85,12 +85,12 @@ def clients():
     python = str(HERE / "client.py")
     rmcp = [str(RMCP_TARGET / "release" / "compat-rmcp-client")]
     python_1, python_2 = ([str(python_of(generation)), "-W", "ignore", python] for generation in (1, 2))
-    both, all_three = ("http", "sse"), ("stdio", "http", "sse")
+    common = ("stdio", "http", "sse", "pipe")
     typescript = ["node", str(HERE / "client.mjs")]
     return [
-        Client(f"typescript {node_sdk}", typescript, all_three, env={"COMPAT_NODE_PREFIX": str(NODE)}),
-        Client(f"python {pinned('mcp', 1)}", python_1, all_three),
-        Client(f"python {pinned('mcp', 2)}", python_2, all_three),
+        Client(f"typescript {node_sdk}", typescript, (*common, "ws"), env={"COMPAT_NODE_PREFIX": str(NODE)}),
+        Client(f"python {pinned('mcp', 1)}", python_1, common),
+        Client(f"python {pinned('mcp', 2)}", python_2, common),
         # What people get who do not choose: a question for the newer era first, then the handshake.
         Client(f"python {pinned('mcp', 2)}", python_2, ("http",), mode="auto"),
         Client(f"rmcp {rmcp_version()}", rmcp, ("http",)),

@@ -2,9 +2,10 @@
 # Runs the published MCP conformance suites against URL, with an empty baseline: every failure counts.
 # One line per run; exit code 0 only if all of them pass.
 #
-#   tests/conformance/run.sh http://localhost:PORT/mcp/NAME legacy|modern
+#   tests/conformance/run.sh http://localhost:PORT/mcp/NAME legacy|modern|bridged
 #
-# The era is that of the suites, which are the clients: legacy is up to 2025-11-25, modern is 2026-07-28.
+# The era is that of the suites, which are the clients: legacy is up to 2025-11-25, modern is 2026-07-28. bridged is modern
+# with a server that has a handshake: the required scenarios one by one, without those that no such server can pass.
 #
 # The suites need Node 22 or later. They and, where the system has none, Node itself come from npm, pinned, into
 # the user's cache; later runs need no network. CONFORMANCE_OUT names a directory for the full results.
@@ -15,7 +16,7 @@ FIRST=0.1.16
 SECOND=0.2.0-alpha.12
 
 if [ $# -ne 2 ]; then
-    echo "usage: $0 URL legacy|modern" >&2
+    echo "usage: $0 URL legacy|modern|bridged" >&2
     exit 2
 fi
 url=$1 era=$2
@@ -68,6 +69,30 @@ run() {
     fi
 }
 
+# A server with a handshake asks one thing after the other and under no key; it never hears what a client says that it has
+# not asked.
+IMPOSSIBLE="input-required-result-basic-elicitation input-required-result-multiple-input-requests"
+
+# Runs what is required of 2026-07-28 scenario by scenario.
+run_bridged() {
+    log=$work/bridged.log passed=0 broken=0
+    names=$("$node" "$cache/node_modules/second/dist/index.js" list --server --requirements 2026-07-28 \
+        | sed -n '/^Server scenarios/,/^Client scenarios/s/^  - //p')
+    [ -n "$names" ] || { echo "conformance $SECOND: no scenarios" >&2; exit 2; }
+    for name in $names; do
+        case " $IMPOSSIBLE " in *" $name "*) continue ;; esac
+        if "$node" "$cache/node_modules/second/dist/index.js" server --url "$url" --scenario "$name" \
+            --spec-version 2026-07-28 >"$log" 2>&1; then
+            passed=$((passed + 1))
+        else
+            broken=$((broken + 1)) failed=1
+            echo "✗ $name"
+            grep '✗' "$log" || tail -n 20 "$log"
+        fi
+    done
+    echo "conformance $SECOND requirements 2026-07-28, one by one: $passed scenarios passed, $broken failed"
+}
+
 case "$era" in
     legacy)
         run "$FIRST active" first --suite active
@@ -75,6 +100,7 @@ case "$era" in
         run "$SECOND requirements 2025-11-25" second --requirements 2025-11-25
         ;;
     modern) run "$SECOND requirements 2026-07-28" second --requirements 2026-07-28 ;;
+    bridged) run_bridged ;;
     *) echo "there is no era $era" >&2; exit 2 ;;
 esac
 exit $failed

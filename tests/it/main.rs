@@ -3,6 +3,7 @@
 mod admin;
 mod author;
 mod bench_parts;
+mod channel;
 mod classic;
 mod cli;
 mod drain;

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod crashes;
+mod http2;
 mod http_sse;
 mod ids;
 mod leaving;
@@ -13,9 +14,12 @@ mod peer;
 mod principals;
 mod races;
 mod raw;
+mod remote;
 mod sessions;
 mod shared;
 mod sole;
 mod statuses;
 mod streamable;
 mod streams;
+#[cfg(unix)]
+mod unix;

@@ -76,6 +76,8 @@ fn the_defaults_are_those_of_the_documentation() {
             sse_after: seconds(5),
             drain_timeout: seconds(10),
             mode_header: false,
+            http2_streams_max: 128,
+            unix_socket: None,
         }
     );
     assert_eq!(
@@ -113,6 +115,7 @@ fn so_are_those_of_what_is_rarely_set() {
         enabled: true,
         listen: None,
         allow_commands: false,
+        allow_urls: false,
         token_file: "/state/admin-token".into(),
     };
     assert_eq!(config.admin, admin);
@@ -156,6 +159,7 @@ fn a_server_has_the_defaults_of_the_documentation() {
         path: "a".to_owned(),
         display_name: "a".to_owned(),
         version: None,
+        remote: None,
         command: Expanded::literal("x"),
         args: vec![],
         env: BTreeMap::new(),

@@ -21,8 +21,8 @@ fn keys_of(text: &str) -> Vec<(String, bool, bool)> {
         }
         let (bare, is_set) = line.strip_prefix('#').map_or((line, true), |rest| (rest, false));
         let name = bare.split_once(" = ").map(|(name, _)| name);
-        let is_key =
-            |name: &&str| !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+        let is_letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let is_key = |name: &&str| !name.is_empty() && name.chars().all(is_letter);
         match name.filter(is_key) {
             Some(name) => keys.push((format!("{section}{name}"), is_set, previous_is_comment)),
             None => previous_is_comment = line.starts_with("# "),

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Connection, EventStream, Gateway};
+use crate::support::{Answer, Channel, Connection, EventStream, Gateway};
 
 /// A transport of the handshake era, in one of the shapes that its answers take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,16 +17,22 @@ pub(super) enum Door {
     Plain,
     /// HTTP+SSE of 2024-11-05.
     Sse,
+    /// A WebSocket.
+    Socket,
+    /// `portcullis stdio` with the same configuration.
+    Stdio,
     /// A request without a session.
     OneShot,
 }
 
 impl Door {
-    pub(super) const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::Streamable,
         Self::Batch,
         Self::Plain,
         Self::Sse,
+        Self::Socket,
+        Self::Stdio,
         Self::OneShot,
     ];
 
@@ -34,7 +40,7 @@ impl Door {
         match self {
             Self::Batch => "2025-03-26",
             Self::Sse => "2024-11-05",
-            Self::Streamable | Self::Plain | Self::OneShot => "2025-11-25",
+            Self::Streamable | Self::Plain | Self::Socket | Self::Stdio | Self::OneShot => "2025-11-25",
         }
     }
 }
@@ -46,6 +52,7 @@ pub(super) struct Visitor<'a> {
     session: Option<String>,
     /// The stream of HTTP+SSE, where to post, and what holds it open.
     old: Option<(EventStream, String, Connection)>,
+    channel: Option<Channel>,
     last_id: u64,
 }
 
@@ -57,10 +64,16 @@ impl<'a> Visitor<'a> {
             door,
             session: None,
             old: None,
+            channel: None,
             last_id: 0,
         };
         if door == Door::OneShot {
             return (visitor, Value::Null);
+        }
+        if let Some(mut channel) = channel(gateway, door).await {
+            let answer = channel.open(door.version(), capabilities).await;
+            visitor.channel = Some(channel);
+            return (visitor, answer);
         }
         let info = json!({ "name": "it", "version": "1.0.0" });
         let params =
@@ -88,6 +101,10 @@ impl<'a> Visitor<'a> {
         self.last_id += 1;
         let id = json!(self.last_id);
         let text = format!(r#"{{"jsonrpc":"2.0","id":{id},{rest}}}"#);
+        if let Some(channel) = &mut self.channel {
+            channel.send(&text).await;
+            return channel.up_to(&id).await;
+        }
         let messages = match self.door {
             Door::Sse => self.ask_old(&text, &id).await,
             Door::Batch => self.post_in_session(format!("[{text}]")).await,
@@ -99,8 +116,11 @@ impl<'a> Visitor<'a> {
     }
 
     /// Sends a notification or an answer.
-    pub(super) async fn tell(&self, rest: &str) {
+    pub(super) async fn tell(&mut self, rest: &str) {
         let text = format!(r#"{{"jsonrpc":"2.0",{rest}}}"#);
+        if let Some(channel) = &mut self.channel {
+            return channel.send(&text).await;
+        }
         let (answer, _connection) = match &self.old {
             Some((_, endpoint, _)) => self.post(endpoint, &[], text).await,
             None => self.post("/mcp/mock", &self.headers(), text).await,
@@ -192,6 +212,16 @@ impl<'a> Visitor<'a> {
             messages.push(events.next().await.expect("the stream goes on").json());
         }
         messages
+    }
+}
+
+/// Returns the channel that a door is, if it is one.
+async fn channel(gateway: &Gateway, door: Door) -> Option<Channel> {
+    let configuration = gateway.directory().join("portcullis.toml");
+    match door {
+        Door::Socket => Some(Channel::socket(gateway, "/mcp/mock").await),
+        Door::Stdio => Some(Channel::pipes(&configuration, &["--server", "mock"])),
+        _ => None,
     }
 }
 

@@ -62,7 +62,8 @@ async fn a_client_is_not_asked_what_its_mode_forbids() {
 async fn a_question_loses_what_its_client_may_not_see_and_keeps_the_rest() {
     let mode = "allowed-capabilities = [\"tools\", \"sampling\", \"resources\"]\nresources = { deny = [\"test://secret\"] }";
     let guarded = guarded(mode, "session");
-    let (visitor, _) = Visitor::enter(&guarded.gateway, Door::Streamable, json!({ "sampling": {} })).await;
+    let (mut visitor, _) =
+        Visitor::enter(&guarded.gateway, Door::Streamable, json!({ "sampling": {} })).await;
     let link = |uri: &str| json!({ "type": "resource_link", "uri": uri, "name": "a link" });
     let said = json!([link("test://secret"), { "type": "text", "text": "hello" }, link("test://open")]);
     let params = json!({ "messages": [{ "role": "user", "content": said }], "maxTokens": 1 });
@@ -122,7 +123,7 @@ async fn notifications_of_what_a_mode_forbids_do_not_come() {
 #[tokio::test]
 async fn what_is_judged_keeps_its_order() {
     let guarded = guarded("allowed-capabilities = [\"tools\", \"logging\"]", "session");
-    for door in [Door::Streamable, Door::Sse] {
+    for door in [Door::Streamable, Door::Sse, Door::Socket, Door::Stdio] {
         let (mut visitor, _) = Visitor::enter(&guarded.gateway, door, json!({})).await;
         let asked = r#""method":"tools/call","params":{"name":"progress","arguments":{"steps":200},"_meta":{"progressToken":"t"}}"#;
         let messages = visitor.ask(asked).await;

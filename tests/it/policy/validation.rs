@@ -60,7 +60,7 @@ async fn arguments_are_held_to_the_schema_of_their_tool_from_the_first_request_o
 async fn a_policy_that_breaks_does_not_look_like_one_that_says_no() {
     let guarded = guarded("output-max = \"1KiB\"", "redact = [{ pattern = \"s3cret\" }]");
     // Fewer failures than open the breaker.
-    for door in [Door::Streamable, Door::Sse, Door::OneShot] {
+    for door in [Door::Streamable, Door::Sse, Door::Socket, Door::OneShot] {
         let (mut visitor, _) = Visitor::enter(&guarded.gateway, door, json!({})).await;
         // What it makes of the text is more than it may answer.
         let broken = answer(&mut visitor, &echo(&format!("s3cret {}", "x".repeat(4000)))).await;

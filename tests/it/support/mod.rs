@@ -3,6 +3,7 @@
 
 mod caller;
 pub(crate) mod census;
+mod channel;
 mod client;
 mod eventually;
 mod gateway;
@@ -13,6 +14,7 @@ mod process;
 mod sse;
 
 pub(crate) use caller::anonymous;
+pub(crate) use channel::Channel;
 pub(crate) use client::{Client, text_of};
 pub(crate) use eventually::{LIMIT, eventually, within};
 pub(crate) use gateway::Gateway;

@@ -1,0 +1,39 @@
+//! A channel of each kind to the same mock server, so that a scene is played on all of them.
+
+use crate::support::{Channel, Gateway};
+
+pub(super) const LATEST: &str = "2025-11-25";
+
+/// Which kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Socket,
+    Pipes,
+}
+
+impl Kind {
+    pub(super) const ALL: [Self; 2] = [Self::Socket, Self::Pipes];
+
+    /// Returns a channel to the server `mock` of a gateway; to one with its configuration, where there are pipes.
+    pub(super) async fn connect(self, gateway: &Gateway) -> Channel {
+        match self {
+            Self::Socket => Channel::socket(gateway, "/mcp/mock").await,
+            Self::Pipes => Channel::pipes(
+                &gateway.directory().join("portcullis.toml"),
+                &["--server", "mock"],
+            ),
+        }
+    }
+}
+
+/// Starts a gateway whose mock belongs to each session alone.
+pub(super) fn gateway() -> Gateway {
+    gateway_with("", "")
+}
+
+/// The same with keys before the server's table and in it.
+pub(super) fn gateway_with(top: &str, more: &str) -> Gateway {
+    Gateway::start(&format!(
+        "{top}\n[servers.mock]\ncommand = \"@self\"\nargs = [\"mock-server\"]\nsharing = \"session\"\nbackoff-initial = \"10ms\"\n{more}\n"
+    ))
+}
