@@ -10,8 +10,9 @@ use super::exchange::is_message;
 use super::failure::RemoteFailure;
 use super::session::{Epoch, write_headers};
 use super::wire::{Ending, Wire};
+use crate::protocol::ServerFacts;
 use crate::protocol::framing::Frame;
-use crate::protocol::mcp::{InitializeResult, LISTINGS};
+use crate::protocol::mcp::LISTINGS;
 use crate::protocol::names::{header, method};
 use crate::protocol::{Kind, Message, RequestId, reply};
 use crate::upstream::SCAN;
@@ -53,7 +54,7 @@ impl Wire {
         let answer = self.answer_in(response, &id_of(number, 0)).await?;
         let result = answer
             .result()
-            .and_then(|result| InitializeResult::parse(&result).ok());
+            .and_then(|result| ServerFacts::of_initialize(&result).ok());
         if result.ok_or(RemoteFailure::WrongAnswer)?.version() != version.ok_or(RemoteFailure::Changed)? {
             return Err(RemoteFailure::Changed);
         }

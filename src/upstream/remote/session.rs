@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use reqwest::header::{HeaderMap, HeaderValue};
 
-use crate::protocol::mcp::InitializeResult;
+use crate::protocol::ServerFacts;
 use crate::protocol::names::{header, method};
 use crate::protocol::{Message, ProtocolVersion};
 
@@ -27,7 +27,7 @@ struct State {
     initialize: Option<Message>,
     level: Option<Message>,
     subscriptions: BTreeMap<String, Message>,
-    result: Option<InitializeResult>,
+    result: Option<ServerFacts>,
 }
 
 /// One of the sessions, as a request was made in it.
@@ -68,7 +68,7 @@ impl Session {
         if state.result.is_some() || asked.is_none() || message.id() != asked {
             return;
         }
-        if let Some(Ok(result)) = message.result().map(|result| InitializeResult::parse(&result)) {
+        if let Some(Ok(result)) = message.result().map(|result| ServerFacts::of_initialize(&result)) {
             state.version = Some(result.version());
             state.result = Some(result);
         }
