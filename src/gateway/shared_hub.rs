@@ -7,6 +7,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use bytes::Bytes;
@@ -32,8 +33,12 @@ use crate::upstream::{Connection, SCAN, ServerMessages};
 pub struct SharedHub {
     gateway: Weak<Gateway>,
     ear: Arc<Ear>,
-    /// Known once the first session joined.
-    sessions: Mutex<HashMap<SessionId, Weak<Session>>>,
+    /// Each with the number of its seat.
+    sessions: Mutex<HashMap<SessionId, (u64, Weak<Session>)>>,
+    /// Numbers the seats.
+    seats: AtomicU64,
+    /// The resources that a generation was told of before others knew that it is ready.
+    told: Mutex<BTreeSet<String>>,
 }
 
 impl std::fmt::Debug for SharedHub {
@@ -49,6 +54,7 @@ impl std::fmt::Debug for SharedHub {
 pub(super) struct Seat {
     hub: Arc<SharedHub>,
     session: SessionId,
+    number: u64,
 }
 
 impl Seat {
@@ -59,7 +65,13 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let gone = self.hub.lock().remove(&self.session);
+        let mut sessions = self.hub.lock();
+        // The session may have taken another one meanwhile.
+        let is_its = sessions
+            .get(&self.session)
+            .is_some_and(|(number, _)| *number == self.number);
+        let gone = is_its.then(|| sessions.remove(&self.session));
+        drop(sessions);
         drop(gone);
     }
 }
@@ -73,6 +85,8 @@ impl SharedHub {
                 ear: Ear::new(gateway.clone(), wanted),
                 gateway,
                 sessions: Mutex::default(),
+                seats: AtomicU64::new(0),
+                told: Mutex::default(),
             }
         })
     }
@@ -84,10 +98,13 @@ impl SharedHub {
 
     /// Lets a session hear what concerns everyone, until its seat is dropped.
     pub(super) fn join(self: &Arc<Self>, session: &Arc<Session>) -> Seat {
-        self.lock().insert(session.id(), Arc::downgrade(session));
+        let number = self.seats.fetch_add(1, Ordering::Relaxed);
+        self.lock()
+            .insert(session.id(), (number, Arc::downgrade(session)));
         Seat {
             hub: self.clone(),
             session: session.id(),
+            number,
         }
     }
 
@@ -164,11 +181,19 @@ impl SharedHub {
     }
 
     fn sessions(&self) -> Vec<Arc<Session>> {
-        self.lock().values().filter_map(Weak::upgrade).collect()
+        let sessions = self.lock();
+        sessions
+            .values()
+            .filter_map(|(_, session)| session.upgrade())
+            .collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Weak<Session>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, (u64, Weak<Session>)>> {
         self.sessions.lock().expect("no holder panics")
+    }
+
+    fn told(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.told.lock().expect("no holder panics")
     }
 
     fn broadcast(&self, message: &Message) {
@@ -269,10 +294,15 @@ impl ServerMessages for SharedHub {
     }
 
     fn ready(&self, connection: &Arc<Connection>) {
-        self.subscribe(&self.subscriptions(), connection);
+        let uris = self.subscriptions();
+        self.subscribe(&uris, connection);
+        *self.told() = uris;
     }
 
     fn announced(&self, connection: &Arc<Connection>) {
+        // Whoever came in between could not know that the generation is ready.
+        let uris = &self.subscriptions() - &std::mem::take(&mut *self.told());
+        self.subscribe(&uris, connection);
         if let Some(gateway) = self.gateway.upgrade() {
             gateway.gather_listeners(connection.server());
         }

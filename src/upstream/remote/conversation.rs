@@ -115,11 +115,13 @@ impl<'a> Conversation<'a> {
     }
 
     async fn request(&mut self, message: Message) {
-        let permits = self.permits.clone();
-        let permit = permits
-            .acquire_owned()
-            .await
-            .expect("the semaphore is never closed");
+        let permit = match &*message.method() {
+            method::LISTEN => None,
+            _ => {
+                let permit = self.permits.clone().acquire_owned().await;
+                Some(permit.expect("the semaphore is never closed"))
+            }
+        };
         self.wire.session.note(&message);
         let exchange = Exchange::new(self.wire.clone(), message.clone(), permit);
         let is_modern = exchange.is_modern();

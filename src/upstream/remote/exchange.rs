@@ -49,17 +49,18 @@ pub(super) struct Exchange {
     message: Message,
     id: RequestId,
     modern: Option<ModernHead>,
-    _permit: OwnedSemaphorePermit,
+    /// None for what only listens: it stays open, and others must not wait for its end.
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Exchange {
-    pub(super) fn new(wire: Arc<Wire>, message: Message, permit: OwnedSemaphorePermit) -> Self {
+    pub(super) fn new(wire: Arc<Wire>, message: Message, permit: Option<OwnedSemaphorePermit>) -> Self {
         Self {
             id: message.id().expect("a request has an id").clone(),
             modern: ModernHead::of(&message, &wire.mirrors),
             wire,
             message,
-            _permit: permit,
+            permit,
         }
     }
 
@@ -94,7 +95,7 @@ impl Exchange {
                 }
                 result => result?,
             };
-            let _answering = self.wire.count_answer();
+            let _answering = self.permit.as_ref().map(|_| self.wire.count_answer());
             if response.status().is_success() {
                 match self.take(response).await {
                     Err(RemoteFailure::Broken) if self.is_safe() && !was_broken => {

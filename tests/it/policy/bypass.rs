@@ -1,6 +1,6 @@
 //! Every way around a mode that we could think of: each method that names or carries a server, a tool, a prompt or a
 //! resource, through each transport, against a mode that forbids it. Who adds a method, an era or a transport adds it
-//! here.
+//! here. What is listened to stands in `listening`.
 
 use serde_json::{Value, json};
 

@@ -6,44 +6,59 @@ use serde_json::{Value, json};
 use super::peer::BOTH;
 use crate::support::{Answer, Connection, EventStream, Gateway, text_of, within};
 
-pub(super) const WATCHED: &str = "test://watched-resource";
-pub(super) const ID: &str = "io.modelcontextprotocol/subscriptionId";
+pub(in crate::wire) const WATCHED: &str = "test://watched-resource";
+pub(in crate::wire) const ID: &str = "io.modelcontextprotocol/subscriptionId";
 
 /// What a server speaks.
-pub(super) const ERAS: [&str; 2] = ["legacy", "modern"];
+pub(in crate::wire) const ERAS: [&str; 2] = ["legacy", "modern"];
 
 /// Starts a gateway whose shared mock speaks one era.
-pub(super) fn gateway(era: &str, more: &str) -> Gateway {
+pub(in crate::wire) fn gateway(era: &str, more: &str) -> Gateway {
     Gateway::with_mock(&["--era", era], &format!("protocol-era = {era:?}\n{more}"))
 }
 
 /// A client, which says with each request who it is.
-pub(super) struct Modern<'a> {
+pub(in crate::wire) struct Modern<'a> {
     gateway: &'a Gateway,
+    path: String,
     capabilities: Value,
 }
 
 /// A stream of `subscriptions/listen` that is open.
-pub(super) struct Heard {
+pub(in crate::wire) struct Heard {
     id: Value,
     events: EventStream,
     _connection: Connection,
 }
 
 impl<'a> Modern<'a> {
-    pub(super) fn of(gateway: &'a Gateway) -> Self {
+    pub(in crate::wire) fn of(gateway: &'a Gateway) -> Self {
         Self::with(gateway, json!({}))
     }
 
-    pub(super) fn with(gateway: &'a Gateway, capabilities: Value) -> Self {
+    pub(in crate::wire) fn with(gateway: &'a Gateway, capabilities: Value) -> Self {
         Self {
             gateway,
+            path: "/mcp/mock".to_owned(),
             capabilities,
         }
     }
 
+    /// Returns a client of this server.
+    pub(in crate::wire) fn at(gateway: &'a Gateway, server: &str) -> Self {
+        Self {
+            path: format!("/mcp/{server}"),
+            ..Self::of(gateway)
+        }
+    }
+
     /// Sends a request.
-    pub(super) async fn post(&self, id: Value, method: &str, mut params: Value) -> (Answer, Connection) {
+    pub(in crate::wire) async fn post(
+        &self,
+        id: Value,
+        method: &str,
+        mut params: Value,
+    ) -> (Answer, Connection) {
         params["_meta"] = json!({
             "io.modelcontextprotocol/protocolVersion": "2026-07-28",
             "io.modelcontextprotocol/clientCapabilities": self.capabilities,
@@ -59,20 +74,20 @@ impl<'a> Modern<'a> {
         headers.extend(name.as_deref().map(|name| ("mcp-name", name)));
         let mut connection = Connection::open(self.gateway.address()).await;
         let answer = connection
-            .send(Method::POST, "/mcp/mock", &headers, body.into())
+            .send(Method::POST, &self.path, &headers, body.into())
             .await;
         (answer, connection)
     }
 
     /// Calls a tool and returns the text that it answers with.
-    pub(super) async fn text(&self, tool: &str, arguments: Value) -> String {
+    pub(in crate::wire) async fn text(&self, tool: &str, arguments: Value) -> String {
         let params = json!({ "name": tool, "arguments": arguments });
         let (answer, _connection) = self.post(json!(1), "tools/call", params).await;
         text_of(&answer.json().await).to_owned()
     }
 
     /// Says that a list changed, which it does if a name is given.
-    pub(super) async fn change(&self, kind: &str, name: Option<&str>) {
+    pub(in crate::wire) async fn change(&self, kind: &str, name: Option<&str>) {
         let arguments = match name {
             Some(name) => json!({ "kind": kind, "name": name }),
             None => json!({ "kind": kind }),
@@ -81,12 +96,12 @@ impl<'a> Modern<'a> {
     }
 
     /// Says that the watched resource changed, to those who asked for that.
-    pub(super) async fn touch(&self) -> String {
+    pub(in crate::wire) async fn touch(&self) -> String {
         self.text("touch", json!({ "uri": WATCHED })).await
     }
 
     /// Looks inside the mock until it is as wanted.
-    pub(super) async fn state_until(&self, what: &str, accept: impl Fn(&Value) -> bool) -> Value {
+    pub(in crate::wire) async fn state_until(&self, what: &str, accept: impl Fn(&Value) -> bool) -> Value {
         super::peer::until(what, async || {
             let text = self.text("state", json!({})).await;
             let state = serde_json::from_str(&text).expect("the state is JSON");
@@ -96,7 +111,7 @@ impl<'a> Modern<'a> {
     }
 
     /// Begins to listen; returns what is honoured, too.
-    pub(super) async fn listen(&self, id: Value, notifications: Value) -> (Heard, Value) {
+    pub(in crate::wire) async fn listen(&self, id: Value, notifications: Value) -> (Heard, Value) {
         let params = json!({ "notifications": notifications });
         let (answer, connection) = self.post(id.clone(), "subscriptions/listen", params).await;
         assert_eq!(answer.status(), StatusCode::OK);
@@ -117,7 +132,7 @@ impl<'a> Modern<'a> {
     }
 
     /// Asks to listen in vain; returns the error.
-    pub(super) async fn refused(&self, params: Value) -> Value {
+    pub(in crate::wire) async fn refused(&self, params: Value) -> Value {
         let (answer, _connection) = self.post(json!(1), "subscriptions/listen", params).await;
         assert!(!answer.is_stream(), "it is refused");
         answer.json().await["error"].clone()
@@ -126,7 +141,7 @@ impl<'a> Modern<'a> {
 
 impl Heard {
     /// Returns the next notification, which must name the stream.
-    pub(super) async fn next(&mut self) -> Value {
+    pub(in crate::wire) async fn next(&mut self) -> Value {
         let event = within("a notification", self.events.next()).await;
         let event = event.expect("the stream goes on");
         assert_eq!(event.id, None, "there is no resumption");
@@ -136,13 +151,13 @@ impl Heard {
     }
 
     /// Expects the next notification to be of this method.
-    pub(super) async fn expect(&mut self, method: &str) {
+    pub(in crate::wire) async fn expect(&mut self, method: &str) {
         let message = self.next().await;
         assert_eq!(message["method"], format!("notifications/{method}"), "{message}");
     }
 
     /// Skips the notifications that are there, up to the complete result, and expects the end of the stream.
-    pub(super) async fn expect_end_some_time(mut self) {
+    pub(in crate::wire) async fn expect_end_some_time(mut self) {
         loop {
             let event = within("the result", self.events.next()).await;
             let message = event.expect("the result comes first").json();
@@ -156,7 +171,7 @@ impl Heard {
     }
 
     /// Expects the complete result, and then the end of the stream.
-    pub(super) async fn expect_end(mut self) {
+    pub(in crate::wire) async fn expect_end(mut self) {
         let event = within("the result", self.events.next()).await;
         let result = event.expect("the stream goes on").json();
         assert_eq!(result["id"], self.id, "{result}");

@@ -3,6 +3,7 @@
 mod broken;
 mod fallback;
 mod hostile;
+mod listening;
 mod pair;
 mod relay;
 mod renewal;
