@@ -163,24 +163,17 @@ fn is_private(address: IpAddr) -> bool {
                 || first == 0
                 || first >= 240
                 || (first == 100 && (64..128).contains(&second))
-                || (first == 192 && second == 0 && address.octets()[2] == 0)
+                || matches!(address.octets(), [192, 0, 0, _] | [192, 88, 99, _])
                 || (first == 198 && (second == 18 || second == 19))
         }
         IpAddr::V6(address) => {
-            let segments = address.segments();
-            address.is_loopback()
-                || address.is_unspecified()
-                || address.is_multicast()
-                || address.is_unique_local()
-                || address.is_unicast_link_local()
-                || (segments[0] & 0xffc0) == 0xfec0
-                || segments[..2] == [0x2001, 0xdb8]
-                || segments[..4] == [0x100, 0, 0, 0]
-                // Ways to an IPv4 address: compatible, NAT64, 6to4, Teredo.
-                || segments[..6] == [0; 6]
-                || segments[..2] == [0x64, 0xff9b]
-                || segments[0] == 0x2002
-                || segments[..2] == [0x2001, 0]
+            let [first, second, ..] = address.segments();
+            // Only 2000::/3 is given out. The rest is local, or leads to an IPv4 address (mapped, translated, NAT64).
+            first & 0xe000 != 0x2000
+                // Protocols (Teredo among them), documentation, 6to4.
+                || (first == 0x2001 && (second < 0x200 || second == 0xdb8))
+                || (first == 0x3fff && second < 0x1000)
+                || first == 0x2002
         }
     }
 }
@@ -219,15 +212,31 @@ mod tests {
             "2001:db8::1",
             "::127.0.0.1",
             "::ffff:127.0.0.1",
+            "::ffff:0:127.0.0.1",
             "64:ff9b::7f00:1",
+            "64:ff9b:1::7f00:1",
+            "100::1",
+            "2001::1",
+            "2001:2::1",
             "2002:7f00:1::",
+            "3fff:fff::1",
+            "4000::1",
+            "5f00::1",
+            "ff02::1",
+            "192.88.99.1",
             "224.0.0.1",
             "255.255.255.255",
             "198.18.0.1",
         ] {
             assert!(is_private(private.parse().expect("an address")), "{private}");
         }
-        for public in ["1.1.1.1", "172.32.0.1", "2606:4700::1111", "100.128.0.1"] {
+        for public in [
+            "1.1.1.1",
+            "172.32.0.1",
+            "2606:4700::1111",
+            "2001:4860:4860::8888",
+            "100.128.0.1",
+        ] {
             assert!(!is_private(public.parse().expect("an address")), "{public}");
         }
     }
