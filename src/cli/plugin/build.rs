@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use super::output::{print_anatomy, show_logs};
 use crate::author;
+use crate::plugin::folder::COMPONENT_FILE;
 
 /// Builds the plugin in a folder and prints what its component is made of.
 ///
@@ -14,10 +15,7 @@ use crate::author;
 pub(super) fn run(folder: &Path) -> anyhow::Result<ExitCode> {
     show_logs();
     let anatomy = author::build(folder)?;
-    println!(
-        "built    {}",
-        folder.join(author::paths::COMPONENT_FILE).display()
-    );
+    println!("built    {}", folder.join(COMPONENT_FILE).display());
     print_anatomy(&anatomy);
     Ok(ExitCode::SUCCESS)
 }

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 use super::output::print_anatomy;
-use crate::author::{Anatomy, paths};
+use crate::author::Anatomy;
+use crate::plugin::folder::COMPONENT_FILE;
 
 /// Prints what a component is made of; of a folder, that of its plugin.
 ///
@@ -15,7 +16,7 @@ use crate::author::{Anatomy, paths};
 #[expect(clippy::print_stdout, reason = "the command prints what it found")]
 pub(super) fn run(path: &Path) -> anyhow::Result<ExitCode> {
     let file = if path.is_dir() {
-        path.join(paths::COMPONENT_FILE)
+        path.join(COMPONENT_FILE)
     } else {
         path.to_owned()
     };
