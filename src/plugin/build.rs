@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use serde_json::Value;
 use thiserror::Error;
@@ -28,8 +28,9 @@ use crate::schema::SchemaCache;
 pub struct PluginHost {
     engine: PluginEngine,
     schemas: Arc<SchemaCache>,
-    /// By plugin: what a plugin keeps, it keeps from generation to generation. A std mutex: held for look-ups.
-    stores: Mutex<HashMap<String, Arc<Store>>>,
+    /// By plugin: what a plugin keeps, it keeps from generation to generation, as long as there is one. A std mutex: held for
+    /// look-ups.
+    stores: Mutex<HashMap<String, Weak<Store>>>,
     next_generation: AtomicU64,
 }
 
@@ -149,22 +150,26 @@ impl PluginHost {
             .map(HttpClient::new)
             .transpose()
             .map_err(BuildError::Start)?;
-        let store = self
-            .stores
-            .lock()
-            .expect("no holder panics")
-            .entry(spec.name.clone())
-            .or_default()
-            .clone();
         Ok(Shared {
             name: spec.name.as_str().into(),
             limits: spec.limits.clone(),
             grants: spec.grant.clone(),
-            log: LogLimit::new(spec.limits.log_rate),
-            kv: store,
+            log: Arc::new(LogLimit::new(spec.limits.log_rate)),
+            kv: self.store(&spec.name),
             http,
             schemas: self.schemas.clone(),
         })
+    }
+
+    fn store(&self, plugin: &str) -> Arc<Store> {
+        let mut stores = self.stores.lock().expect("no holder panics");
+        if let Some(store) = stores.get(plugin).and_then(Weak::upgrade) {
+            return store;
+        }
+        stores.retain(|_, store| store.strong_count() > 0);
+        let store = Arc::default();
+        stores.insert(plugin.to_owned(), Arc::downgrade(&store));
+        store
     }
 }
 

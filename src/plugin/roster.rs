@@ -5,7 +5,6 @@
 //! before goes on. Where that is not possible, or messages would be judged by nobody, the whole set stays as it was.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use serde_json::Value;
@@ -14,9 +13,9 @@ use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use super::cache::CompileCache;
-use super::folder::COMPONENT_FILE;
+use super::error::cut;
+use super::folder::folders;
 use super::loader::{LoadedPlugin, PluginLoader, on_thread};
-use super::manifest::{MANIFEST_FILE, is_name};
 use super::orders::PluginOrders;
 use super::plugin::Plugin;
 use super::set::{PluginSet, Plugins};
@@ -26,6 +25,8 @@ use crate::schema::SchemaCache;
 
 /// Most plugins that lie in the folder without being named.
 const DROPPED_MAX: usize = 64;
+/// Longest text of why a plugin was not let in, in bytes: it can hold what an author wrote.
+const ERROR_MAX: usize = 4096;
 
 /// Says what the operator wants, each time anew; or why that cannot be read.
 pub type Source = Arc<dyn Fn() -> Result<PluginOrders, String> + Send + Sync>;
@@ -233,7 +234,7 @@ impl Roster {
         let orders = read
             .map_err(|error| vec![error.to_string()])?
             .map_err(|error| vec![error])?;
-        let names = self.names(&orders, scope).await;
+        let names = self.names(&orders, scope).await?;
         let mut entries = BTreeMap::new();
         for name in names {
             let old = self.book().entries.get(&name).cloned().unwrap_or_default();
@@ -242,7 +243,7 @@ impl Roster {
             entries.insert(name, entry);
         }
         let judges = judges(&orders, &entries);
-        let problems = problems(&orders, &entries, &judges);
+        let problems = problems(&orders, &entries, &judges, scope);
         if !problems.is_empty() {
             self.keep_failures(entries);
             return Err(problems);
@@ -255,23 +256,41 @@ impl Roster {
     }
 
     /// Returns the plugins that the configuration names, and those that lie in the folder.
-    async fn names(&self, orders: &PluginOrders, scope: Scope<'_>) -> BTreeSet<String> {
+    ///
+    /// # Errors
+    /// Those that lie there judge, and not all of them can be seen: none must be missed.
+    async fn names(&self, orders: &PluginOrders, scope: Scope<'_>) -> Result<BTreeSet<String>, Vec<String>> {
         let mut names: BTreeSet<String> = orders.plugins.iter().map(|spec| spec.name.clone()).collect();
-        if matches!(scope, Scope::Start) && orders.host.activate == Activate::Named {
-            return names;
+        let all_judge = orders.host.activate == Activate::Dropped;
+        if matches!(scope, Scope::Start) && !all_judge {
+            return Ok(names);
         }
         let dir = orders.host.dir.clone();
-        let mut dropped = on_thread(move || folders(&dir)).await.unwrap_or_default();
+        let known: BTreeSet<String> = self.book().entries.keys().cloned().collect();
+        let found = on_thread(move || folders(&dir, &known)).await;
+        let found = found.map_err(|error| error.to_string());
+        let found = found.and_then(|found| found.map_err(|error| error.to_string()));
+        let mut dropped = match found {
+            Ok(dropped) => dropped,
+            Err(error) if all_judge => return Err(vec![format!("plugins.dir: it cannot be read: {error}")]),
+            Err(error) => {
+                warn!(error, "the folder of the plugins cannot be read");
+                Vec::new()
+            }
+        };
         dropped.retain(|name| !names.contains(name));
         if dropped.len() > DROPPED_MAX {
-            warn!(
-                plugins = dropped.len(),
-                max = DROPPED_MAX,
-                "too many plugins lie in the folder without being named: the last ones are not looked at"
+            let problem = format!(
+                "plugins.dir: {} plugins lie there without being named, and at most {DROPPED_MAX} are looked at",
+                dropped.len()
             );
+            if all_judge {
+                return Err(vec![problem]);
+            }
+            warn!(problem, "the last ones are not looked at");
         }
         names.extend(dropped.into_iter().take(DROPPED_MAX));
-        names
+        Ok(names)
     }
 
     async fn candidate(&self, orders: &PluginOrders, name: &str, old: Entry, force: bool) -> Entry {
@@ -352,7 +371,10 @@ impl Roster {
 
 impl Entry {
     fn failed(self, name: &str, error: String, sha256: Option<String>, tried: Option<[u8; 32]>) -> Self {
-        let failure = Failure { error, sha256 };
+        let failure = Failure {
+            error: cut(error, ERROR_MAX),
+            sha256,
+        };
         if self.failure.as_ref() != Some(&failure) {
             let goes_on = self.live.as_ref().map(|live| live.plugin.generation());
             warn!(plugin = name, error = failure.error, goes_on, "plugin not let in");
@@ -369,38 +391,39 @@ fn failed(name: &str, failure: &Failure) -> String {
     format!("plugins.{name}: {}", failure.error)
 }
 
-/// Returns the folders that hold a whole plugin, in their order. Others hold sources, or something else.
-fn folders(dir: &Path) -> Vec<String> {
-    let entries = dir.read_dir().into_iter().flatten().flatten();
-    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-    let mut names: Vec<String> = names
-        .filter(|name| {
-            let has = |file: &str| dir.join(name).join(file).symlink_metadata().is_ok();
-            is_name(name) && has(MANIFEST_FILE) && has(COMPONENT_FILE)
-        })
-        .collect();
-    names.sort_unstable();
+/// Returns the plugins that judge: the named ones in their order, then perhaps the others by name.
+fn judges(orders: &PluginOrders, entries: &BTreeMap<String, Entry>) -> Vec<Arc<Plugin>> {
+    let live = |name: &String| Some(entries.get(name)?.live.as_ref()?.plugin.clone());
+    in_order(orders, entries).into_iter().filter_map(live).collect()
+}
+
+/// Returns the names of those that are to judge.
+fn in_order<'o>(orders: &'o PluginOrders, entries: &'o BTreeMap<String, Entry>) -> Vec<&'o String> {
+    let mut names: Vec<&String> = orders.plugins.iter().map(|spec| &spec.name).collect();
+    if orders.host.activate == Activate::Dropped {
+        let named: BTreeSet<&String> = names.iter().copied().collect();
+        names.extend(entries.keys().filter(|name| !named.contains(name)));
+    }
     names
 }
 
-/// Returns the plugins that judge: the named ones in their order, then perhaps the others by name.
-fn judges(orders: &PluginOrders, entries: &BTreeMap<String, Entry>) -> Vec<Arc<Plugin>> {
-    let plugin = |name: &String| Some(entries.get(name)?.live.as_ref()?.plugin.clone());
-    let named: Vec<&String> = orders.plugins.iter().map(|spec| &spec.name).collect();
-    let others = match orders.host.activate {
-        Activate::Named => Vec::new(),
-        Activate::Dropped => entries.keys().filter(|name| !named.contains(name)).collect(),
-    };
-    named.into_iter().chain(others).filter_map(plugin).collect()
-}
-
-/// Returns why a set cannot be put in place.
-fn problems(orders: &PluginOrders, entries: &BTreeMap<String, Entry>, judges: &[Arc<Plugin>]) -> Vec<String> {
+/// Returns why a set cannot be put in place: somebody who has to judge would be missing. Later on, one that is dropped and
+/// not let in is no reason, because it has never judged.
+fn problems(
+    orders: &PluginOrders,
+    entries: &BTreeMap<String, Entry>,
+    judges: &[Arc<Plugin>],
+    scope: Scope<'_>,
+) -> Vec<String> {
     let mut problems = Vec::new();
-    for spec in &orders.plugins {
-        let entry = &entries[&spec.name];
+    let has_to_judge: Vec<&String> = match scope {
+        Scope::Start => in_order(orders, entries),
+        _ => orders.plugins.iter().map(|spec| &spec.name).collect(),
+    };
+    for name in has_to_judge {
+        let entry = &entries[name];
         if let (None, Some(failure)) = (&entry.live, &entry.failure) {
-            problems.push(failed(&spec.name, failure));
+            problems.push(failed(name, failure));
         }
     }
     for mode in wishes::unguarded(orders.modes(), judges) {
@@ -423,19 +446,28 @@ fn announce(loaded: &LoadedPlugin, before: Option<&LoadedPlugin>) {
     for warning in &loaded.warnings {
         warn!(plugin = plugin.name(), warning, "look at this plugin");
     }
-    if let Some(before) = before {
-        let requested = |loaded: &LoadedPlugin| wishes::requested(&loaded.plugin.manifest().requests);
-        let more: Vec<String> = requested(loaded)
-            .difference(&requested(before))
-            .cloned()
-            .collect();
-        if !more.is_empty() {
-            let more = more.join(", ");
-            warn!(
-                plugin = plugin.name(),
-                more, "this version asks for more than the one before"
-            );
-        }
+    let Some(before) = before.map(|before| before.plugin.manifest()) else {
+        return;
+    };
+    let more: Vec<String> = wishes::requested(&plugin.manifest().requests)
+        .difference(&wishes::requested(&before.requests))
+        .cloned()
+        .collect();
+    if !more.is_empty() {
+        let more = more.join(", ");
+        warn!(
+            plugin = plugin.name(),
+            more, "this version asks for more than the one before"
+        );
+    }
+    let hooks = &plugin.manifest().hooks;
+    let is_same = |hook| hooks.entries().any(|other| other == hook);
+    for hook in before.hooks.entries().filter(|hook| !is_same(*hook)) {
+        let hook = hook.0;
+        warn!(
+            plugin = plugin.name(),
+            hook, "this version is asked about other messages than the one before"
+        );
     }
 }
 

@@ -1,4 +1,5 @@
-//! Cases, run: each in an instance of its own, apart from the plugin's other instances, its figures and its store.
+//! Cases, run: each in an instance of its own, apart from the plugin's other instances, its figures and its store. Only how
+//! much it may log is shared.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,7 +14,6 @@ use super::call::{
 use super::case::{Case, CaseHook, CaseItem, DecisionKind};
 use super::error::Stopped;
 use super::exports::Hook;
-use super::host::log::LogLimit;
 use super::instance::{Question, Template, Word};
 use super::manifest;
 use super::plugin::{Matter, Plugin};
@@ -133,7 +133,7 @@ impl Plugin {
                 name: shared.name.clone(),
                 limits: shared.limits.clone(),
                 grants: shared.grants.clone(),
-                log: LogLimit::new(shared.limits.log_rate),
+                log: shared.log.clone(),
                 kv: Arc::default(),
                 http: shared.http.clone(),
                 schemas: shared.schemas.clone(),

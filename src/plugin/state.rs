@@ -134,7 +134,16 @@ impl State {
 }
 
 impl ResourceLimiter for State {
-    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        // It would not grow, and must not be counted.
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
         // `desired` can be anything: a guest asks as it likes.
         let total = (self.memory - current.min(self.memory)).saturating_add(desired);
         let limit = self.shared.limits.memory_max;

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use super::guest::{EVIL, Guest};
 use super::rig::{MESSAGE, built, ctx, matter};
 use crate::plugin::set::shown_to;
+use crate::plugin::trial::{EVIL, Guest};
 use crate::plugin::{Aim, ErrorKind, Passed, Plugin, PluginSet, Refusal, Why};
 use crate::protocol::document::Document;
 use crate::protocol::scan::{ScanOptions, UniqueKeys};

@@ -1,7 +1,7 @@
 //! Components that are not what is said of them: refused before they judge anything, with the remedy named.
 
-use super::guest::Guest;
 use super::rig::{build, build_some, refused};
+use crate::plugin::trial::Guest;
 
 #[track_caller]
 fn check(refusal: &str, texts: &[&str]) {

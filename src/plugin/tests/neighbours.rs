@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::guest::Guest;
 use super::rig::{built, eventually, evil, fine};
 use crate::plugin::ErrorKind;
+use crate::plugin::trial::Guest;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn others_serve_while_a_plugin_spins_on_every_thread() {
