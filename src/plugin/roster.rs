@@ -70,7 +70,7 @@ pub(super) struct Book {
 pub(super) struct Entry {
     pub(super) live: Option<Arc<LoadedPlugin>>,
     pub(super) failure: Option<Failure>,
-    /// Digest of what was tried last.
+    /// Digest of what was tried last and need not be tried again.
     tried: Option<[u8; 32]>,
 }
 
@@ -322,7 +322,10 @@ impl Roster {
                     tried: Some(digest),
                 }
             }
-            Err(error) => old.failed(name, error.to_string(), Some(sha256), Some(digest)),
+            Err(error) => {
+                let tried = (!error.can_pass()).then_some(digest);
+                old.failed(name, error.to_string(), Some(sha256), tried)
+            }
         }
     }
 

@@ -1,11 +1,12 @@
 //! `http`: requests to the hosts that the operator granted.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, Method, Url, redirect};
+use tokio::sync::Semaphore;
 
 use crate::config::HttpGrant;
 use crate::plugin::bindings::host::http::{Host, Request, Response};
@@ -14,6 +15,9 @@ use crate::plugin::state::State;
 
 /// Most bytes of an answer's body.
 const BODY_MAX: usize = 1 << 20;
+
+/// Names of one plugin that are looked up at once. A look-up cannot be stopped, only left alone, and takes a thread.
+const LOOKUPS_MAX: usize = 4;
 
 /// Headers that say where a request goes and where it ends. A `host` of its own would reach others behind a granted name.
 const HEADERS_OF_OURS: [&str; 8] = [
@@ -40,9 +44,7 @@ impl HttpClient {
         let client = Client::builder()
             .redirect(redirect::Policy::none())
             .no_proxy()
-            .dns_resolver(Arc::new(Resolver {
-                private_addresses: grant.private_addresses,
-            }))
+            .dns_resolver(Arc::new(Resolver::new(grant.private_addresses)))
             .pool_max_idle_per_host(4)
             .build()
             .map_err(|error| error.to_string())?;
@@ -129,19 +131,37 @@ fn reason(error: &reqwest::Error) -> String {
 /// Resolves names, without the addresses that a plugin may not reach: a public name can point anywhere.
 struct Resolver {
     private_addresses: bool,
+    lookups: Arc<Semaphore>,
+}
+
+impl Resolver {
+    fn new(private_addresses: bool) -> Self {
+        Self {
+            private_addresses,
+            lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)),
+        }
+    }
 }
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let private_addresses = self.private_addresses;
+        let lookups = self.lookups.clone();
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let permit = lookups.acquire_owned().await?;
+            let none = format!("{} has no address that the plugin may reach", name.as_str());
+            // The permit is the thread's: who asked may be gone before the answer is there.
+            let found = tokio::task::spawn_blocking(move || {
+                let found = (name.as_str(), 0).to_socket_addrs();
+                drop(permit);
+                found
+            });
             let allowed: Vec<SocketAddr> = found
+                .await??
                 .filter(|address| private_addresses || !is_private(address.ip()))
                 .collect();
             if allowed.is_empty() {
-                let text = format!("{} has no address that the plugin may reach", name.as_str());
-                return Err(text.into());
+                return Err(none.into());
             }
             Ok(Box::new(allowed.into_iter()) as Addrs)
         })
@@ -239,6 +259,32 @@ mod tests {
         ] {
             assert!(!is_private(public.parse().expect("an address")), "{public}");
         }
+    }
+
+    #[tokio::test]
+    async fn few_names_are_looked_up_at_once_and_private_ones_not_found() {
+        let resolver = Resolver::new(true);
+        let name = || "localhost".parse::<Name>().expect("a name");
+        let all = resolver.lookups.clone().acquire_many_owned(LOOKUPS_MAX as u32);
+        let all = all.await.expect("open");
+        let mut waiting = resolver.resolve(name());
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        assert_eq!(resolver.lookups.available_permits(), 0);
+        drop(all);
+        assert!(
+            waiting
+                .await
+                .expect("this machine")
+                .all(|address| address.ip().is_loopback())
+        );
+        assert_eq!(resolver.lookups.available_permits(), LOOKUPS_MAX);
+        let refused = Resolver::new(false).resolve(name()).await.err().expect("private");
+        assert!(
+            refused
+                .to_string()
+                .contains("no address that the plugin may reach"),
+            "{refused}"
+        );
     }
 
     #[test]

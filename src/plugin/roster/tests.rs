@@ -133,6 +133,12 @@ async fn what_is_dropped_and_has_to_judge_is_let_in_at_the_start_or_nothing_star
     bad.drop_into(&rig.dir);
     roster.reload().await.expect("nobody named it");
     assert_eq!(shown(&roster), ["a active 1.0.0", "b failed -"]);
+    // What could not start is tried again, what is no plugin is not.
+    fs::write(rig.dir.join("b/plugin.toml"), "").expect("written");
+    let is_tried = || roster.book().entries["b"].tried.is_some();
+    assert!(!is_tried());
+    roster.reload().await.expect("nobody named it");
+    assert!(is_tried());
 }
 
 /// Its component is not of the version that its manifest says.
