@@ -4,11 +4,13 @@
 //! puts the whole set in place at once. A plugin that is not let in changes nothing but its status: its generation
 //! before goes on. Where that is not possible, or messages would be judged by nobody, the whole set stays as it was.
 
+mod changes;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use thiserror::Error;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
@@ -21,19 +23,38 @@ use super::orders::PluginOrders;
 use super::plugin::Plugin;
 use super::set::{PluginSet, Plugins};
 use super::{status, wishes};
+pub use self::changes::{Change, ChangeKind};
 use crate::config::Activate;
 use crate::schema::SchemaCache;
 
 /// Most plugins that lie in the folder without being named.
 const DROPPED_MAX: usize = 64;
 
-/// Says what the operator wants, each time anew; or why that cannot be read.
-pub type Source = Arc<dyn Fn() -> Result<PluginOrders, String> + Send + Sync>;
+/// Where a roster learns what the operator wants, and who learns from it what became of that.
+pub trait Source: Send + Sync {
+    /// Says what the operator wants, each time anew.
+    ///
+    /// # Errors
+    /// Why that cannot be read.
+    fn read(&self) -> Result<PluginOrders, String>;
+
+    /// Takes note that what was read last is in place.
+    fn adopted(&self) {}
+
+    /// Takes note of what happened to a plugin.
+    fn changed(&self, _change: Change) {}
+}
+
+impl<F: Fn() -> Result<PluginOrders, String> + Send + Sync> Source for F {
+    fn read(&self) -> Result<PluginOrders, String> {
+        self()
+    }
+}
 
 /// What a roster is made of.
 pub struct RosterOptions {
     /// What the operator wants.
-    pub source: Source,
+    pub source: Arc<dyn Source>,
     /// Where compiled components are kept.
     pub cache: CompileCache,
     /// The validators.
@@ -44,7 +65,7 @@ pub struct RosterOptions {
 
 /// The plugins of a gateway.
 pub struct Roster {
-    source: Source,
+    source: Arc<dyn Source>,
     loader: PluginLoader,
     plugins: Arc<Plugins>,
     /// Held for a round: one at a time.
@@ -60,6 +81,8 @@ pub(super) struct Book {
     pub(super) entries: BTreeMap<String, Entry>,
     /// Those that were replaced, while requests hold them.
     pub(super) retired: Vec<Weak<Plugin>>,
+    /// The parts of the configuration that the set in place was made for.
+    parts: Map<String, Value>,
     /// Why the last round changed nothing.
     pub(super) problems: Vec<String>,
 }
@@ -229,7 +252,7 @@ impl Roster {
     /// Why the set stays as it was.
     async fn look(&self, scope: Scope<'_>) -> Result<Vec<String>, Vec<String>> {
         let source = self.source.clone();
-        let read = on_thread(move || source()).await;
+        let read = on_thread(move || source.read()).await;
         let orders = read
             .map_err(|error| vec![error.to_string()])?
             .map_err(|error| vec![error])?;
@@ -242,7 +265,8 @@ impl Roster {
             entries.insert(name, entry);
         }
         let judges = judges(&orders, &entries);
-        let problems = problems(&orders, &entries, &judges);
+        let has_new_parts = self.book().parts != orders.parts;
+        let problems = problems(&orders, &entries, &judges, has_new_parts);
         if !problems.is_empty() {
             self.keep_failures(entries);
             return Err(problems);
@@ -250,7 +274,8 @@ impl Roster {
         let named = orders.plugins.iter().map(|spec| &spec.name);
         let failures = named.filter_map(|name| Some(failed(name, entries[name].failure.as_ref()?)));
         let failures = failures.collect();
-        self.adopt(entries, judges);
+        self.adopt(entries, judges, orders.parts);
+        self.source.adopted();
         Ok(failures)
     }
 
@@ -308,7 +333,12 @@ impl Roster {
     }
 
     /// Puts everything in place.
-    fn adopt(&self, entries: BTreeMap<String, Entry>, judges: Vec<Arc<Plugin>>) {
+    fn adopt(
+        &self,
+        entries: BTreeMap<String, Entry>,
+        judges: Vec<Arc<Plugin>>,
+        parts: Map<String, Value>,
+    ) {
         let current = self.plugins.current();
         let is_same = current.plugins().len() == judges.len()
             && current
@@ -317,6 +347,8 @@ impl Roster {
                 .zip(&judges)
                 .all(|(old, new)| Arc::ptr_eq(old, new));
         let mut book = self.book();
+        let changes = changes::of(&book.entries, &entries, current.plugins(), &judges);
+        book.parts = parts;
         let old = std::mem::replace(&mut book.entries, entries);
         for live in old.values().filter_map(|entry| entry.live.as_ref()) {
             let goes_on = book.entries.values().filter_map(|entry| entry.live.as_ref());
@@ -336,17 +368,27 @@ impl Roster {
             self.plugins.replace(PluginSet::new(judges));
         }
         drop(book);
+        changes
+            .into_iter()
+            .for_each(|change| self.source.changed(change));
     }
 
     /// Nothing is put in place; what was not let in is shown all the same.
     fn keep_failures(&self, entries: BTreeMap<String, Entry>) {
+        let mut failures = Vec::new();
         let mut book = self.book();
         for (name, entry) in entries {
+            let old = book.entries.get(&name);
+            failures.extend(changes::failure(&name, old, &entry));
             if entry.failure.is_some() {
-                let live = book.entries.get(&name).and_then(|old| old.live.clone());
+                let live = old.and_then(|old| old.live.clone());
                 book.entries.insert(name, Entry { live, ..entry });
             }
         }
+        drop(book);
+        failures
+            .into_iter()
+            .for_each(|change| self.source.changed(change));
     }
 }
 
@@ -394,12 +436,22 @@ fn judges(orders: &PluginOrders, entries: &BTreeMap<String, Entry>) -> Vec<Arc<P
     named.into_iter().chain(others).filter_map(plugin).collect()
 }
 
-/// Returns why a set cannot be put in place.
-fn problems(orders: &PluginOrders, entries: &BTreeMap<String, Entry>, judges: &[Arc<Plugin>]) -> Vec<String> {
+/// Returns why a set cannot be put in place. What a plugin judges by together with the gateway, such as the modes, comes
+/// to both at once or to neither: with `has_new_parts` no plugin that receives any may stay as it was.
+fn problems(
+    orders: &PluginOrders,
+    entries: &BTreeMap<String, Entry>,
+    judges: &[Arc<Plugin>],
+    has_new_parts: bool,
+) -> Vec<String> {
     let mut problems = Vec::new();
     for spec in &orders.plugins {
         let entry = &entries[&spec.name];
-        if let (None, Some(failure)) = (&entry.live, &entry.failure) {
+        let can_stay = entry.live.as_ref().is_some_and(|live| {
+            let receives = &live.plugin.manifest().config.receives;
+            !has_new_parts || receives.is_empty()
+        });
+        if let Some(failure) = entry.failure.as_ref().filter(|_| !can_stay) {
             problems.push(failed(&spec.name, failure));
         }
     }

@@ -31,9 +31,10 @@ pub(super) async fn follow(
 
 fn line(event: &Value) -> String {
     let time = event["time"].as_u64().map_or("-".to_owned(), timestamp);
-    let (kind, server, actor) = (
+    let subject = ["server", "plugin"].iter().find_map(|kind| event.get(*kind));
+    let (kind, subject, actor) = (
         cell(&event["type"]),
-        cell(&event["server"]),
+        subject.map(cell).unwrap_or_default(),
         cell(&event["actor"]),
     );
     let data = &event["data"];
@@ -43,10 +44,11 @@ fn line(event: &Value) -> String {
             let (from, to) = (cell(&data["previousPhase"]), cell(&data["phase"]));
             format!("instance {instance}: {from} -> {to}, {}", cell(&event["cause"]))
         }
+        Some("plugin.failed") => visible(data["error"].as_str().unwrap_or_default()),
         Some("server.registered" | "server.unregistered" | "server.status.changed") => cell(&event["cause"]),
         _ => format!("{}: {}", cell(&event["cause"]), visible(&data.to_string())),
     };
-    format!("{time}  {}  {kind}  {server}  {detail} ({actor})", event["id"])
+    format!("{time}  {}  {kind}  {subject}  {detail} ({actor})", event["id"])
 }
 
 #[cfg(test)]

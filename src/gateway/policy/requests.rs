@@ -163,11 +163,12 @@ impl Judge {
         session: &Session,
         message: &Message,
         facts: &mut InitializeParams,
-    ) {
+    ) -> Result<(), GatewayError> {
         let names: Vec<&str> = facts.capabilities.keys().map(String::as_str).collect();
-        let may = self.may_announce(session, ClientToServer, message, &names).await;
+        let may = self.may_announce(session, ClientToServer, message, &names).await?;
         let mut may = may.into_iter();
         facts.capabilities.retain(|_, _| may.next().unwrap_or(false));
+        Ok(())
     }
 
     /// Returns the answer to `initialize`, without the server's capabilities that the client must not see; those in
@@ -188,7 +189,7 @@ impl Judge {
         names.retain(|name| !hidden.contains(name));
         let may = self
             .may_announce(session, ServerToClient, &write(hidden)?, &names)
-            .await;
+            .await?;
         let forbidden = names.into_iter().zip(may).filter(|(_, may)| !may);
         let mut hidden = hidden.to_vec();
         hidden.extend(forbidden.map(|(name, _)| name));

@@ -49,8 +49,8 @@ impl Gateway {
         let (Target::Route(servers), Some(pinned)) = (target, pinned) else {
             return enabled(target.usual());
         };
-        let fork = Fork::new(self.judge_of(pinned), caller, message);
-        let allowed = fork.allowed(servers).await;
+        let fork = Fork::new(self.policy().judge(pinned, message), caller, message);
+        let allowed = fork.allowed(servers).await?;
         if allowed.is_empty() {
             return Err(GatewayError::NoServer);
         }
@@ -124,7 +124,7 @@ impl Fork {
     }
 
     /// Returns those servers that access allows.
-    async fn allowed(&self, servers: &[RouteTarget]) -> Vec<RouteTarget> {
+    async fn allowed(&self, servers: &[RouteTarget]) -> Result<Vec<RouteTarget>, GatewayError> {
         let item = |target: &RouteTarget| CatalogItem {
             kind: "server".to_owned(),
             name: target.server.name().to_string(),
@@ -133,9 +133,9 @@ impl Fork {
             annotations: None,
         };
         let items: Vec<CatalogItem> = servers.iter().map(item).collect();
-        let kept = self.judge.set().filter(&self.ctx, &self.matter, &items).await;
+        let kept = self.judge.set().filter(&self.ctx, &self.matter, &items).await?;
         let kept = servers.iter().zip(kept).filter(|(_, kept)| *kept);
-        kept.map(|(target, _)| target.clone()).collect()
+        Ok(kept.map(|(target, _)| target.clone()).collect())
     }
 
     /// Returns the places of those that are left, best first; `None` leaves it to the gateway.
