@@ -102,7 +102,10 @@ impl Follower {
         });
         if is_news && !keys.is_empty() {
             let keys = keys.join(", ");
-            warn!(keys, "these have changed in the configuration and hold after a restart only");
+            warn!(
+                keys,
+                "these have changed in the configuration and hold after a restart only"
+            );
         }
     }
 }
@@ -131,7 +134,10 @@ impl Source for Follower {
         self.entrance.replace(&loaded.config);
         self.registry.set_routes(loaded.config.routes.clone());
         self.tell_what_needs_a_restart(loaded.needs_restart_after(&source.first));
-        info!(modes = loaded.config.modes.len(), "the configuration holds as it was read");
+        info!(
+            modes = loaded.config.modes.len(),
+            "the configuration holds as it was read"
+        );
     }
 
     fn changed(&self, change: Change) {

@@ -38,7 +38,10 @@ impl Loaded {
     fn fixed(&self) -> BTreeMap<&str, &str> {
         let is_named = |key: &str| {
             let mut sections = NAMED.iter().map(|(section, _)| *section);
-            sections.any(|section| key.strip_prefix(section).is_some_and(|rest| rest.starts_with('.')))
+            sections.any(|section| {
+                key.strip_prefix(section)
+                    .is_some_and(|rest| rest.starts_with('.'))
+            })
         };
         let entries = self.origins.entries.iter();
         let fixed = entries.filter(|entry| {

@@ -283,7 +283,10 @@ impl Gateway {
     ) {
         let session = &ctx.session;
         let started = match self.admit(session, exchange) {
-            Ok(()) => self.initialize(session, exchange, message, self.judge(ctx, message)).await,
+            Ok(()) => {
+                self.initialize(session, exchange, message, self.judge(ctx, message))
+                    .await
+            }
             Err(error) => Err(error),
         };
         end_refused(started, exchange, session);
@@ -306,7 +309,9 @@ impl Gateway {
     }
 
     fn judge(&self, ctx: &RequestContext, message: &Message) -> Option<Judge> {
-        ctx.pinned.as_ref().map(|pinned| self.policy.judge(pinned, message))
+        ctx.pinned
+            .as_ref()
+            .map(|pinned| self.policy.judge(pinned, message))
     }
 
     pub(super) fn policy(&self) -> &Policy {

@@ -210,9 +210,7 @@ impl Gateway {
 
     /// Ends the sessions of those who are not let in any more as what they came in as.
     pub fn end_sessions_unless(&self, is_let_in: impl Fn(&Caller) -> bool) {
-        let gone = self
-            .sessions
-            .remove_where(|session| !is_let_in(session.caller()));
+        let gone = self.sessions.remove_where(|session| !is_let_in(session.caller()));
         for session in gone {
             self.end_session(&session, "its principal or mode is not let in any more");
         }

@@ -15,6 +15,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
+pub use self::changes::{Change, ChangeKind};
 use super::cache::CompileCache;
 use super::folder::COMPONENT_FILE;
 use super::loader::{LoadedPlugin, PluginLoader, on_thread};
@@ -23,7 +24,6 @@ use super::orders::PluginOrders;
 use super::plugin::Plugin;
 use super::set::{PluginSet, Plugins};
 use super::{status, wishes};
-pub use self::changes::{Change, ChangeKind};
 use crate::config::Activate;
 use crate::schema::SchemaCache;
 
@@ -232,7 +232,7 @@ impl Roster {
             Err(problems) => (problems, Vec::new()),
         };
         if !problems.is_empty() && !matches!(scope, Scope::Start) {
-            error!(problems = problems.join("; "), "the plugins stay as they were");
+            error!(problems = problems.join("; "), "everything stays as it was");
         }
         {
             let mut book = self.book();
@@ -333,12 +333,7 @@ impl Roster {
     }
 
     /// Puts everything in place.
-    fn adopt(
-        &self,
-        entries: BTreeMap<String, Entry>,
-        judges: Vec<Arc<Plugin>>,
-        parts: Map<String, Value>,
-    ) {
+    fn adopt(&self, entries: BTreeMap<String, Entry>, judges: Vec<Arc<Plugin>>, parts: Map<String, Value>) {
         let current = self.plugins.current();
         let is_same = current.plugins().len() == judges.len()
             && current
@@ -368,9 +363,7 @@ impl Roster {
             self.plugins.replace(PluginSet::new(judges));
         }
         drop(book);
-        changes
-            .into_iter()
-            .for_each(|change| self.source.changed(change));
+        changes.into_iter().for_each(|change| self.source.changed(change));
     }
 
     /// Nothing is put in place; what was not let in is shown all the same.

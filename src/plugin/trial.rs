@@ -12,14 +12,18 @@ const WIT: [&str; 3] = [
     include_str!("../../wit/plugin-0.1/hooks.wit"),
 ];
 
-/// A plugin that has `on-message` and `access`. It lets every message pass, with its version as the note `version`, and
-/// denies access if it is told to, with its version as the message.
+/// A plugin that has `on-message` and `access`. It lets every message pass, with its version as the note `version`, or
+/// makes one change, and denies access if it is told to, with its version as the message.
 #[derive(Debug, Clone)]
 pub(crate) struct Trial {
     pub(crate) name: String,
     pub(crate) version: String,
     /// Whether it denies access.
     pub(crate) denies: bool,
+    /// Whether it traps when it is asked what may be seen.
+    pub(crate) breaks_lists: bool,
+    /// A method, and what it changes of such requests: the pointer, and the JSON text.
+    pub(crate) edit: Option<[String; 3]>,
     /// Whether `init` refuses.
     pub(crate) refuses: bool,
     /// Whether it imports `kv`.
@@ -34,6 +38,8 @@ impl Trial {
             name: name.to_owned(),
             version: version.to_owned(),
             denies: false,
+            breaks_lists: false,
+            edit: None,
             refuses: false,
             imports_kv: false,
             manifest: String::new(),
@@ -61,9 +67,13 @@ impl Trial {
             manifest,
             ..
         } = self;
+        let asked = match &self.edit {
+            Some([method, ..]) => format!("methods = [{method:?}], kinds = [\"request\"]"),
+            None => "methods = [\"*\"]".to_owned(),
+        };
         format!(
             "plugin = {{ name = {name:?}, version = {version:?} }}\n\
-             hooks.on-message = {{ methods = [\"*\"] }}\nhooks.access = {{ methods = [\"*\"] }}\n{manifest}\n"
+             hooks.on-message = {{ {asked} }}\nhooks.access = {{ methods = [\"*\"] }}\n{manifest}\n"
         )
     }
 
@@ -93,8 +103,16 @@ impl Trial {
         let init = memory.words(&[u32::from(self.refuses), at, length]);
         let key = memory.text("version");
         let note = memory.words(&[key, version].concat());
-        // pass, eight words that only other decisions have, and one note.
-        let verdict = memory.words(&[0, 0, 0, 0, 0, 0, 0, 0, 0, note, 1]);
+        // pass or edit, eight words for what only the other decisions have, and one note.
+        let decision = match &self.edit {
+            None => [0, 0, 0],
+            Some([_, pointer, value]) => {
+                let ([name, name_length], [at, length]) = (memory.text(pointer), memory.text(value));
+                // Its pointer, and a value that is there.
+                [2, memory.words(&[name, name_length, 1, at, length]), 1]
+            }
+        };
+        let verdict = memory.words(&[&decision[..], &[0, 0, 0, 0, 0, 0, note, 1]].concat());
         let [at, length] = version;
         // -32001, the message, the reason, no data.
         let denial = [
@@ -126,7 +144,10 @@ impl Trial {
             export("lifecycle", "init", "(param i32 i32)", init),
             export("on-message", "on-message", "(param i32)", verdict),
             export("access", "authorize", "(param i32)", authorized),
-            export("access", "filter", "(param i32)", kept),
+            match self.breaks_lists {
+                true => "(func (export \"portcullis:plugin/access@0.1.0#filter\") (param i32) (result i32) unreachable)".to_owned(),
+                false => export("access", "filter", "(param i32)", kept),
+            },
         ];
         format!(
             r#"(module {kv} (memory (export "memory") 2) (global $heap (mut i32) (i32.const 8192)) {data}

@@ -56,6 +56,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_plugin_that_was_not_let_in_is_told_with_the_reason() {
+        let event = serde_json::json!({
+            "id": 4, "time": 1000, "type": "plugin.failed", "plugin": "guard", "actor": "gateway",
+            "cause": "not let in", "data": { "error": "init refused: x", "sha256": null, "generation": 2 },
+        });
+        let expect = "1970-01-01T00:00:01.000Z  4  plugin.failed  guard  init refused: x (gateway)";
+        assert_eq!(line(&event), expect);
+    }
+
+    #[test]
     fn one_line_says_what_happened() {
         let event = serde_json::json!({
             "id": 3, "time": 1000, "type": "server.connection.changed", "server": "a", "actor": "gateway",

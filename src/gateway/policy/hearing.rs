@@ -88,7 +88,7 @@ impl<'a> Hearing<'a> {
             return Ok(());
         }
         let named = named(&self.ctx.method, &self.matter.message).map_err(|unclear| self.unclear(unclear))?;
-        let item = named.and_then(|named| named.item(server_of(self.session)));
+        let item = named.map(|named| named.item(server_of(self.session)));
         let set = self.judge.set();
         set.authorize(&self.ctx, &self.matter, item.as_ref()).await?;
         Ok(())

@@ -165,7 +165,9 @@ impl Judge {
         facts: &mut InitializeParams,
     ) -> Result<(), GatewayError> {
         let names: Vec<&str> = facts.capabilities.keys().map(String::as_str).collect();
-        let may = self.may_announce(session, ClientToServer, message, &names).await?;
+        let may = self
+            .may_announce(session, ClientToServer, message, &names)
+            .await?;
         let mut may = may.into_iter();
         facts.capabilities.retain(|_, _| may.next().unwrap_or(false));
         Ok(())
