@@ -51,6 +51,8 @@ struct State {
     has_begun: bool,
     /// What was read last, until it is in place.
     read: Option<Loaded>,
+    /// What is in place, if that is not what it has started with.
+    in_place: Option<Config>,
 }
 
 impl Follower {
@@ -134,10 +136,15 @@ impl Source for Follower {
         self.entrance.replace(&loaded.config);
         self.registry.set_routes(loaded.config.routes.clone());
         self.tell_what_needs_a_restart(loaded.needs_restart_after(&source.first));
-        info!(
-            modes = loaded.config.modes.len(),
-            "the configuration holds as it was read"
-        );
+        let mut state = self.state();
+        if state.in_place.as_ref().unwrap_or(&source.first.config) != &loaded.config {
+            for warning in &loaded.warnings {
+                warn!("{warning}");
+            }
+            let modes = loaded.config.modes.len();
+            info!(modes, "the configuration holds as it was read");
+            state.in_place = Some(loaded.config);
+        }
     }
 
     fn changed(&self, change: Change) {

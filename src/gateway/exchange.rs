@@ -91,6 +91,17 @@ pub(super) enum Reach {
     Never,
 }
 
+/// Dropping this in a panic answers the request: there is nobody else who would.
+pub(super) struct Owed(pub(super) Arc<Exchange>);
+
+impl Drop for Owed {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.fail(&GatewayError::Panicked);
+        }
+    }
+}
+
 /// Somebody waits for the first word of an exchange; dropping this says that nobody does any more.
 pub(super) struct Attendance<'a>(&'a Exchange);
 
@@ -439,6 +450,7 @@ impl Waiter for Exchange {
             Outcome::Failed(_) => 0,
         };
         let turn = async move {
+            let _owed = Owed(me.clone());
             match (outcome, judge) {
                 (Outcome::Response(answer), Some((judge, asked))) => {
                     let judged = judge.answer(&me.session, Direction::ServerToClient, asked, answer);

@@ -116,6 +116,9 @@ impl TaskAnswer {
         if request.method() == method::TASKS_LIST {
             return Some(Self::Lists(hub.clone()));
         }
+        if request.method() != method::TOOLS_CALL {
+            return None;
+        }
         let params = request.params()?;
         // A task that nobody takes note of is nobody's.
         let may_begin = memmem::find(&params, b"\"task\"").is_some() && member(&params, "task").is_some();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::circumstances::{Occasion, circumstances};
-use super::item::{Named, Unclear, listed_item, named};
+use super::item::{Named, Unclear, listed_item, named, server_item};
 use super::judge::{Asked, Judge, kind_of};
 use super::shown::{can_show, shown, without};
 use crate::gateway::{GatewayError, Session};
@@ -166,6 +166,12 @@ impl<'a> Hearing<'a> {
     pub(super) async fn choose(&self, candidates: &[Candidate]) -> Result<Option<Vec<usize>>, GatewayError> {
         let set = self.judge.set();
         Ok(set.choose(&self.ctx, &self.matter, candidates).await?)
+    }
+
+    /// Asks whether the server may be used at all, for whatever it is.
+    pub(super) async fn may_use_server(&self) -> bool {
+        let server = server_item(server_of(self.session).name().as_str());
+        self.filter(&[server]).await.is_ok_and(|seen| seen == [true])
     }
 
     /// Asks which capabilities may be announced.

@@ -127,6 +127,17 @@ pub(super) fn listed_item(kind: &str, name: String, server: &Server) -> CatalogI
     }
 }
 
+/// Returns a server as an item.
+pub(super) fn server_item(name: &str) -> CatalogItem {
+    CatalogItem {
+        kind: "server".to_owned(),
+        name: name.to_owned(),
+        server: name.to_owned(),
+        description: None,
+        annotations: None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde_json::json;
 
 use super::circumstances::{Occasion, circumstances_before_session};
+use super::item::server_item;
 use super::judge::Judge;
 use crate::gateway::{Gateway, GatewayError};
 use crate::plugin::call::{CallContext, CatalogItem, Direction, MessageKind, Topic};
@@ -88,14 +89,4 @@ struct Operation {
     judge: Judge,
     ctx: CallContext,
     matter: Matter,
-}
-
-fn server_item(name: &str) -> CatalogItem {
-    CatalogItem {
-        kind: "server".to_owned(),
-        name: name.to_owned(),
-        server: name.to_owned(),
-        description: None,
-        annotations: None,
-    }
 }

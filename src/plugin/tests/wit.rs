@@ -7,7 +7,7 @@ const FROZEN: [(&str, &[u8], &str); 3] = [
     (
         "plugin-0.1/types.wit",
         include_bytes!("../../../wit/plugin-0.1/types.wit"),
-        "0a3930215ac193f93f068d74169048deda3b997ca1b21f0d57762e286a6b9627",
+        "bdcf1d14f7ae89a96225d7cfb039adb09dced71c174235a9ccb544054a0817bb",
     ),
     (
         "plugin-0.1/host.wit",

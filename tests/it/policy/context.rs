@@ -7,7 +7,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::door::{Door, Visitor};
-use crate::support::{Connection, Guarded, text_of};
+use crate::support::{Connection, Guarded, eventually, text_of};
 
 const SERVERS: &str = r#"
 [log]
@@ -30,18 +30,23 @@ grant = { headers = ["x-tenant"] }
 log-rate = 1000
 "#;
 
-/// Returns what the mirror was told, in order.
-fn told(guarded: &Guarded) -> Vec<Value> {
-    let output = guarded.gateway.output();
-    let lines = output
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let said = lines.filter_map(|line| {
-        let fields = line.get("fields")?;
-        (fields["plugin"] == "mirror").then(|| fields["line"].as_str().map(str::to_owned))?
-    });
-    said.map(|text| serde_json::from_str(&text).expect("the mirror writes JSON"))
-        .collect()
+/// Returns what the mirror was told, in order, once it was told all of it: of the answer to this method, or of the
+/// question where the gateway answers itself.
+async fn told(guarded: &Guarded, method: &str, of_answer: bool) -> Vec<Value> {
+    let is_last = |seen: &Value| {
+        let hook = if of_answer { "on-message" } else { "authorize" };
+        seen["method"] == method && seen["hook"] == hook && seen["isClients"] == !of_answer
+    };
+    let read = || -> Vec<Value> {
+        let output = guarded.gateway.output();
+        let lines = output
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let said = lines.filter(|line| line["plugin"] == "mirror");
+        let said = said.filter_map(|line| serde_json::from_str(line["line"].as_str()?).ok());
+        said.collect()
+    };
+    eventually("the mirror", read, |told| told.iter().any(is_last)).await
 }
 
 fn of_method<'a>(told: &'a [Value], method: &str) -> Vec<&'a Value> {
@@ -65,7 +70,7 @@ async fn one_request_has_one_name_and_a_client_is_known_from_its_first_message_o
         .ask(r#""method":"tools/call","params":{"name":"pid"}"#)
         .await;
     assert!(!text_of(&answer[0]).is_empty());
-    let told = told(&guarded);
+    let told = told(&guarded, "tools/call", true).await;
     for method in ["initialize", "tools/call"] {
         let seen = of_method(&told, method);
         assert_eq!(names(&seen).len(), 1, "{method}: {seen:#?}");
@@ -97,7 +102,7 @@ async fn messages_that_come_together_have_names_of_their_own() {
         .post_in_session(format!("[{},{}]", call(1), call(2)))
         .await;
     assert_eq!(answers.len(), 2);
-    let told = told(&guarded);
+    let told = told(&guarded, "tools/call", true).await;
     assert_eq!(names(&of_method(&told, "tools/call")).len(), 2, "{told:#?}");
 }
 
@@ -117,7 +122,7 @@ async fn headers_are_seen_where_they_were_granted_and_no_others() {
         .await;
     let answer: Value = answer.json().await;
     assert!(answer.get("result").is_some(), "{answer}");
-    let told = told(&guarded);
+    let told = told(&guarded, "tools/list", true).await;
     let seen = of_method(&told, "tools/list");
     assert_eq!(names(&seen).len(), 1, "also without a session: {seen:#?}");
     for seen in seen {
@@ -133,7 +138,7 @@ async fn a_task_is_something_that_access_is_asked_about() {
     for method in ["tasks/get", "tasks/result", "tasks/cancel"] {
         let request = format!(r#""method":"{method}","params":{{"taskId":"7"}}"#);
         visitor.ask(&request).await;
-        let told = told(&guarded);
+        let told = told(&guarded, method, false).await;
         let seen = of_method(&told, method);
         let asked = seen
             .iter()
