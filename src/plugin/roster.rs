@@ -2,7 +2,8 @@
 //!
 //! A round reads what the operator wants and what lies in the folder, makes a generation of everything that is new, and
 //! puts the whole set in place at once. A plugin that is not let in changes nothing but its status: its generation
-//! before goes on. Where that is not possible, or messages would be judged by nobody, the whole set stays as it was.
+//! before goes on. Where that is not possible, or messages would be judged by nobody, or by other modes than those that
+//! the gateway chooses from, the whole set stays as it was.
 
 mod changes;
 
@@ -438,14 +439,17 @@ fn problems(
     has_new_parts: bool,
 ) -> Vec<String> {
     let mut problems = Vec::new();
-    for spec in &orders.plugins {
-        let entry = &entries[&spec.name];
-        let can_stay = entry.live.as_ref().is_some_and(|live| {
-            let receives = &live.plugin.manifest().config.receives;
-            !has_new_parts || receives.is_empty()
-        });
-        if let Some(failure) = entry.failure.as_ref().filter(|_| !can_stay) {
-            problems.push(failed(&spec.name, failure));
+    for (name, entry) in entries {
+        let Some(failure) = &entry.failure else { continue };
+        let is_needed = match &entry.live {
+            None => orders.plugins.iter().any(|spec| spec.name == *name),
+            Some(live) => {
+                let judges = judges.iter().any(|plugin| Arc::ptr_eq(plugin, &live.plugin));
+                has_new_parts && judges && !live.plugin.manifest().config.receives.is_empty()
+            }
+        };
+        if is_needed {
+            problems.push(failed(name, failure));
         }
     }
     for mode in wishes::unguarded(orders.modes(), judges) {
