@@ -225,12 +225,14 @@ mod tests {
     #[tokio::test]
     async fn a_message_that_is_lost_in_a_panic_holds_up_nobody() {
         let mut world = World::new();
-        let lost = || Box::pin(async { panic!("this is what the test is about") });
-        let push = std::panic::AssertUnwindSafe(|| world.lane.push(lost(), 1, Priority::Required));
+        async fn lost() {
+            panic!("this is what the test is about")
+        }
+        let push = std::panic::AssertUnwindSafe(|| world.lane.push(Box::pin(lost()), 1, Priority::Required));
         std::panic::catch_unwind(push).expect_err("it panics at once");
         assert!(world.lane.is_idle());
         world.push(1, 1, true, Priority::Required).expect("room");
-        world.lane.push(lost(), 1, Priority::Required).expect("room");
+        world.lane.push(Box::pin(lost()), 1, Priority::Required).expect("room");
         world.push(2, 1, false, Priority::Required).expect("room");
         world.gate.add_permits(1);
         assert_eq!(world.heard.recv().await, Some(1));
