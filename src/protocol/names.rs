@@ -42,8 +42,6 @@ pub mod method {
     pub const TASKS_GET: &str = "tasks/get";
     /// Lists tasks.
     pub const TASKS_LIST: &str = "tasks/list";
-    /// Gives a task what it waits for.
-    pub const TASKS_UPDATE: &str = "tasks/update";
     /// Gets the result of a task: that of the request that began it.
     pub const TASKS_RESULT: &str = "tasks/result";
     /// Ends a task.

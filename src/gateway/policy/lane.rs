@@ -232,7 +232,10 @@ mod tests {
         std::panic::catch_unwind(push).expect_err("it panics at once");
         assert!(world.lane.is_idle());
         world.push(1, 1, true, Priority::Required).expect("room");
-        world.lane.push(Box::pin(lost()), 1, Priority::Required).expect("room");
+        world
+            .lane
+            .push(Box::pin(lost()), 1, Priority::Required)
+            .expect("room");
         world.push(2, 1, false, Priority::Required).expect("room");
         world.gate.add_permits(1);
         assert_eq!(world.heard.recv().await, Some(1));
