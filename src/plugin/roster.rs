@@ -439,10 +439,13 @@ fn problems(
     has_new_parts: bool,
 ) -> Vec<String> {
     let mut problems = Vec::new();
-    for (name, entry) in entries {
+    let is_named = |name: &String| orders.plugins.iter().any(|spec| spec.name == *name);
+    let named = orders.plugins.iter().map(|spec| &spec.name);
+    for name in named.chain(entries.keys().filter(|name| !is_named(name))) {
+        let entry = &entries[name];
         let Some(failure) = &entry.failure else { continue };
         let is_needed = match &entry.live {
-            None => orders.plugins.iter().any(|spec| spec.name == *name),
+            None => is_named(name),
             Some(live) => {
                 let judges = judges.iter().any(|plugin| Arc::ptr_eq(plugin, &live.plugin));
                 has_new_parts && judges && !live.plugin.manifest().config.receives.is_empty()
