@@ -157,6 +157,8 @@ impl Drop for Successor<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::task::Poll;
+
     use tokio::sync::{Semaphore, mpsc};
 
     use super::*;
@@ -225,9 +227,7 @@ mod tests {
     #[tokio::test]
     async fn a_message_that_is_lost_in_a_panic_holds_up_nobody() {
         let mut world = World::new();
-        async fn lost() {
-            panic!("this is what the test is about")
-        }
+        let lost = || std::future::poll_fn(|_| -> Poll<()> { panic!("this is what the test is about") });
         let push = std::panic::AssertUnwindSafe(|| world.lane.push(Box::pin(lost()), 1, Priority::Required));
         std::panic::catch_unwind(push).expect_err("it panics at once");
         assert!(world.lane.is_idle());
