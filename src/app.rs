@@ -1,5 +1,6 @@
 //! The composition root: a configuration becomes a running gateway, and a running gateway ends in the right order.
 
+mod follow;
 mod plugins;
 pub mod state_dir;
 
@@ -10,20 +11,21 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
-pub use self::plugins::ConfigSource;
-use self::plugins::PluginSide;
+pub use self::follow::ConfigSource;
+use self::follow::Follower;
+use self::plugins::{PluginSide, look_now};
 use self::state_dir::{Addresses, Claim, StateError};
 use crate::config::{Config, Secret, SupervisionConfig, process_environment};
 use crate::gateway::{Gateway, GatewayOptions};
 use crate::http::{
-    AdminContext, AdminOptions, HttpContext, Listener, ModePolicy, OriginPolicy, Principals, ServeOptions,
-    admin_routes, routes,
+    AdminContext, AdminOptions, Entrance, HttpContext, Listener, OriginPolicy, ServeOptions, admin_routes,
+    routes,
 };
 use crate::plugin::{Plugins, Roster, RosterError};
 use crate::registry::{Actor, EventLog, Registry, Source};
@@ -65,6 +67,7 @@ pub struct App {
     stop: CancellationToken,
     serving: Vec<JoinHandle<()>>,
     tasks: TaskTracker,
+    roster: Option<Arc<Roster>>,
     drain_timeout: Duration,
 }
 
@@ -82,11 +85,12 @@ impl App {
         Self::start_with(config, Arc::new(SystemLaunch::new()?)).await
     }
 
-    /// Starts with a configuration whose plugins are followed while the gateway runs.
+    /// Starts with a configuration that is followed while the gateway runs: its plugins, modes, principals and routes.
     ///
     /// # Errors
     /// See [`AppError`].
-    pub async fn start_following(config: Config, source: ConfigSource) -> Result<Self, AppError> {
+    pub async fn start_following(source: ConfigSource) -> Result<Self, AppError> {
+        let config = source.first.config.clone();
         Self::begin(config, Arc::new(SystemLaunch::new()?), Some(source)).await
     }
 
@@ -116,8 +120,13 @@ impl App {
         };
         let (draining, stop) = (CancellationToken::new(), CancellationToken::new());
         let tasks = TaskTracker::new();
-        let plugins = PluginSide::start(&config, source).await?;
-        let gateway = build_gateway(&config, launch, &tasks, plugins.plugins.clone());
+        let events = Arc::new(EventLog::new(config.events.history_max));
+        let registry = Registry::new(events, config.routes.clone());
+        let entrance = Arc::new(Entrance::new(&config));
+        let follower = Follower::new(config.clone(), source, entrance.clone(), registry.clone());
+        let needs_restart = follower.needs_restart();
+        let plugins = PluginSide::start(Arc::new(follower)).await?;
+        let gateway = build_gateway(&config, launch, &tasks, (registry, plugins.plugins.clone()));
         let context = HttpContext {
             gateway: gateway.clone(),
             config: config.clone(),
@@ -126,14 +135,24 @@ impl App {
                 &config.http.allowed_hosts,
                 &config.http.allowed_origins,
             )),
-            principals: Arc::new(Principals::new(&config)),
-            modes: Arc::new(ModePolicy::new(&config)),
+            entrance: entrance.clone(),
         };
         // Who connects meanwhile waits: nobody is told that a configured server is not there.
         register_all(&gateway, &config).await;
         let roster = plugins.roster.clone();
-        let serving = serve(listener, admin, context, roster.clone(), (&draining, &stop));
-        tasks.spawn(look_after(gateway.clone(), roster, stop.clone()));
+        let plan = ServingPlan {
+            admin,
+            context,
+            roster: roster.clone(),
+            needs_restart,
+        };
+        let serving = plan.serve(listener, (&draining, &stop));
+        tasks.spawn(look_after(
+            gateway.clone(),
+            entrance,
+            roster.clone(),
+            stop.clone(),
+        ));
         plugins.attend(&tasks, &stop);
         let drain_timeout = config.http.drain_timeout;
         Ok(Self {
@@ -144,6 +163,7 @@ impl App {
             stop,
             serving,
             tasks,
+            roster,
             drain_timeout,
         })
     }
@@ -166,6 +186,11 @@ impl App {
     /// Returns the gateway.
     pub fn gateway(&self) -> &Arc<Gateway> {
         &self.gateway
+    }
+
+    /// Looks at the configuration and the plugins now, without waiting for it to be done.
+    pub fn look_now(&self) {
+        look_now(self.roster.as_ref(), &self.tasks, &self.stop);
     }
 
     /// Ends everything in order: no new connections, requests in flight get the drain time, sessions end, processes
@@ -267,38 +292,48 @@ impl AdminListen {
     }
 }
 
-/// Starts to serve; the admin API on the main listener unless it has one of its own.
-fn serve(
-    main: Listener,
+/// What is served.
+struct ServingPlan {
     admin: Option<AdminPlace>,
     context: HttpContext,
     roster: Option<Arc<Roster>>,
-    (draining, stop): (&CancellationToken, &CancellationToken),
-) -> Vec<JoinHandle<()>> {
-    let mut serving = Vec::new();
-    let mut start = |listener: Listener, routes| {
-        serving.push(tokio::spawn(listener.serve(
-            routes,
-            draining.clone(),
-            stop.clone(),
-        )));
-    };
-    let mut beside = None;
-    if let Some(admin) = admin {
-        let admin_context = AdminContext::new(AdminOptions {
-            gateway: context.gateway.clone(),
-            roster,
-            listen: admin.address,
-            token: admin.token.expose(),
-            stopped: stop.clone(),
-        });
-        match admin.listener {
-            Some(listener) => start(listener, admin_routes(admin_context)),
-            None => beside = Some(admin_context),
+    needs_restart: watch::Receiver<Vec<String>>,
+}
+
+impl ServingPlan {
+    /// Starts to serve; the admin API on the main listener unless it has one of its own.
+    fn serve(
+        self,
+        main: Listener,
+        (draining, stop): (&CancellationToken, &CancellationToken),
+    ) -> Vec<JoinHandle<()>> {
+        let mut serving = Vec::new();
+        let mut start = |listener: Listener, routes| {
+            serving.push(tokio::spawn(listener.serve(
+                routes,
+                draining.clone(),
+                stop.clone(),
+            )));
+        };
+        let mut beside = None;
+        if let Some(admin) = self.admin {
+            let admin_context = AdminContext::new(AdminOptions {
+                gateway: self.context.gateway.clone(),
+                roster: self.roster,
+                entrance: self.context.entrance.clone(),
+                needs_restart: self.needs_restart,
+                listen: admin.address,
+                token: admin.token.expose(),
+                stopped: stop.clone(),
+            });
+            match admin.listener {
+                Some(listener) => start(listener, admin_routes(admin_context)),
+                None => beside = Some(admin_context),
+            }
         }
+        start(main, routes(self.context, beside));
+        serving
     }
-    start(main, routes(context, beside));
-    serving
 }
 
 async fn bind(address: SocketAddr, config: &Config) -> Result<Listener, AppError> {
@@ -312,12 +347,8 @@ fn build_gateway(
     config: &Arc<Config>,
     launch: Arc<dyn Launch>,
     tasks: &TaskTracker,
-    plugins: Arc<Plugins>,
+    (registry, plugins): (Arc<Registry>, Arc<Plugins>),
 ) -> Arc<Gateway> {
-    let registry = Registry::new(
-        Arc::new(EventLog::new(config.events.history_max)),
-        config.routes.clone(),
-    );
     let options = GatewayOptions {
         config: config.clone(),
         registry: registry.clone(),
@@ -358,9 +389,16 @@ fn build_gateway(
     })
 }
 
-async fn look_after(gateway: Arc<Gateway>, roster: Option<Arc<Roster>>, stop: CancellationToken) {
+async fn look_after(
+    gateway: Arc<Gateway>,
+    entrance: Arc<Entrance>,
+    roster: Option<Arc<Roster>>,
+    stop: CancellationToken,
+) {
     while tokio::time::timeout(ROUNDS, stop.cancelled()).await.is_err() {
         gateway.look_after_sessions();
+        // Here, and not where the configuration changes: so none is missed that was just being opened.
+        gateway.end_sessions_unless(|caller| entrance.still_lets_in(caller));
         if let Some(roster) = &roster {
             roster.look_after_instances();
         }

@@ -41,6 +41,7 @@ mod texts;
 
 mod json_schema;
 mod origins;
+mod restart;
 mod violation;
 
 #[cfg(test)]

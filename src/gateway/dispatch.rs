@@ -17,6 +17,7 @@ use super::exchange::Exchange;
 use super::gateway::Gateway;
 use super::initialize::upstream_error;
 use super::shared_hub::SharedHub;
+use super::tasks::{TaskAnswer, Tasks};
 use crate::config::ServerSpec;
 use crate::protocol::Message;
 use crate::protocol::names::method;
@@ -48,15 +49,14 @@ impl Gateway {
         let lease = self.lease(session, session.facts())?;
         exchange.set_after(&message);
         note_subscription(session, &message)?;
-        if lease.kind() != LeaseKind::Own && self.answer_for_shared(session, &lease, exchange, &message)? {
+        if lease.kind() != LeaseKind::Own && answer_for_shared(session, exchange, &message)? {
             return Ok(());
         }
         let spec = server.spec();
         if message.method() == method::TOOLS_CALL
             && let Some(answer) = self.check_arguments(server, spec.validate_arguments, &message)
         {
-            exchange.answer(&answer);
-            return Ok(());
+            return exchange.answer_for_server(&answer);
         }
         let sending = Sending {
             session: session.clone(),
@@ -87,32 +87,6 @@ impl Gateway {
         }
     }
 
-    /// Answers what a shared server must not be asked on behalf of one session; `true` if it is answered.
-    fn answer_for_shared(
-        &self,
-        session: &Arc<Session>,
-        lease: &Lease,
-        exchange: &Exchange,
-        message: &Message,
-    ) -> Result<bool, GatewayError> {
-        match &*message.method() {
-            method::SET_LEVEL => Err(GatewayError::NotOnShared(method::SET_LEVEL.to_owned())),
-            method::UNSUBSCRIBE => {
-                let (Some(uri), Some(hub)) = (message.uri(), self.hub_of(lease)) else {
-                    return Ok(false);
-                };
-                // Its own is over already: of two that leave at once, the server is told by one at least.
-                let uris = BTreeSet::from([uri.into_owned()]);
-                let others_listen = !hub.subscribed_by_others(session, &uris).is_empty();
-                if others_listen {
-                    exchange.answer(b"{}");
-                }
-                Ok(others_listen)
-            }
-            _ => Ok(false),
-        }
-    }
-
     /// Takes a notification of a client where it belongs.
     pub(super) fn handle_notification(&self, session: &Arc<Session>, message: &Message) {
         match &*message.method() {
@@ -140,6 +114,33 @@ impl Gateway {
         if !sent {
             debug!(session = ?session.id(), method = %message.method(), "notification not forwarded");
         }
+    }
+}
+
+/// Answers what a shared server must not be asked on behalf of one session; `true` if it is answered.
+fn answer_for_shared(
+    session: &Arc<Session>,
+    exchange: &Exchange,
+    message: &Message,
+) -> Result<bool, GatewayError> {
+    let hub = session.attachment().hub();
+    Tasks::check(hub.as_ref().map(|hub| hub.tasks()), session, message)?;
+    exchange.set_tasks(hub.as_ref().and_then(|hub| TaskAnswer::of(message, hub)));
+    match &*message.method() {
+        method::SET_LEVEL => Err(GatewayError::NotOnShared(method::SET_LEVEL.to_owned())),
+        method::UNSUBSCRIBE => {
+            let (Some(uri), Some(hub)) = (message.uri(), hub) else {
+                return Ok(false);
+            };
+            // Its own is over already: of two that leave at once, the server is told by one at least.
+            let uris = BTreeSet::from([uri.into_owned()]);
+            let others_listen = !hub.subscribed_by_others(session, &uris).is_empty();
+            if others_listen {
+                exchange.answer(b"{}");
+            }
+            Ok(others_listen)
+        }
+        _ => Ok(false),
     }
 }
 

@@ -68,6 +68,9 @@ pub enum GatewayError {
         /// What is wrong with it.
         problem: String,
     },
+    /// The gateway has panicked over it, which is a fault of its own.
+    #[error("the gateway failed over this message: this is a fault of its own")]
+    Panicked,
     /// The session has too many requests in flight.
     #[error("more than {0} requests of this session are in flight (requests.in-flight-max)")]
     TooManyInFlight(usize),
@@ -98,7 +101,7 @@ impl GatewayError {
                 Why::Failed(_) => code::POLICY_FAILED,
             },
             Self::NoServer => code::REFUSED,
-            Self::Unjudgeable { .. } => code::INTERNAL_ERROR,
+            Self::Unjudgeable { .. } | Self::Panicked => code::INTERNAL_ERROR,
             Self::TooManyInFlight(_)
             | Self::TooManySubscriptions(_)
             | Self::TooManyStreams

@@ -17,12 +17,13 @@ use super::after::After;
 use super::conversation::Session;
 use super::error::GatewayError;
 use super::policy::{Asked, Judge, in_turn};
+use super::tasks::TaskAnswer;
 use crate::plugin::call::Direction;
 use crate::protocol::names::method;
 use crate::protocol::reply::{write_error, write_notification, write_result};
 use crate::protocol::{Message, RequestId};
 use crate::session::{Outbox, OutboxReader, Priority};
-use crate::upstream::{Connection, Outcome, UpstreamError, Waiter};
+use crate::upstream::{Connection, Outcome, SCAN, UpstreamError, Waiter};
 
 /// One request.
 #[derive(Debug)]
@@ -39,6 +40,8 @@ pub struct Exchange {
     after: OnceLock<After>,
     /// Who judges the answer and what comes before it, if anybody does.
     judged: OnceLock<(Judge, Asked)>,
+    /// What its answer means for the tasks of a shared process.
+    tasks: OnceLock<TaskAnswer>,
     /// Where it was sent, for a cancellation.
     upstream: OnceLock<(Weak<Connection>, i64)>,
     state: Mutex<State>,
@@ -88,6 +91,17 @@ pub(super) enum Reach {
     Never,
 }
 
+/// Dropping this in a panic answers the request: there is nobody else who would.
+pub(super) struct Owed(pub(super) Arc<Exchange>);
+
+impl Drop for Owed {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.fail(&GatewayError::Panicked);
+        }
+    }
+}
+
 /// Somebody waits for the first word of an exchange; dropping this says that nobody does any more.
 pub(super) struct Attendance<'a>(&'a Exchange);
 
@@ -128,6 +142,7 @@ impl Exchange {
             stream_after,
             after: OnceLock::new(),
             judged: OnceLock::new(),
+            tasks: OnceLock::new(),
             upstream: OnceLock::new(),
             state: Mutex::new(state),
             wake: Notify::new(),
@@ -142,6 +157,13 @@ impl Exchange {
     /// Notes who has judged it, and will judge the answer.
     pub(super) fn judged_by(&self, judge: Judge, asked: Asked) {
         self.judged.get_or_init(|| (judge, asked));
+    }
+
+    /// Notes what its answer will mean for the tasks of a shared process.
+    pub(super) fn set_tasks(&self, answer: Option<TaskAnswer>) {
+        if let Some(answer) = answer {
+            self.tasks.get_or_init(|| answer);
+        }
     }
 
     /// Returns the id that the client gave.
@@ -292,6 +314,16 @@ impl Exchange {
         self.finish(End::Answer(out.into()));
     }
 
+    /// Ends the exchange with an answer of the gateway in the place of its server's, judged as that would be. `result`
+    /// is JSON.
+    pub(super) fn answer_for_server(&self, result: &[u8]) -> Result<(), GatewayError> {
+        let mut out = Vec::new();
+        write_result(&self.client_id, result, &mut out);
+        let answer = Message::parse(out.into(), SCAN).map_err(GatewayError::InvalidMessage)?;
+        self.complete(Outcome::Response(answer));
+        Ok(())
+    }
+
     /// Ends the exchange, if it has not ended.
     fn finish(&self, end: End) {
         self.session.attachment().remove_exchange(self);
@@ -400,6 +432,13 @@ impl Waiter for Exchange {
     }
 
     fn complete(&self, outcome: Outcome) {
+        let outcome = match (outcome, self.tasks.get()) {
+            (Outcome::Response(answer), Some(tasks)) => match tasks.arrive(&self.session, answer) {
+                Ok(answer) => Outcome::Response(answer),
+                Err(error) => return self.fail(&error),
+            },
+            (outcome, _) => outcome,
+        };
         let lane = self.session.attachment().lane();
         let judge = self.judge_of(&outcome);
         if judge.is_none() && lane.is_idle() {
@@ -411,6 +450,7 @@ impl Waiter for Exchange {
             Outcome::Failed(_) => 0,
         };
         let turn = async move {
+            let _owed = Owed(me.clone());
             match (outcome, judge) {
                 (Outcome::Response(answer), Some((judge, asked))) => {
                     let judged = judge.answer(&me.session, Direction::ServerToClient, asked, answer);

@@ -183,7 +183,7 @@ impl Gateway {
         match message.kind() {
             Kind::Request => self.handle_request(ctx, message).await,
             Kind::Notification => {
-                match self.judge(ctx) {
+                match self.judge(ctx, &message) {
                     None => self.handle_notification(&ctx.session, &message),
                     Some(judge) => self.handle_judged_notification(judge, &ctx.session, message),
                 }
@@ -206,14 +206,20 @@ impl Gateway {
         let (requests, others): (Vec<_>, Vec<_>) = messages
             .into_iter()
             .partition(|message| message.kind() == Kind::Request);
+        // In the log each message has a name of its own.
+        let mut parts = (1..).map(|number| ctx.of_part(number));
+        let mut part = || parts.next().expect("numbers do not end");
         for message in others {
-            self.handle(ctx, message).await;
+            self.handle(&part(), message).await;
         }
         if requests.is_empty() {
             return Answer::Accepted;
         }
         if ctx.delivery != Delivery::JsonOrStream {
-            let answers = requests.into_iter().map(|request| self.handle(ctx, request));
+            let answers = requests.into_iter().map(|request| {
+                let ctx = part();
+                async move { self.handle(&ctx, request).await }
+            });
             return collect_batch(futures_util::future::join_all(answers).await);
         }
         ctx.session.touch();
@@ -223,7 +229,7 @@ impl Gateway {
         let reader = outbox.read_after(0);
         for request in requests {
             let exchange = Exchange::streaming(&request, ctx.session.clone(), outbox.clone());
-            self.start(ctx, &exchange, request);
+            self.start(&part(), &exchange, request);
         }
         Answer::Stream(reader)
     }
@@ -277,7 +283,10 @@ impl Gateway {
     ) {
         let session = &ctx.session;
         let started = match self.admit(session, exchange) {
-            Ok(()) => self.initialize(session, exchange, message, self.judge(ctx)).await,
+            Ok(()) => {
+                self.initialize(session, exchange, message, self.judge(ctx, message))
+                    .await
+            }
             Err(error) => Err(error),
         };
         end_refused(started, exchange, session);
@@ -291,7 +300,7 @@ impl Gateway {
                 exchange.answer(b"{}");
                 return Ok(());
             }
-            match self.judge(ctx) {
+            match self.judge(ctx, &message) {
                 None => self.dispatch(session, exchange, message),
                 Some(judge) => self.start_judged(judge, session, exchange, message),
             }
@@ -299,13 +308,14 @@ impl Gateway {
         end_refused(started, exchange, session);
     }
 
-    /// Returns who judges a message of a client, and its answer.
-    fn judge(&self, ctx: &RequestContext) -> Option<Judge> {
-        ctx.pinned.as_ref().map(|pinned| self.judge_of(pinned))
+    fn judge(&self, ctx: &RequestContext, message: &Message) -> Option<Judge> {
+        ctx.pinned
+            .as_ref()
+            .map(|pinned| self.policy.judge(pinned, message))
     }
 
-    pub(super) fn judge_of(&self, pinned: &Pinned) -> Judge {
-        self.policy.judge(pinned)
+    pub(super) fn policy(&self) -> &Policy {
+        &self.policy
     }
 
     /// Makes an exchange one of its session's, or refuses it.

@@ -16,6 +16,7 @@ mod operations;
 mod policy;
 mod session_inbox;
 pub mod shared_hub;
+mod tasks;
 
 pub use context::{Answer, Delivery, RequestContext};
 pub use conversation::{Conversation, Session};

@@ -16,6 +16,7 @@ use tracing::{debug, info};
 use super::conversation::Session;
 use super::gateway::Gateway;
 use super::policy::in_turn;
+use super::tasks::Tasks;
 use crate::config::ServerName;
 use crate::protocol::Message;
 use crate::protocol::mcp::{LISTINGS, Listing};
@@ -30,6 +31,7 @@ pub struct SharedHub {
     gateway: Weak<Gateway>,
     /// Known once the first session joined.
     sessions: Mutex<HashMap<SessionId, Weak<Session>>>,
+    tasks: Tasks,
 }
 
 impl std::fmt::Debug for SharedHub {
@@ -65,6 +67,7 @@ impl SharedHub {
         Arc::new(Self {
             gateway,
             sessions: Mutex::default(),
+            tasks: Tasks::default(),
         })
     }
 
@@ -75,6 +78,11 @@ impl SharedHub {
             hub: self.clone(),
             session: session.id(),
         }
+    }
+
+    /// Returns whose task is whose there.
+    pub(super) fn tasks(&self) -> &Tasks {
+        &self.tasks
     }
 
     /// Ends the subscriptions of a session that has ended, as far as nobody shares them.

@@ -64,12 +64,14 @@ pub(super) async fn handle<B: Buf, E>(
     if method == Method::OPTIONS {
         return reply::empty(StatusCode::NO_CONTENT);
     }
-    let principal = match context.principals.of(&headers) {
+    // One and the same for both, whatever is put in its place meanwhile.
+    let admission = context.entrance.current();
+    let principal = match admission.principals.of(&headers) {
         Ok(principal) => principal,
         Err(refusal) => return refusal.into(),
     };
     let Endpoint { mode, path } = endpoint;
-    let mode = match context.modes.select(&principal, mode.as_deref(), &headers) {
+    let mode = match admission.modes.select(&principal, mode.as_deref(), &headers) {
         Ok(mode) => mode,
         Err(refusal) => return refusal.into(),
     };

@@ -38,6 +38,9 @@ pub(crate) fn handle(server: &Arc<Server>, message: &Message) -> Outcome {
         "prompts/list" => list(server, Kind::Prompts, params),
         "prompts/get" => prompts::get(params, &server.additions.lock()).map(Outcome::result),
         "logging/setLevel" => set_level(server, params),
+        name @ ("tasks/list" | "tasks/get" | "tasks/result" | "tasks/cancel") => {
+            server.tasks.lock().handle(name, params)
+        }
         "completion/complete" if server.peer.lock().version >= ProtocolVersion::V2025_03_26 => {
             completions::complete(params).map(Outcome::result)
         }
@@ -71,6 +74,7 @@ fn call_tool(server: &Arc<Server>, message: &Message, params: Option<&[u8]>) -> 
         name: Cow<'a, str>,
         #[serde(borrow)]
         arguments: Option<&'a RawValue>,
+        task: Option<serde::de::IgnoredAny>,
     }
     match parse::<Params<'_>>(params) {
         Ok(params) => {
@@ -79,7 +83,11 @@ fn call_tool(server: &Arc<Server>, message: &Message, params: Option<&[u8]>) -> 
                 raw: params.arguments,
                 progress_token: message.wanted_progress_token(),
             };
-            tools::call(&params.name, &call)
+            let outcome = tools::call(&params.name, &call);
+            match params.task {
+                None => outcome,
+                Some(_) => server.tasks.lock().begin(outcome),
+            }
         }
         Err(error) => error.into(),
     }

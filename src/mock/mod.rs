@@ -32,6 +32,7 @@ mod resources;
 mod schedule;
 mod script;
 mod server;
+mod tasks;
 mod tools;
 mod work;
 

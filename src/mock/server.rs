@@ -20,6 +20,7 @@ use super::options::MockOptions;
 use super::output::{self, Output};
 use super::peer::Peer;
 use super::schedule::Schedule;
+use super::tasks::Tasks;
 use super::{descendants, methods, noise};
 use crate::protocol::names::code;
 use crate::protocol::reply::ErrorObject;
@@ -99,6 +100,7 @@ pub(crate) struct Server {
     pub(crate) faults: Option<Faults>,
     pub(crate) output: Output,
     pub(crate) questions: Questions,
+    pub(crate) tasks: Locked<Tasks>,
     /// Requests being worked on: the number of the run, and the id of the request.
     pub(crate) running: Locked<BTreeMap<u64, RequestId>>,
     descendants: Vec<u32>,
@@ -157,6 +159,7 @@ impl Server {
             faults: Faults::new(&options),
             output: Output::new(output::standard_output()?, options.output_max),
             questions: Questions::default(),
+            tasks: Locked::default(),
             running: Locked::default(),
             descendants: descendants::start(&options)?,
             options,

@@ -51,4 +51,4 @@ pub use loader::{LoadError, LoadedPlugin, PluginLoader};
 pub use orders::PluginOrders;
 pub use plugin::{Judged, Matter, Plugin};
 pub use roster::{Roster, RosterError, RosterOptions};
-pub use set::{Aim, Passed, PluginSet, Plugins, Refusal, Why};
+pub use set::{Aim, Changed, Passed, PluginSet, Plugins, Refusal, Why};

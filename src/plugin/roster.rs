@@ -2,39 +2,63 @@
 //!
 //! A round reads what the operator wants and what lies in the folder, makes a generation of everything that is new, and
 //! puts the whole set in place at once. A plugin that is not let in changes nothing but its status: its generation
-//! before goes on. Where that is not possible, or messages would be judged by nobody, the whole set stays as it was.
+//! before goes on. Where that is not possible, or messages would be judged by nobody, or by other modes than those that
+//! the gateway chooses from, the whole set stays as it was.
+
+mod changes;
+mod entry;
+mod judges;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use thiserror::Error;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
+pub use self::changes::{Change, ChangeKind};
+pub(super) use self::entry::Entry;
+use self::entry::failed;
+use self::judges::{judges, problems};
 use super::cache::CompileCache;
-use super::error::cut;
 use super::folder::folders;
-use super::loader::{LoadedPlugin, PluginLoader, on_thread};
+use super::loader::{PluginLoader, on_thread};
 use super::orders::PluginOrders;
 use super::plugin::Plugin;
 use super::set::{PluginSet, Plugins};
-use super::{status, wishes};
+use super::status;
 use crate::config::Activate;
 use crate::schema::SchemaCache;
 
 /// Most plugins that lie in the folder without being named.
 const DROPPED_MAX: usize = 64;
-/// Longest text of why a plugin was not let in, in bytes: it can hold what an author wrote.
-const ERROR_MAX: usize = 4096;
 
-/// Says what the operator wants, each time anew; or why that cannot be read.
-pub type Source = Arc<dyn Fn() -> Result<PluginOrders, String> + Send + Sync>;
+/// Where a roster learns what the operator wants, and who learns from it what became of that.
+pub trait Source: Send + Sync {
+    /// Says what the operator wants, each time anew.
+    ///
+    /// # Errors
+    /// Why that cannot be read.
+    fn read(&self) -> Result<PluginOrders, String>;
+
+    /// Takes note that what was read last is in place.
+    fn adopted(&self) {}
+
+    /// Takes note of what happened to a plugin.
+    fn changed(&self, _change: Change) {}
+}
+
+impl<F: Fn() -> Result<PluginOrders, String> + Send + Sync> Source for F {
+    fn read(&self) -> Result<PluginOrders, String> {
+        self()
+    }
+}
 
 /// What a roster is made of.
 pub struct RosterOptions {
     /// What the operator wants.
-    pub source: Source,
+    pub source: Arc<dyn Source>,
     /// Where compiled components are kept.
     pub cache: CompileCache,
     /// The validators.
@@ -45,7 +69,7 @@ pub struct RosterOptions {
 
 /// The plugins of a gateway.
 pub struct Roster {
-    source: Source,
+    source: Arc<dyn Source>,
     loader: PluginLoader,
     plugins: Arc<Plugins>,
     /// Held for a round: one at a time.
@@ -61,25 +85,10 @@ pub(super) struct Book {
     pub(super) entries: BTreeMap<String, Entry>,
     /// Those that were replaced, while requests hold them.
     pub(super) retired: Vec<Weak<Plugin>>,
+    /// The parts of the configuration that the set in place was made for.
+    parts: Map<String, Value>,
     /// Why the last round changed nothing.
     pub(super) problems: Vec<String>,
-}
-
-/// What is known of one plugin.
-#[derive(Clone, Default)]
-pub(super) struct Entry {
-    pub(super) live: Option<Arc<LoadedPlugin>>,
-    pub(super) failure: Option<Failure>,
-    /// Digest of what was tried last and need not be tried again.
-    tried: Option<[u8; 32]>,
-}
-
-/// Why the newest candidate was not let in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Failure {
-    pub(super) error: String,
-    /// Of its component, if that could be read.
-    pub(super) sha256: Option<String>,
 }
 
 /// Why the plugins are not as they should be.
@@ -210,7 +219,7 @@ impl Roster {
             Err(problems) => (problems, Vec::new()),
         };
         if !problems.is_empty() && !matches!(scope, Scope::Start) {
-            error!(problems = problems.join("; "), "the plugins stay as they were");
+            error!(problems = problems.join("; "), "everything stays as it was");
         }
         {
             let mut book = self.book();
@@ -230,7 +239,7 @@ impl Roster {
     /// Why the set stays as it was.
     async fn look(&self, scope: Scope<'_>) -> Result<Vec<String>, Vec<String>> {
         let source = self.source.clone();
-        let read = on_thread(move || source()).await;
+        let read = on_thread(move || source.read()).await;
         let orders = read
             .map_err(|error| vec![error.to_string()])?
             .map_err(|error| vec![error])?;
@@ -243,7 +252,8 @@ impl Roster {
             entries.insert(name, entry);
         }
         let judges = judges(&orders, &entries);
-        let problems = problems(&orders, &entries, &judges, scope);
+        let has_new_parts = self.book().parts != orders.parts;
+        let problems = problems(&orders, &entries, &judges, scope, has_new_parts);
         if !problems.is_empty() {
             self.keep_failures(entries);
             return Err(problems);
@@ -251,7 +261,8 @@ impl Roster {
         let named = orders.plugins.iter().map(|spec| &spec.name);
         let failures = named.filter_map(|name| Some(failed(name, entries[name].failure.as_ref()?)));
         let failures = failures.collect();
-        self.adopt(entries, judges);
+        self.adopt(entries, judges, orders.parts);
+        self.source.adopted();
         Ok(failures)
     }
 
@@ -314,14 +325,7 @@ impl Roster {
         let same = old.live.as_ref().filter(|live| live.plugin.sha256() == sha256);
         let known = same.map(|live| live.component.clone());
         match self.loader.load(folder, orders, spec, known).await {
-            Ok(loaded) => {
-                announce(&loaded, old.live.as_deref());
-                Entry {
-                    live: Some(Arc::new(loaded)),
-                    failure: None,
-                    tried: Some(digest),
-                }
-            }
+            Ok(loaded) => old.loaded(loaded, digest),
             Err(error) => {
                 let tried = (!error.can_pass()).then_some(digest);
                 old.failed(name, error.to_string(), Some(sha256), tried)
@@ -330,7 +334,7 @@ impl Roster {
     }
 
     /// Puts everything in place.
-    fn adopt(&self, entries: BTreeMap<String, Entry>, judges: Vec<Arc<Plugin>>) {
+    fn adopt(&self, entries: BTreeMap<String, Entry>, judges: Vec<Arc<Plugin>>, parts: Map<String, Value>) {
         let current = self.plugins.current();
         let is_same = current.plugins().len() == judges.len()
             && current
@@ -339,6 +343,8 @@ impl Roster {
                 .zip(&judges)
                 .all(|(old, new)| Arc::ptr_eq(old, new));
         let mut book = self.book();
+        let changes = changes::of(&book.entries, &entries, current.plugins(), &judges);
+        book.parts = parts;
         let old = std::mem::replace(&mut book.entries, entries);
         for live in old.values().filter_map(|entry| entry.live.as_ref()) {
             let goes_on = book.entries.values().filter_map(|entry| entry.live.as_ref());
@@ -358,119 +364,25 @@ impl Roster {
             self.plugins.replace(PluginSet::new(judges));
         }
         drop(book);
+        changes.into_iter().for_each(|change| self.source.changed(change));
     }
 
     /// Nothing is put in place; what was not let in is shown all the same.
     fn keep_failures(&self, entries: BTreeMap<String, Entry>) {
+        let mut failures = Vec::new();
         let mut book = self.book();
         for (name, entry) in entries {
+            let old = book.entries.get(&name);
+            failures.extend(changes::failure(&name, old, &entry));
             if entry.failure.is_some() {
-                let live = book.entries.get(&name).and_then(|old| old.live.clone());
+                let live = old.and_then(|old| old.live.clone());
                 book.entries.insert(name, Entry { live, ..entry });
             }
         }
-    }
-}
-
-impl Entry {
-    fn failed(self, name: &str, error: String, sha256: Option<String>, tried: Option<[u8; 32]>) -> Self {
-        let failure = Failure {
-            error: cut(error, ERROR_MAX),
-            sha256,
-        };
-        if self.failure.as_ref() != Some(&failure) {
-            let goes_on = self.live.as_ref().map(|live| live.plugin.generation());
-            warn!(plugin = name, error = failure.error, goes_on, "plugin not let in");
-        }
-        Self {
-            live: self.live,
-            failure: Some(failure),
-            tried,
-        }
-    }
-}
-
-fn failed(name: &str, failure: &Failure) -> String {
-    format!("plugins.{name}: {}", failure.error)
-}
-
-/// Returns the plugins that judge: the named ones in their order, then perhaps the others by name.
-fn judges(orders: &PluginOrders, entries: &BTreeMap<String, Entry>) -> Vec<Arc<Plugin>> {
-    let live = |name: &String| Some(entries.get(name)?.live.as_ref()?.plugin.clone());
-    in_order(orders, entries).into_iter().filter_map(live).collect()
-}
-
-/// Returns the names of those that are to judge.
-fn in_order<'o>(orders: &'o PluginOrders, entries: &'o BTreeMap<String, Entry>) -> Vec<&'o String> {
-    let mut names: Vec<&String> = orders.plugins.iter().map(|spec| &spec.name).collect();
-    if orders.host.activate == Activate::Dropped {
-        let named: BTreeSet<&String> = names.iter().copied().collect();
-        names.extend(entries.keys().filter(|name| !named.contains(name)));
-    }
-    names
-}
-
-/// Returns why a set cannot be put in place: somebody who has to judge would be missing. Later on, one that is dropped and
-/// not let in is no reason, because it has never judged.
-fn problems(
-    orders: &PluginOrders,
-    entries: &BTreeMap<String, Entry>,
-    judges: &[Arc<Plugin>],
-    scope: Scope<'_>,
-) -> Vec<String> {
-    let mut problems = Vec::new();
-    let has_to_judge: Vec<&String> = match scope {
-        Scope::Start => in_order(orders, entries),
-        _ => orders.plugins.iter().map(|spec| &spec.name).collect(),
-    };
-    for name in has_to_judge {
-        let entry = &entries[name];
-        if let (None, Some(failure)) = (&entry.live, &entry.failure) {
-            problems.push(failed(name, failure));
-        }
-    }
-    for mode in wishes::unguarded(orders.modes(), judges) {
-        problems.push(format!(
-            "modes.{mode}: no plugin that judges decides on access in this mode: let [[plugins]] name one that does, such as mode-access"
-        ));
-    }
-    problems
-}
-
-fn announce(loaded: &LoadedPlugin, before: Option<&LoadedPlugin>) {
-    let plugin = &loaded.plugin;
-    info!(
-        plugin = plugin.name(),
-        generation = plugin.generation(),
-        version = plugin.version(),
-        sha256 = plugin.sha256(),
-        "plugin loaded"
-    );
-    for warning in &loaded.warnings {
-        warn!(plugin = plugin.name(), warning, "look at this plugin");
-    }
-    let Some(before) = before.map(|before| before.plugin.manifest()) else {
-        return;
-    };
-    let more: Vec<String> = wishes::requested(&plugin.manifest().requests)
-        .difference(&wishes::requested(&before.requests))
-        .cloned()
-        .collect();
-    if !more.is_empty() {
-        let more = more.join(", ");
-        warn!(
-            plugin = plugin.name(),
-            more, "this version asks for more than the one before"
-        );
-    }
-    let hooks = &plugin.manifest().hooks;
-    let is_same = |hook| hooks.entries().any(|other| other == hook);
-    for hook in before.hooks.entries().filter(|hook| !is_same(*hook)) {
-        let hook = hook.0;
-        warn!(
-            plugin = plugin.name(),
-            hook, "this version is asked about other messages than the one before"
-        );
+        drop(book);
+        failures
+            .into_iter()
+            .for_each(|change| self.source.changed(change));
     }
 }
 

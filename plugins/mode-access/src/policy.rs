@@ -66,7 +66,7 @@ pub struct Circumstances<'a> {
 /// What a message names, or a list contains.
 #[derive(Debug, Clone, Copy)]
 pub struct Item<'a> {
-    /// `tool`, `prompt`, `resource`, `resource-template`, `capability` or `server`.
+    /// `tool`, `prompt`, `resource`, `resource-template`, `task`, `capability` or `server`.
     pub kind: &'a str,
     /// Its name, URI or template.
     pub name: &'a str,
@@ -176,6 +176,7 @@ impl Mode {
             "resource" | "resource-template" => self
                 .refuses_capability("resources")
                 .or_else(|| self.resources.refuse_uri(item.name)),
+            "task" => self.refuses_capability("tasks"),
             "capability" => self.refuses_capability(item.name),
             "server" => self.refuses_server(Some(item.name)),
             _ => Some(Cause::UnknownKind),

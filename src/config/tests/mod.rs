@@ -7,6 +7,7 @@ mod loading;
 mod mangled;
 mod modes;
 mod plugins;
+mod restart;
 mod tables;
 mod violations;
 

@@ -13,6 +13,7 @@ use super::super::set::Why;
 use super::super::signature::SecretKey;
 use super::super::trial::Trial;
 use super::super::watch::Watched;
+use super::entry::ERROR_MAX;
 use super::*;
 use crate::config::{ExpandedJson, OnError, PluginSpec};
 use crate::plugin::Aim;

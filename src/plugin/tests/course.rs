@@ -47,7 +47,10 @@ async fn later_plugins_are_told_of_the_new_target() {
     assert!(passed.is_retargeted);
     assert_eq!(target.as_deref(), Some("write"));
     let expect = MESSAGE.replace("\"read\"", "\"write\"");
-    assert_eq!(passed.changed.as_deref(), Some(expect.as_bytes()));
+    assert_eq!(
+        passed.changed.map(|changed| changed.message.bytes().clone()),
+        Some(expect.into())
+    );
 }
 
 #[tokio::test]

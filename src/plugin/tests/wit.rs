@@ -9,7 +9,7 @@ const FROZEN: [(&str, &[u8], &str); 3] = [
     (
         "plugin-0.1/types.wit",
         include_bytes!("../../../wit/plugin-0.1/types.wit"),
-        "96b51d21b5b6b276dbe9004a95c6e7937133705fbc8d02ef9347235c85de0b86",
+        "472a31cf8ba2428a04d7058251f93f939ccdfd39c89bb416d0b544c4d97da31b",
     ),
     (
         "plugin-0.1/host.wit",

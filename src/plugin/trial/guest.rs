@@ -39,7 +39,7 @@ pub(crate) struct Guest {
     items: String,
     memory: String,
     bodies: BTreeMap<&'static str, String>,
-    answers: BTreeMap<&'static str, u32>,
+    answers: BTreeMap<&'static str, String>,
     missing: Vec<&'static str>,
     name: String,
     version: String,
@@ -76,8 +76,13 @@ impl Guest {
     }
 
     /// Has it always return an answer that stands in its memory.
-    pub(crate) fn always(mut self, function: &'static str, at: u32) -> Self {
-        self.answers.insert(function, at);
+    pub(crate) fn always(self, function: &'static str, at: u32) -> Self {
+        self.answering(function, format!("(i32.const {at})"))
+    }
+
+    /// Has it always return what an expression says: where an answer stands.
+    pub(crate) fn answering(mut self, function: &'static str, expression: String) -> Self {
+        self.answers.insert(function, expression);
         self
     }
 
@@ -239,7 +244,10 @@ impl Guest {
         };
         let answer = match function {
             "describe" => "(global.get $info)".to_owned(),
-            _ => format!("(i32.const {})", self.answers.get(function).unwrap_or(&RESULT)),
+            _ => {
+                let told = self.answers.get(function).cloned();
+                told.unwrap_or_else(|| format!("(i32.const {RESULT})"))
+            }
         };
         format!(
             r#"(func (export "{interface}#{function}") {params} (result i32)

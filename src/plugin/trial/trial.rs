@@ -5,14 +5,20 @@ use std::path::Path;
 
 use super::guest::Guest;
 
-/// A plugin that has `on-message` and `access`. It lets every message pass, with its version as the note `version`, and
-/// denies access if it is told to, with its version as the message.
+/// A plugin that has `on-message` and `access`. It lets every message pass, with its version as the note `version`, unless
+/// it is told to change it, and denies access if it is told to, with its version as the message.
 #[derive(Debug, Clone)]
 pub(crate) struct Trial {
     pub(crate) name: String,
     pub(crate) version: String,
     /// Whether it denies access.
     pub(crate) denies: bool,
+    /// Whether it traps when it is asked what may be seen.
+    pub(crate) breaks_lists: bool,
+    /// The methods that `on-message` is asked about.
+    pub(crate) methods: String,
+    /// What it changes of such messages: `request` or `response`, a pointer, and the JSON text that comes there.
+    pub(crate) changes: Vec<[String; 3]>,
     /// Whether `init` refuses.
     pub(crate) refuses: bool,
     /// Whether it imports `kv`.
@@ -27,6 +33,9 @@ impl Trial {
             name: name.to_owned(),
             version: version.to_owned(),
             denies: false,
+            breaks_lists: false,
+            methods: "*".to_owned(),
+            changes: Vec::new(),
             refuses: false,
             imports_kv: false,
             manifest: String::new(),
@@ -51,12 +60,13 @@ impl Trial {
         let Self {
             name,
             version,
+            methods,
             manifest,
             ..
         } = self;
         format!(
             "plugin = {{ name = {name:?}, version = {version:?} }}\n\
-             hooks.on-message = {{ methods = [\"*\"] }}\nhooks.access = {{ methods = [\"*\"] }}\n{manifest}\n"
+             hooks.on-message = {{ methods = [{methods:?}] }}\nhooks.access = {{ methods = [\"*\"] }}\n{manifest}\n"
         )
     }
 
@@ -71,7 +81,16 @@ impl Trial {
         let image = &mut guest.image;
         let note = [image.text("version"), image.text(&self.version)].concat();
         let note = image.words(&note);
-        let verdict = image.verdict(&[0], [note, 1]);
+        let mut verdict = format!("(i32.const {})", image.verdict(&[0], [note, 1]));
+        for [kind, pointer, value] in &self.changes {
+            let edit = image.edits(&[(pointer, Some(value))]);
+            // The kind stands there in the context, as the number of its case.
+            let kind = if kind == "request" { 0 } else { 2 };
+            verdict = format!(
+                "(if (result i32) (i32.eq (i32.load8_u offset=21 (local.get $ctx)) (i32.const {kind}))
+                    (then (i32.const {edit})) (else {verdict}))"
+            );
+        }
         let mut authorized = vec![u32::from(self.denies)];
         authorized.extend(image.denial_of(&self.version, &self.version, None));
         let authorized = image.words(&authorized);
@@ -79,12 +98,16 @@ impl Trial {
         let kept = image.words(&[first, u32::from(!self.denies)]);
         let [at, length] = image.text("it never starts");
         let started = image.words(&[u32::from(self.refuses), at, length]);
+        let filtered = match self.breaks_lists {
+            true => "(unreachable)".to_owned(),
+            false => format!("(i32.const {kept})"),
+        };
         let guest = guest
             .in_world(&world)
             .always("init", started)
-            .always("on-message", verdict)
+            .answering("on-message", verdict)
             .always("authorize", authorized)
-            .always("filter", kept);
+            .answering("filter", filtered);
         guest.component()
     }
 }
