@@ -85,7 +85,7 @@ pub(super) struct Failure {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RosterError {
     /// No such plugin.
-    #[error("there is no plugin {0:?}; GET /admin/v1/plugins lists them")]
+    #[error("there is no plugin {0:?}; GET /admin/v1/plugins and `portcullis plugin list` list them")]
     Unknown(String),
     /// Everything that is wrong, each with its place.
     #[error("{}", .0.join("\n"))]
@@ -338,13 +338,28 @@ impl Roster {
         drop(book);
     }
 
-    /// Nothing is put in place; what was not let in is shown all the same.
+    /// Nothing is put in place; what was not let in is shown all the same, and no longer what would be now.
     fn keep_failures(&self, entries: BTreeMap<String, Entry>) {
         let mut book = self.book();
         for (name, entry) in entries {
+            let old = book.entries.get(&name).cloned().unwrap_or_default();
             if entry.failure.is_some() {
-                let live = book.entries.get(&name).and_then(|old| old.live.clone());
-                book.entries.insert(name, Entry { live, ..entry });
+                book.entries.insert(
+                    name,
+                    Entry {
+                        live: old.live,
+                        ..entry
+                    },
+                );
+            } else if old.failure.is_some() {
+                let live = old.live;
+                book.entries.insert(
+                    name,
+                    Entry {
+                        live,
+                        ..Entry::default()
+                    },
+                );
             }
         }
     }

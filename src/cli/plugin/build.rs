@@ -3,18 +3,17 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::output::{print_anatomy, show_logs};
+use super::output::{print_anatomy, say, show_logs};
 use crate::author;
 
 /// Builds the plugin in a folder and prints what its component is made of.
 ///
 /// # Errors
 /// The manifest is wrong, a tool is missing or fails, or the component cannot be a plugin.
-#[expect(clippy::print_stdout, reason = "the command prints what it made")]
 pub(super) fn run(folder: &Path) -> anyhow::Result<ExitCode> {
     show_logs();
     let anatomy = author::build(folder)?;
-    println!(
+    say!(
         "built    {}",
         folder.join(author::paths::COMPONENT_FILE).display()
     );
