@@ -1,7 +1,8 @@
 // {{name}}: one sentence about what it decides.
 //
 // Records are objects with camelCase keys, none is null, a variant is { tag, val }. A function that returns a result in the
-// WIT returns the value here, or throws the error. QuickJS is the language and no more: no console, TextEncoder or fetch.
+// WIT returns the value here, or throws the error; one of the host has its value in `payload`. QuickJS is the language and no
+// more: no console, TextEncoder or fetch.
 
 %if on-message
 import { get } from 'portcullis:plugin/message@0.1.0';
