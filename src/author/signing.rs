@@ -46,6 +46,9 @@ pub fn sign(folder: &Path, key: &Path) -> Result<PublicKey, AuthorError> {
 /// There is no signature, or it does not fit.
 pub fn verify(folder: &Path, trusted: &[PublicKey]) -> Result<PublicKey, AuthorError> {
     let path = folder.join(SIGNATURE_FILE);
+    if !path.exists() {
+        return Err(AuthorError::Unsigned(folder.to_owned()));
+    }
     let text = fs::read(&path).map_err(AuthorError::io("read", &path))?;
     let signature = Signature::parse(&text)?;
     let (manifest, component) = signed(folder)?;

@@ -13,6 +13,8 @@ pub mod plugin;
 pub mod serve;
 mod welcome;
 
+pub use output::told;
+
 /// An MCP gateway: a supervised registry of MCP servers behind Streamable HTTP and HTTP+SSE.
 #[derive(Debug, Parser)]
 #[command(name = "portcullis", version)]

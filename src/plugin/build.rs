@@ -122,7 +122,7 @@ impl PluginHost {
             info.map_err(|stopped| BuildError::Start(format!("describe failed: {}", stopped.detail)))?;
         if info.name != manifest.plugin.name || info.version != manifest.plugin.version {
             let text = format!(
-                "the component says that it is {} {}, and its manifest {} {}: build it anew",
+                "the component says that it is {} {} (`describe`), and plugin.toml {} {}: let them agree, and build it",
                 info.name, info.version, manifest.plugin.name, manifest.plugin.version
             );
             return Err(BuildError::Mismatch(vec![text]));

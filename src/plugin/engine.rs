@@ -39,7 +39,7 @@ pub enum EngineError {
     #[error("no WebAssembly engine on this machine: {0}")]
     Engine(String),
     /// The bytes are no component that could run here.
-    #[error("{0}")]
+    #[error("plugin.wasm: {0}")]
     Component(String),
     /// The component wants something that no plugin gets.
     #[error("{0}")]

@@ -95,7 +95,7 @@ pub(super) struct Book {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RosterError {
     /// No such plugin.
-    #[error("there is no plugin {0:?}; GET /admin/v1/plugins lists them")]
+    #[error("there is no plugin {0:?}; GET /admin/v1/plugins and `portcullis plugin list` list them")]
     Unknown(String),
     /// Everything that is wrong, each with its place.
     #[error("{}", .0.join("\n"))]
@@ -367,16 +367,18 @@ impl Roster {
         changes.into_iter().for_each(|change| self.source.changed(change));
     }
 
-    /// Nothing is put in place; what was not let in is shown all the same.
+    /// Nothing is put in place; what was not let in is shown all the same, and no longer what would be now.
     fn keep_failures(&self, entries: BTreeMap<String, Entry>) {
         let mut failures = Vec::new();
         let mut book = self.book();
         for (name, entry) in entries {
-            let old = book.entries.get(&name);
-            failures.extend(changes::failure(&name, old, &entry));
-            if entry.failure.is_some() {
-                let live = old.and_then(|old| old.live.clone());
-                book.entries.insert(name, Entry { live, ..entry });
+            let old = book.entries.get(&name).cloned().unwrap_or_default();
+            failures.extend(changes::failure(&name, Some(&old), &entry));
+            let has_failed = entry.failure.is_some();
+            if has_failed || old.failure.is_some() {
+                let known = if has_failed { entry } else { Entry::default() };
+                let live = old.live;
+                book.entries.insert(name, Entry { live, ..known });
             }
         }
         drop(book);

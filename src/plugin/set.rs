@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use tracing::info;
+use tracing::{debug, info};
 
 use super::call::{CallContext, Candidate, CatalogItem, Denial, Topic};
 use super::error::{ErrorKind, PluginError, shortened};
@@ -271,6 +271,14 @@ impl<F: Fn(&Document) -> Aim> Course<F> {
             return failed(plugin, bad_change(plugin, &problem));
         }
         for (key, value) in judged.notes {
+            debug!(
+                plugin = plugin.name(),
+                generation = plugin.generation(),
+                request = ctx.request_id,
+                key,
+                value,
+                "noted by a policy"
+            );
             let note = (format!("note.{}.{key}", plugin.name()), value);
             ctx.attributes.push(note.clone());
             self.passed.notes.push(note);

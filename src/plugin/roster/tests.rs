@@ -322,7 +322,12 @@ async fn a_new_plugin_that_is_not_let_in_leaves_the_whole_set_as_it_was() {
     assert!(Arc::ptr_eq(&rig.plugins.current(), &set));
     assert_eq!(shown(&roster), ["guard active 1.0.0", "second failed -"]);
     assert_eq!(roster.problems().len(), 1);
+    // What is right by now is no longer called wrong, although it still waits for another.
+    rig.name("third", |_| {});
     Trial::new("second", "1.0.0").drop_into(&rig.dir);
+    assert!(refused(roster.reload().await)[0].starts_with("plugins.third: there is no folder"));
+    assert_eq!(shown(&roster), ["guard active 1.0.0", "third failed -"]);
+    rig.change(|orders| orders.plugins.retain(|spec| spec.name != "third"));
     roster.reload().await.expect("now all are there");
     drop(set);
     assert_eq!(shown(&roster), ["guard active 2.0.0", "second active 1.0.0"]);

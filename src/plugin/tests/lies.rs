@@ -80,8 +80,8 @@ async fn a_component_that_calls_itself_something_else() {
     check(
         &refusal,
         &[
-            "says that it is friendly 1.0.0, and its manifest hostile 1.0.0",
-            "build it anew",
+            "says that it is friendly 1.0.0 (`describe`), and plugin.toml hostile 1.0.0",
+            "let them agree",
         ],
     );
 }

@@ -9,17 +9,17 @@ const FROZEN: [(&str, &[u8], &str); 3] = [
     (
         "plugin-0.1/types.wit",
         include_bytes!("../../../wit/plugin-0.1/types.wit"),
-        "472a31cf8ba2428a04d7058251f93f939ccdfd39c89bb416d0b544c4d97da31b",
+        "7e299f14fa23d87701303c56216097f7f31f32956458d957a19364a5323c115c",
     ),
     (
         "plugin-0.1/host.wit",
         include_bytes!("../../../wit/plugin-0.1/host.wit"),
-        "198e3ee8649abfc660dc17e7276895e8f9c5be22bc9417ae00faddaaa3b47c3a",
+        "b958587b02157c23aec3880fe6075fde25fa23acb964ccad8827e84c650dede2",
     ),
     (
         "plugin-0.1/hooks.wit",
         include_bytes!("../../../wit/plugin-0.1/hooks.wit"),
-        "2cc9be743fc432dfa9c88ff525c00ff6c8a97b13b6b1c419df2a0f8ee04e7c6f",
+        "5c87fb2614e044ca33f07beaf42fe9d45139243cb550ce1a45bb543c17d482b9",
     ),
 ];
 
