@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -45,7 +44,7 @@ impl PluginSide {
     /// Loads the plugins that judge.
     pub(super) async fn start(config: &Config, source: Option<ConfigSource>) -> Result<Self, RosterError> {
         let plugins = Arc::new(Plugins::default());
-        let orders = orders(config);
+        let orders = PluginOrders::of(config);
         let dir = &orders.host.dir;
         if orders.plugins.is_empty() && orders.parts.is_empty() && !dir.is_dir() {
             return Ok(Self {
@@ -87,23 +86,6 @@ fn followed(first: PluginOrders, source: Option<ConfigSource>) -> Source {
     let first = Mutex::new(Some(first));
     Arc::new(move || {
         let first = first.lock().expect("no holder panics").take();
-        first.map_or_else(|| (source.read)().map(|config| orders(&config)), Ok)
+        first.map_or_else(|| (source.read)().map(|config| PluginOrders::of(&config)), Ok)
     })
-}
-
-/// Returns what a configuration says of plugins.
-fn orders(config: &Config) -> PluginOrders {
-    let mut parts = Map::new();
-    if !config.modes.is_empty() {
-        let modes = config
-            .modes
-            .iter()
-            .map(|(name, mode)| (name.clone(), mode.clone()));
-        parts.insert("modes".to_owned(), Value::Object(modes.collect()));
-    }
-    PluginOrders {
-        host: config.plugin_host.clone(),
-        plugins: config.plugins.clone(),
-        parts,
-    }
 }

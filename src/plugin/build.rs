@@ -16,7 +16,7 @@ use super::host::kv::Store;
 use super::host::log::LogLimit;
 use super::instance::Template;
 use super::manifest::Manifest;
-use super::metrics::Metrics;
+use super::metrics::{Metrics, Past};
 use super::plugin::Plugin;
 use super::pool::Pool;
 use super::shared::Shared;
@@ -30,6 +30,8 @@ pub struct PluginHost {
     schemas: Arc<SchemaCache>,
     /// By plugin: what a plugin keeps, it keeps from generation to generation. A std mutex: held for look-ups.
     stores: Mutex<HashMap<String, Arc<Store>>>,
+    /// By plugin, as `stores`.
+    pasts: Mutex<HashMap<String, Arc<Past>>>,
     next_generation: AtomicU64,
 }
 
@@ -69,6 +71,7 @@ impl PluginHost {
             engine,
             schemas,
             stores: Mutex::default(),
+            pasts: Mutex::default(),
             next_generation: AtomicU64::new(1),
         }
     }
@@ -128,6 +131,7 @@ impl PluginHost {
         }
         let pool = Pool::new(template, spec.isolation);
         pool.put(first);
+        let past = self.past(&spec.name);
         Ok(Plugin {
             generation: self.next_generation.fetch_add(1, Ordering::Relaxed),
             sha256,
@@ -138,7 +142,13 @@ impl PluginHost {
             pool,
             breaker: Breaker::default(),
             metrics: Metrics::default(),
+            past,
         })
+    }
+
+    fn past(&self, name: &str) -> Arc<Past> {
+        let mut pasts = self.pasts.lock().expect("no holder panics");
+        pasts.entry(name.to_owned()).or_default().clone()
     }
 
     fn shared(&self, spec: &PluginSpec) -> Result<Shared, BuildError> {

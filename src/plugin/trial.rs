@@ -13,13 +13,16 @@ const WIT: [&str; 3] = [
 ];
 
 /// A plugin that has `on-message` and `access`. It lets every message pass, with its version as the note `version`, and
-/// denies access if it is told to, with its version as the message.
+/// denies access if it is told to, with its version as the message. Told to stamp, it adds its name and version to the list
+/// `stamps` in the arguments of each call of a tool, and to the content of its result.
 #[derive(Debug, Clone)]
 pub(crate) struct Trial {
     pub(crate) name: String,
     pub(crate) version: String,
     /// Whether it denies access.
     pub(crate) denies: bool,
+    /// Whether it stamps.
+    pub(crate) stamps: bool,
     /// Whether `init` refuses.
     pub(crate) refuses: bool,
     /// Whether it imports `kv`.
@@ -34,6 +37,7 @@ impl Trial {
             name: name.to_owned(),
             version: version.to_owned(),
             denies: false,
+            stamps: false,
             refuses: false,
             imports_kv: false,
             manifest: String::new(),
@@ -83,6 +87,24 @@ impl Trial {
         encoder.validate(true).encode().expect("a component")
     }
 
+    /// Returns the code that stamps requests and answers whose method ends with "call".
+    fn stamping(&self, memory: &mut Memory) -> String {
+        let Self { name, version, .. } = self;
+        let question = format!("\"{name} {version}\"");
+        let answer = format!(r#"{{"type":"text","text":"{name} {version}"}}"#);
+        let question = memory.edit("/params/arguments/stamps/-", &question);
+        let answer = memory.edit("/result/content/-", &answer);
+        let end = u32::from_le_bytes(*b"call");
+        // In a context, byte 21 is the kind (0 a request, 2 a response); the method's text and length stand at 24 and 28.
+        format!(
+            r#"(if (i32.eq (i32.const {end})
+                    (i32.load (i32.sub (i32.add (i32.load offset=24 (local.get $ctx)) (i32.load offset=28 (local.get $ctx))) (i32.const 4))))
+                (then
+                    (if (i32.eq (i32.load8_u offset=21 (local.get $ctx)) (i32.const 0)) (then (return (i32.const {question}))))
+                    (if (i32.eq (i32.load8_u offset=21 (local.get $ctx)) (i32.const 2)) (then (return (i32.const {answer}))))))"#
+        )
+    }
+
     /// Everything that it answers stands in its memory from the start, laid out as the canonical ABI wants it.
     fn module(&self) -> String {
         let mut memory = Memory::default();
@@ -109,24 +131,28 @@ impl Trial {
             0,
         ];
         let authorized = memory.words(&denial);
+        let stamping = match self.stamps {
+            true => self.stamping(&mut memory),
+            false => String::new(),
+        };
         let first = memory.words(&[0]);
         let kept = memory.words(&[first, u32::from(!self.denies)]);
         let kv = match self.imports_kv {
             true => "(import \"portcullis:plugin/kv@0.1.0\" \"delete\" (func (param i32 i32)))",
             false => "",
         };
-        let export = |interface: &str, function: &str, params: &str, answer: u32| {
+        let export = |interface: &str, function: &str, params: &str, body: &str, answer: u32| {
             let name = format!("portcullis:plugin/{interface}@0.1.0#{function}");
             format!(
-                "(func (export {name:?}) {params} (result i32) (global.set $heap (i32.const 8192)) (i32.const {answer}))"
+                "(func (export {name:?}) {params} (result i32) (global.set $heap (i32.const 8192)) {body} (i32.const {answer}))"
             )
         };
         let functions = [
-            export("lifecycle", "describe", "", info),
-            export("lifecycle", "init", "(param i32 i32)", init),
-            export("on-message", "on-message", "(param i32)", verdict),
-            export("access", "authorize", "(param i32)", authorized),
-            export("access", "filter", "(param i32)", kept),
+            export("lifecycle", "describe", "", "", info),
+            export("lifecycle", "init", "(param i32 i32)", "", init),
+            export("on-message", "on-message", "(param $ctx i32)", &stamping, verdict),
+            export("access", "authorize", "(param i32)", "", authorized),
+            export("access", "filter", "(param i32)", "", kept),
         ];
         format!(
             r#"(module {kv} (memory (export "memory") 2) (global $heap (mut i32) (i32.const 8192)) {data}
@@ -163,6 +189,13 @@ impl Memory {
     fn words(&mut self, words: &[u32]) -> u32 {
         let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
         self.put(&bytes)
+    }
+
+    /// Puts in a verdict with one edit.
+    fn edit(&mut self, pointer: &str, value: &str) -> u32 {
+        let (pointer, value) = (self.text(pointer), self.text(value));
+        let edit = self.words(&[&pointer[..], &[1], &value[..]].concat());
+        self.words(&[2, edit, 1, 0, 0, 0, 0, 0, 0, 0, 0])
     }
 
     fn segment(&self) -> String {
