@@ -21,7 +21,8 @@ pub(super) struct Pool {
     template: Arc<Template>,
     isolation: Isolation,
     /// The one used last is on top: it is warm. A std mutex: held to push and pop.
-    idle: Mutex<Vec<Instance>>,
+    #[expect(clippy::vec_box, reason = "an instance is moved at each call")]
+    idle: Mutex<Vec<Box<Instance>>>,
     permits: Semaphore,
     made: AtomicU64,
     alive: Arc<AtomicUsize>,
@@ -34,7 +35,7 @@ pub(super) struct Pool {
 pub(super) struct Checkout<'a> {
     pool: &'a Pool,
     _permit: SemaphorePermit<'a>,
-    instance: Instance,
+    instance: Box<Instance>,
     _alive: Alive,
 }
 
@@ -96,7 +97,7 @@ impl Pool {
     }
 
     /// Puts in the first instance, so that the first call does not wait for one.
-    pub(super) fn put(&self, instance: Instance) {
+    pub(super) fn put(&self, instance: Box<Instance>) {
         self.made.fetch_add(1, Ordering::Relaxed);
         self.keep(instance, Instant::now());
     }
@@ -145,12 +146,12 @@ impl Pool {
         self.memory.load(Ordering::Relaxed)
     }
 
-    async fn instantiate(&self) -> Result<Instance, Stopped> {
+    async fn instantiate(&self) -> Result<Box<Instance>, Stopped> {
         self.made.fetch_add(1, Ordering::Relaxed);
         self.template.instantiate().await
     }
 
-    fn keep(&self, mut instance: Instance, used: Instant) {
+    fn keep(&self, mut instance: Box<Instance>, used: Instant) {
         self.memory.fetch_max(instance.memory(), Ordering::Relaxed);
         if self.isolation == Isolation::Fresh || !instance.is_fresh_enough() {
             return;
@@ -162,7 +163,7 @@ impl Pool {
         }
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<Instance>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<Box<Instance>>> {
         self.idle.lock().expect("no holder panics")
     }
 }

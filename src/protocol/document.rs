@@ -1,7 +1,8 @@
 //! A JSON text that is read here and there, by RFC 6901 pointers, without a tree.
 //!
 //! Each object or array that a pointer passes through is walked once: its members' places are kept, what is inside
-//! them is skipped. Reading one value of a long text costs the walk on the first time and a look-up from then on.
+//! them is skipped, but for small objects, which are noted on the way: the pointer probably goes on into one of them.
+//! Reading one value of a long text costs the walk on the first time and a look-up from then on.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -51,6 +52,8 @@ pub struct Entry {
 
 /// From this many members on, an object's keys are looked up in a map.
 const KEYS_COMPARED: usize = 12;
+/// So deep inside a walked object others are noted: from a message to its `params` to their `arguments`.
+const NOTED_DEPTH: usize = 2;
 
 impl Document {
     /// Returns a document of a text that has been scanned.
@@ -124,8 +127,17 @@ impl Document {
         let place = match levels.binary_search_by_key(&span.start, |(start, _)| *start) {
             Ok(place) => place,
             Err(place) => {
-                let level = Level::walk(&self.bytes, span.start)?;
+                let mut walk = Walk {
+                    bytes: &self.bytes,
+                    noted: Vec::new(),
+                };
+                let level = walk.whole(span.start)?;
                 levels.insert(place, (span.start, Arc::new(level)));
+                for (start, level) in walk.noted {
+                    if let Err(place) = levels.binary_search_by_key(&start, |(start, _)| *start) {
+                        levels.insert(place, (start, level));
+                    }
+                }
                 place
             }
         };
@@ -169,38 +181,6 @@ impl Level {
             .position(|entry| is_key(bytes, &entry.key, token))
     }
 
-    /// Notes the members of the object or the elements of the array that begins at `start`.
-    fn walk(bytes: &[u8], start: usize) -> Result<Self, Ambiguous> {
-        let is_object = bytes[start] == b'{';
-        let mut entries = Vec::new();
-        let mut at = space_end(bytes, start + 1);
-        while !matches!(bytes[at], b'}' | b']') {
-            let key = if is_object {
-                let key = at..string_end(bytes, at);
-                at = space_end(bytes, key.end);
-                at = space_end(bytes, at + 1);
-                key
-            } else {
-                0..0
-            };
-            let value = at..value_end(bytes, at);
-            at = space_end(bytes, value.end);
-            if bytes[at] == b',' {
-                at = space_end(bytes, at + 1);
-            }
-            entries.push(Entry { key, value });
-        }
-        let mut level = Self {
-            entries,
-            by_key: HashMap::new(),
-            is_object,
-        };
-        if is_object && !level.has_unique_keys(bytes) {
-            return Err(Ambiguous { at: start });
-        }
-        Ok(level)
-    }
-
     fn has_unique_keys(&mut self, bytes: &[u8]) -> bool {
         let keys = self.entries.iter().map(|entry| key_text(bytes, &entry.key));
         if self.entries.len() < KEYS_COMPARED {
@@ -212,6 +192,73 @@ impl Level {
         }
         self.by_key = keys.enumerate().map(|(place, key)| (key.into(), place)).collect();
         self.by_key.len() == self.entries.len()
+    }
+}
+
+/// A walk through one object or array, from its beginning to its end.
+struct Walk<'a> {
+    bytes: &'a [u8],
+    /// Small objects that it came by.
+    noted: Levels,
+}
+
+impl Walk<'_> {
+    /// Walks the object or array that begins at `start`.
+    fn whole(&mut self, start: usize) -> Result<Level, Ambiguous> {
+        let (level, _) = self.entries(start, NOTED_DEPTH, usize::MAX);
+        let mut level = level.expect("as many as there are");
+        if level.is_object && !level.has_unique_keys(self.bytes) {
+            return Err(Ambiguous { at: start });
+        }
+        Ok(level)
+    }
+
+    /// Passes by an object and notes it if it is small. One that holds a key twice is left to whoever reads through it.
+    fn small_object(&mut self, start: usize, depth: usize) -> usize {
+        let (level, end) = self.entries(start, depth, KEYS_COMPARED - 1);
+        if let Some(mut level) = level
+            && level.has_unique_keys(self.bytes)
+        {
+            self.noted.push((start, Arc::new(level)));
+        }
+        end
+    }
+
+    /// Returns the entries of what begins at `start`, if they are not more than so many, and where it ends.
+    fn entries(&mut self, start: usize, depth: usize, max: usize) -> (Option<Level>, usize) {
+        let bytes = self.bytes;
+        let is_object = bytes[start] == b'{';
+        let mut entries = Vec::new();
+        let mut at = space_end(bytes, start + 1);
+        while !matches!(bytes[at], b'}' | b']') {
+            if entries.len() == max {
+                return (None, container_rest(bytes, at));
+            }
+            let key = if is_object {
+                let key = at..string_end(bytes, at);
+                at = space_end(bytes, key.end);
+                at = space_end(bytes, at + 1);
+                key
+            } else {
+                0..0
+            };
+            let end = match bytes[at] {
+                b'{' if is_object && depth > 0 => self.small_object(at, depth - 1),
+                _ => value_end(bytes, at),
+            };
+            let value = at..end;
+            at = space_end(bytes, end);
+            if bytes[at] == b',' {
+                at = space_end(bytes, at + 1);
+            }
+            entries.push(Entry { key, value });
+        }
+        let level = Level {
+            entries,
+            by_key: HashMap::new(),
+            is_object,
+        };
+        (Some(level), at + 1)
     }
 }
 
@@ -290,7 +337,7 @@ fn string_stop(bytes: &[u8]) -> usize {
 fn value_end(bytes: &[u8], start: usize) -> usize {
     match bytes[start] {
         b'"' => string_end(bytes, start),
-        b'{' | b'[' => container_end(bytes, start),
+        b'{' | b'[' => container_rest(bytes, start + 1),
         _ => {
             let ends = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r');
             start + bytes[start..].iter().take_while(|byte| !ends(byte)).count()
@@ -298,9 +345,10 @@ fn value_end(bytes: &[u8], start: usize) -> usize {
     }
 }
 
-fn container_end(bytes: &[u8], start: usize) -> usize {
-    let mut depth = 0_usize;
-    let mut at = start;
+/// Returns where the object or array ends that `from` is inside of.
+fn container_rest(bytes: &[u8], from: usize) -> usize {
+    let mut depth = 1_usize;
+    let mut at = from;
     loop {
         let structural = |byte: &u8| STRUCTURAL[usize::from(*byte)];
         let next = bytes[at..].iter().position(structural);
@@ -409,6 +457,19 @@ mod tests {
             let text =
                 format!(r#"{{"a":"{text}\"{text}\\","b":[{{"{text}\\":"{text}"}},[],1],"c":"{text}"}}"#);
             check_against_a_tree(&text, &["/a", "/b/0", "/b/1", "/b/2", "/c"]);
+        }
+    }
+
+    #[test]
+    fn finds_what_was_noted_on_the_way_and_what_was_too_large_for_it() {
+        let members = |count: usize| {
+            let members: Vec<_> = (0..count).map(|n| format!(r#""k{n}":{{"v":[{{"w":{n}}}]}}"#)).collect();
+            format!("{{{}}}", members.join(","))
+        };
+        for count in [0, 1, KEYS_COMPARED - 1, KEYS_COMPARED, 40] {
+            let text = format!(r#"{{"a":{0},"b":{{"a":{0},"c":1}},"d":[{0}],"e":2}}"#, members(count));
+            let last = format!("/b/a/k{}/v/0/w", count.saturating_sub(1));
+            check_against_a_tree(&text, &["/e", "/a/k0/v/0/w", &last, "/b/c", "/d/0/k0/v", "/b/a"]);
         }
     }
 

@@ -142,7 +142,7 @@ impl Session {
             "clientInfo": { "name": "bench", "version": "1.0.0" },
         });
         let request = json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params });
-        let answer = post(&client, &url).json(&request).send().await;
+        let answer = post(&client, &url).body(request.to_string()).send().await;
         let answer = answer.map_err(|error| error.to_string())?;
         let id = answer.headers().get("mcp-session-id").and_then(|id| id.to_str().ok());
         let id = id.ok_or_else(|| format!("{url} opened no session: {}", answer.status()))?.to_owned();
@@ -164,14 +164,15 @@ impl Session {
         let request = post(&self.client, &self.url)
             .header("mcp-session-id", &self.id)
             .header("mcp-protocol-version", "2025-11-25");
-        let answer = request.json(message).send().await.map_err(|error| error.to_string())?;
+        let answer = request.body(message.to_string()).send().await.map_err(|error| error.to_string())?;
         let bytes = answer.bytes().await.map_err(|error| error.to_string())?;
         Ok(bytes.to_vec())
     }
 }
 
 fn post(client: &Client, url: &str) -> RequestBuilder {
-    client.post(url).header("accept", "application/json, text/event-stream")
+    let accepted = "application/json, text/event-stream";
+    client.post(url).header("accept", accepted).header("content-type", "application/json")
 }
 
 impl Gateway {
