@@ -180,7 +180,8 @@ impl Past {
 
 impl HookMetrics {
     fn add(&self, other: &Self) {
-        let add = |to: &AtomicU64, from: &AtomicU64| to.fetch_add(from.load(Ordering::Relaxed), Ordering::Relaxed);
+        let add =
+            |to: &AtomicU64, from: &AtomicU64| to.fetch_add(from.load(Ordering::Relaxed), Ordering::Relaxed);
         add(&self.passes, &other.passes);
         add(&self.denials, &other.denials);
         add(&self.changes, &other.changes);

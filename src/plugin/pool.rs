@@ -16,16 +16,18 @@ const ONE_SHOTS: usize = 3;
 /// An instance that was not used for this long goes, unless it is the only one.
 const IDLE_MAX: Duration = Duration::from_secs(60);
 
+/// In boxes: they are large, and move at each call.
+type Idle = Vec<Box<Instance>>;
+
 /// The instances of one generation.
 pub(super) struct Pool {
     template: Arc<Template>,
     isolation: Isolation,
     /// The one used last is on top: it is warm. A std mutex: held to push and pop.
-    #[expect(clippy::vec_box, reason = "an instance is moved at each call")]
-    idle: Mutex<Vec<Box<Instance>>>,
+    idle: Mutex<Idle>,
+    permits_max: usize,
     permits: Semaphore,
     made: AtomicU64,
-    alive: Arc<AtomicUsize>,
     /// The largest linear memory that an instance came back with, in bytes.
     memory: AtomicUsize,
 }
@@ -36,35 +38,18 @@ pub(super) struct Checkout<'a> {
     pool: &'a Pool,
     _permit: SemaphorePermit<'a>,
     instance: Box<Instance>,
-    _alive: Alive,
-}
-
-/// Counts an instance as long as it is there.
-struct Alive(Arc<AtomicUsize>);
-
-impl Alive {
-    fn new(count: &Arc<AtomicUsize>) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count.clone())
-    }
-}
-
-impl Drop for Alive {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 impl Pool {
     pub(super) fn new(template: Template, isolation: Isolation) -> Self {
-        let instances_max = template.shared.limits.instances_max;
+        let permits_max = template.shared.limits.instances_max * (1 + ONE_SHOTS);
         Self {
             template: Arc::new(template),
             isolation,
             idle: Mutex::default(),
-            permits: Semaphore::new(instances_max * (1 + ONE_SHOTS)),
+            permits_max,
+            permits: Semaphore::new(permits_max),
             made: AtomicU64::new(0),
-            alive: Arc::default(),
             memory: AtomicUsize::new(0),
         }
     }
@@ -92,7 +77,6 @@ impl Pool {
             pool: self,
             _permit: permit,
             instance,
-            _alive: Alive::new(&self.alive),
         })
     }
 
@@ -126,9 +110,9 @@ impl Pool {
         self.idle().len()
     }
 
-    /// Returns how many instances serve a call.
+    /// Returns how many instances serve a call, or are made for one.
     pub(super) fn busy_count(&self) -> usize {
-        self.alive.load(Ordering::Relaxed)
+        self.permits_max - self.permits.available_permits()
     }
 
     /// Returns how many instances were ever made.
@@ -163,7 +147,7 @@ impl Pool {
         }
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<Box<Instance>>> {
+    fn idle(&self) -> MutexGuard<'_, Idle> {
         self.idle.lock().expect("no holder panics")
     }
 }

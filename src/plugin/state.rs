@@ -128,7 +128,9 @@ impl State {
 fn ticks(time: Duration) -> u64 {
     const IN_A_SECOND: u64 = 1_000_000_000 / TICK.subsec_nanos() as u64;
     let of_the_last = u64::from(time.subsec_nanos().div_ceil(TICK.subsec_nanos()));
-    time.as_secs().saturating_mul(IN_A_SECOND).saturating_add(of_the_last)
+    time.as_secs()
+        .saturating_mul(IN_A_SECOND)
+        .saturating_add(of_the_last)
 }
 
 impl State {

@@ -463,11 +463,16 @@ mod tests {
     #[test]
     fn finds_what_was_noted_on_the_way_and_what_was_too_large_for_it() {
         let members = |count: usize| {
-            let members: Vec<_> = (0..count).map(|n| format!(r#""k{n}":{{"v":[{{"w":{n}}}]}}"#)).collect();
+            let members: Vec<_> = (0..count)
+                .map(|n| format!(r#""k{n}":{{"v":[{{"w":{n}}}]}}"#))
+                .collect();
             format!("{{{}}}", members.join(","))
         };
         for count in [0, 1, KEYS_COMPARED - 1, KEYS_COMPARED, 40] {
-            let text = format!(r#"{{"a":{0},"b":{{"a":{0},"c":1}},"d":[{0}],"e":2}}"#, members(count));
+            let text = format!(
+                r#"{{"a":{0},"b":{{"a":{0},"c":1}},"d":[{0}],"e":2}}"#,
+                members(count)
+            );
             let last = format!("/b/a/k{}/v/0/w", count.saturating_sub(1));
             check_against_a_tree(&text, &["/e", "/a/k0/v/0/w", &last, "/b/c", "/d/0/k0/v", "/b/a"]);
         }

@@ -77,7 +77,10 @@ impl Bundled {
                 description: Some("Returns its arguments, as they came, as text".to_owned()),
                 annotations: None,
             },
-            candidates: vec![candidate("mock", 9, "stable"), candidate("mock-next", 1, "canary")],
+            candidates: vec![
+                candidate("mock", 9, "stable"),
+                candidate("mock-next", 1, "canary"),
+            ],
         })
     }
 

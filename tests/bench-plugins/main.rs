@@ -138,7 +138,11 @@ async fn bundled(options: &Options, report: &mut Report) -> Result<(), String> {
         for body in &Body::all() {
             let times = bundled.calls(body, options.calls).await?;
             report.add(WALK, body, body.walks(options.calls));
-            report.add("bundled chain: a call and its answer", body, times.call_and_answer);
+            report.add(
+                "bundled chain: a call and its answer",
+                body,
+                times.call_and_answer,
+            );
             report.add("  the call: access, validation", body, times.call);
             report.add("  routing, when a session begins", body, times.routing);
         }

@@ -46,7 +46,8 @@ struct Session {
 
 /// Measures all kinds of neighbours.
 pub(crate) async fn measure(program: &Path, bundled: &Path, report: &mut Report) -> Result<(), String> {
-    let gateway = Gateway::start(program, bundled).map_err(|error| format!("{}: {error}", program.display()))?;
+    let gateway =
+        Gateway::start(program, bundled).map_err(|error| format!("{}: {error}", program.display()))?;
     let quiet = sessions(&gateway, "quiet", QUIET).await?;
     for round in 0..=ROUNDS {
         for (name, loud) in neighbours(&gateway).await? {
@@ -61,14 +62,19 @@ pub(crate) async fn measure(program: &Path, bundled: &Path, report: &mut Report)
 }
 
 /// Returns who there is beside the quiet sessions, and the methods that they send in turn.
-async fn neighbours(gateway: &Gateway) -> Result<Vec<(String, Vec<(Session, &'static [&'static str])>)>, String> {
+async fn neighbours(
+    gateway: &Gateway,
+) -> Result<Vec<(String, Vec<(Session, &'static [&'static str])>)>, String> {
     // Often enough to keep its policy busy, and not so often that the breaker leaves it alone.
     const EVIL: &[&str] = &[hostile::METHOD, TOOLS_CALL, TOOLS_CALL];
     let mut all = vec![("nobody".to_owned(), Vec::new())];
     let behaving = sessions(gateway, "spin", LOUD).await?;
     all.push((
         format!("{LOUD} that behave"),
-        behaving.into_iter().map(|session| (session, &[TOOLS_CALL][..])).collect(),
+        behaving
+            .into_iter()
+            .map(|session| (session, &[TOOLS_CALL][..]))
+            .collect(),
     ));
     for name in hostile::names() {
         let sessions = sessions(gateway, name, LOUD).await?;
@@ -85,7 +91,10 @@ async fn neighbours(gateway: &Gateway) -> Result<Vec<(String, Vec<(Session, &'st
 }
 
 /// Times the requests of the quiet sessions for a while.
-async fn stretch(quiet: &[Session], loud: Vec<(Session, &'static [&'static str])>) -> Result<Samples, String> {
+async fn stretch(
+    quiet: &[Session],
+    loud: Vec<(Session, &'static [&'static str])>,
+) -> Result<Samples, String> {
     let is_over = Arc::new(AtomicBool::new(false));
     let mut others = JoinSet::new();
     for (session, methods) in loud {
@@ -144,8 +153,13 @@ impl Session {
         let request = json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params });
         let answer = post(&client, &url).body(request.to_string()).send().await;
         let answer = answer.map_err(|error| error.to_string())?;
-        let id = answer.headers().get("mcp-session-id").and_then(|id| id.to_str().ok());
-        let id = id.ok_or_else(|| format!("{url} opened no session: {}", answer.status()))?.to_owned();
+        let id = answer
+            .headers()
+            .get("mcp-session-id")
+            .and_then(|id| id.to_str().ok());
+        let id = id
+            .ok_or_else(|| format!("{url} opened no session: {}", answer.status()))?
+            .to_owned();
         let session = Self { client, url, id };
         let initialized = json!({ "jsonrpc": "2.0", "method": "notifications/initialized" });
         session.send(&initialized).await?;
@@ -164,7 +178,11 @@ impl Session {
         let request = post(&self.client, &self.url)
             .header("mcp-session-id", &self.id)
             .header("mcp-protocol-version", "2025-11-25");
-        let answer = request.body(message.to_string()).send().await.map_err(|error| error.to_string())?;
+        let answer = request
+            .body(message.to_string())
+            .send()
+            .await
+            .map_err(|error| error.to_string())?;
         let bytes = answer.bytes().await.map_err(|error| error.to_string())?;
         Ok(bytes.to_vec())
     }
@@ -172,7 +190,10 @@ impl Session {
 
 fn post(client: &Client, url: &str) -> RequestBuilder {
     let accepted = "application/json, text/event-stream";
-    client.post(url).header("accept", accepted).header("content-type", "application/json")
+    client
+        .post(url)
+        .header("accept", accepted)
+        .header("content-type", "application/json")
 }
 
 impl Gateway {
@@ -188,8 +209,14 @@ impl Gateway {
         let file = folder.join("portcullis.toml");
         fs::write(&file, configuration(&folder, &plugins))?;
         let mut command = Command::new(program);
-        command.args(["serve", "--listen", "127.0.0.1:0", "--config"]).arg(&file);
-        let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--config"])
+            .arg(&file);
+        let mut process = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
         let mut lines = BufReader::new(process.stdout.take().expect("it is piped")).lines();
         let address = lines.by_ref().map_while(Result::ok).find_map(|line| {
             let (_, rest) = line.split_once("listening on http://")?;
@@ -222,7 +249,10 @@ impl Drop for Gateway {
 }
 
 fn configuration(folder: &Path, plugins: &Path) -> String {
-    let (state, dir) = (folder.join("state").display().to_string(), plugins.display().to_string());
+    let (state, dir) = (
+        folder.join("state").display().to_string(),
+        plugins.display().to_string(),
+    );
     let modes: Vec<&str> = hostile::names().chain(["quiet"]).collect();
     let mut text = format!(
         "state-dir = {state:?}\ndefault-mode = \"quiet\"\n\

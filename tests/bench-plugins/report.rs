@@ -64,7 +64,11 @@ impl Report {
     }
 
     fn print_body(&mut self, body: &Body) {
-        let mut rows: Vec<_> = self.rows.iter_mut().filter(|(_, its, _)| *its == body.name).collect();
+        let mut rows: Vec<_> = self
+            .rows
+            .iter_mut()
+            .filter(|(_, its, _)| *its == body.name)
+            .collect();
         let walk = rows.iter_mut().find(|(name, ..)| name == WALK);
         let walk = walk.map(|(_, _, samples)| samples.quantile(0.5));
         if !rows.is_empty() {
@@ -78,8 +82,13 @@ impl Report {
             let (p50, p99) = (samples.quantile(0.5), samples.quantile(0.99));
             // A service walks by itself.
             let is_walked = !name.starts_with("HTTP") && name != WALK;
-            let walk = walk.filter(|_| is_walked).map_or(String::new(), |walk| format!("{walk:.2}"));
-            println!("  {name:<42} {p50:>10.2} {p99:>10.2} {walk:>10}{}", verdict(p50, goal));
+            let walk = walk
+                .filter(|_| is_walked)
+                .map_or(String::new(), |walk| format!("{walk:.2}"));
+            println!(
+                "  {name:<42} {p50:>10.2} {p99:>10.2} {walk:>10}{}",
+                verdict(p50, goal)
+            );
         }
     }
 

@@ -1,8 +1,9 @@
 //! Rules for the arguments of tools and prompts.
 
+use std::fmt;
+
 use glob::Glob;
 use serde::Deserialize;
-use serde_json::Number;
 
 use crate::message::{Circumstances, Value};
 use crate::pattern::Pattern;
@@ -23,13 +24,39 @@ pub struct ArgumentRule {
     pattern: Option<Pattern>,
     deny_pattern: Option<Pattern>,
     max_length: Option<usize>,
-    min: Option<Number>,
-    max: Option<Number>,
+    min: Option<Limit>,
+    max: Option<Limit>,
     one_of: Option<Vec<Value>>,
     #[serde(default)]
     deny: Vec<Denied>,
     /// What the client reads in the place of our own words.
     message: Option<String>,
+}
+
+/// A number, with decimals to the sixth in words: printing any double exactly would be a tenth of the plugin.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(transparent)]
+struct Limit(f64);
+
+impl fmt::Display for Limit {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "who writes greater limits reads smaller ones"
+    )]
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const PARTS: i64 = 1_000_000;
+        let parts = (self.0.abs() * PARTS as f64).round() as i64;
+        let sign = if self.0 < 0.0 { "-" } else { "" };
+        write!(formatter, "{sign}{}", parts / PARTS)?;
+        let (mut decimals, mut width) = (parts % PARTS, 6);
+        if decimals == 0 {
+            return Ok(());
+        }
+        while decimals % 10 == 0 {
+            (decimals, width) = (decimals / 10, width - 1);
+        }
+        write!(formatter, ".{decimals:0width$}")
+    }
 }
 
 /// What a value must not be: a text with wildcards, or any other value.
@@ -107,7 +134,9 @@ impl ArgumentRule {
         if is_denied || !is_fitting {
             return Some("is not allowed".to_owned());
         }
-        let max = self.max_length.filter(|max| text.chars().nth(*max).is_some())?;
+        // A text has no more characters than bytes: most need not be counted.
+        let is_longer = |max: &usize| text.len() > *max && text.chars().nth(*max).is_some();
+        let max = self.max_length.filter(is_longer)?;
         Some(format!("is longer than {max} characters"))
     }
 
@@ -118,13 +147,10 @@ impl ArgumentRule {
         let Value::Number(number) = value else {
             return (!self.pointer.is_deep()).then(|| "has to be a number".to_owned());
         };
-        let breaks = |limit: &&Number, wrong: fn(&f64, &f64) -> bool| {
-            limit.as_f64().is_some_and(|limit| wrong(number, &limit))
-        };
-        if let Some(min) = self.min.as_ref().filter(|min| breaks(min, f64::lt)) {
+        if let Some(min) = self.min.filter(|min| *number < min.0) {
             return Some(format!("is less than {min}"));
         }
-        let max = self.max.as_ref().filter(|max| breaks(max, f64::gt))?;
+        let max = self.max.filter(|max| *number > max.0)?;
         Some(format!("is more than {max}"))
     }
 

@@ -133,7 +133,10 @@ async fn ask_until_over(number: usize, mut client: Client, releases: Arc<Release
 fn judged_by(message: &Value, id: &str) -> usize {
     let content = message["result"]["content"].as_array();
     let content = content.unwrap_or_else(|| panic!("{id} failed: {message}"));
-    let texts: Vec<&str> = content.iter().filter_map(|block| block["text"].as_str()).collect();
+    let texts: Vec<&str> = content
+        .iter()
+        .filter_map(|block| block["text"].as_str())
+        .collect();
     let [arguments, answer_stamps @ ..] = &texts[..] else {
         panic!("{id}: {message}");
     };
@@ -163,7 +166,11 @@ async fn swap(gateway: &Gateway, folder: &Folder, releases: &Releases, swaps: us
             }
             plugin => format!("plugins/{}/reload", PLUGINS[plugin - 1]),
         };
-        assert_eq!(gateway.order(Method::POST, &order).await, StatusCode::OK, "{order}");
+        assert_eq!(
+            gateway.order(Method::POST, &order).await,
+            StatusCode::OK,
+            "{order}"
+        );
         releases
             .oldest
             .store(releases.newest.load(Ordering::SeqCst), Ordering::SeqCst);

@@ -109,3 +109,20 @@ fn a_wrong_rule_is_named() {
         assert!(error.to_string().contains(named), "{error}");
     }
 }
+
+#[test]
+fn limits_are_told_as_they_were_written() {
+    for (limit, text) in [
+        ("0", "0"),
+        ("-7", "-7"),
+        ("100.0", "100"),
+        ("0.5", "0.5"),
+        ("-2.05", "-2.05"),
+        ("1e3", "1000"),
+        ("0.000001", "0.000001"),
+        ("1.9999999", "2"),
+    ] {
+        let limit: Limit = serde_json::from_str(limit).expect("a number");
+        assert_eq!(limit.to_string(), text);
+    }
+}
