@@ -44,6 +44,9 @@ struct Session {
     id: String,
 }
 
+/// Sessions, each with the methods that it sends in turn.
+type Loud = Vec<(Session, &'static [&'static str])>;
+
 /// Measures all kinds of neighbours.
 pub(crate) async fn measure(program: &Path, bundled: &Path, report: &mut Report) -> Result<(), String> {
     let gateway =
@@ -61,10 +64,8 @@ pub(crate) async fn measure(program: &Path, bundled: &Path, report: &mut Report)
     Ok(())
 }
 
-/// Returns who there is beside the quiet sessions, and the methods that they send in turn.
-async fn neighbours(
-    gateway: &Gateway,
-) -> Result<Vec<(String, Vec<(Session, &'static [&'static str])>)>, String> {
+/// Returns who there is beside the quiet sessions.
+async fn neighbours(gateway: &Gateway) -> Result<Vec<(String, Loud)>, String> {
     // Often enough to keep its policy busy, and not so often that the breaker leaves it alone.
     const EVIL: &[&str] = &[hostile::METHOD, TOOLS_CALL, TOOLS_CALL];
     let mut all = vec![("nobody".to_owned(), Vec::new())];
@@ -91,10 +92,7 @@ async fn neighbours(
 }
 
 /// Times the requests of the quiet sessions for a while.
-async fn stretch(
-    quiet: &[Session],
-    loud: Vec<(Session, &'static [&'static str])>,
-) -> Result<Samples, String> {
+async fn stretch(quiet: &[Session], loud: Loud) -> Result<Samples, String> {
     let is_over = Arc::new(AtomicBool::new(false));
     let mut others = JoinSet::new();
     for (session, methods) in loud {
