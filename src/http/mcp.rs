@@ -109,7 +109,7 @@ impl McpRequest<'_> {
         if known {
             return Ok(());
         }
-        let versions: Vec<_> = ProtocolVersion::ALL
+        let versions: Vec<_> = ProtocolVersion::HANDSHAKE
             .iter()
             .map(|version| version.as_str())
             .collect();

@@ -60,7 +60,7 @@ impl InitializeResult {
             return Err("the result of initialize has no protocolVersion".to_owned());
         };
         let Some(version) = ProtocolVersion::parse(text) else {
-            let known: Vec<_> = ProtocolVersion::ALL
+            let known: Vec<_> = ProtocolVersion::HANDSHAKE
                 .iter()
                 .map(|version| version.as_str())
                 .collect();

@@ -10,6 +10,7 @@ pub mod id;
 pub mod jsonrpc;
 pub mod mcp;
 pub mod member;
+pub mod modern;
 pub mod names;
 pub mod reply;
 pub mod scan;
@@ -18,4 +19,4 @@ pub mod version;
 
 pub use id::RequestId;
 pub use jsonrpc::{Kind, Message, MessageError};
-pub use version::ProtocolVersion;
+pub use version::{Era, ProtocolVersion};

@@ -44,6 +44,18 @@ pub mod method {
     pub const TASKS_RESULT: &str = "tasks/result";
     /// Ends a task.
     pub const TASKS_CANCEL: &str = "tasks/cancel";
+    /// Asks what a server speaks and can do (2026-07-28).
+    pub const DISCOVER: &str = "server/discover";
+    /// Asks for notifications, for as long as it is open (2026-07-28).
+    pub const LISTEN: &str = "subscriptions/listen";
+    /// The first word on what was asked for by [`LISTEN`].
+    pub const ACKNOWLEDGED: &str = "notifications/subscriptions/acknowledged";
+    /// Asks the client's user.
+    pub const ELICIT: &str = "elicitation/create";
+    /// Asks for the client's roots.
+    pub const ROOTS_LIST: &str = "roots/list";
+    /// Gives a task what it waits for (2026-07-28, extension `tasks`).
+    pub const TASKS_UPDATE: &str = "tasks/update";
     /// How far a task has come.
     pub const TASK_STATUS: &str = "notifications/tasks/status";
     /// A subscribed resource changed.
@@ -108,6 +120,12 @@ pub mod header {
     pub const SESSION_ID: &str = "mcp-session-id";
     /// The negotiated version, 2025-06-18 and later.
     pub const PROTOCOL_VERSION: &str = "mcp-protocol-version";
+    /// The method of the body, mirrored (2026-07-28, "Standard Headers").
+    pub const METHOD: &str = "mcp-method";
+    /// What the body's method names (a tool, a prompt, a resource, a task), mirrored.
+    pub const NAME: &str = "mcp-name";
+    /// What the names of headers begin with that mirror an argument of a tool.
+    pub const PARAM_PREFIX: &str = "mcp-param-";
     /// Where an interrupted event stream goes on.
     pub const LAST_EVENT_ID: &str = "last-event-id";
     /// A session named the way of Portcullis' first design; answers are plain JSON.
@@ -128,6 +146,16 @@ pub mod code {
     pub const INVALID_PARAMS: i32 = -32602;
     /// The gateway failed.
     pub const INTERNAL_ERROR: i32 = -32603;
+    /// A mirrored header is missing, or is not what the body says (2026-07-28).
+    pub const HEADER_MISMATCH: i32 = -32020;
+    /// The request needs something of the client that it does not declare (2026-07-28).
+    pub const MISSING_CLIENT_CAPABILITY: i32 = -32021;
+    /// The request speaks a version that the other side does not (2026-07-28).
+    pub const UNSUPPORTED_VERSION: i32 = -32022;
+    /// There is no such resource (up to 2025-11-25; later [`INVALID_PARAMS`]).
+    pub const RESOURCE_NOT_FOUND: i32 = -32002;
+    /// The user has to visit a page first (2025-11-25 only).
+    pub const URL_ELICITATION_REQUIRED: i32 = -32042;
     /// The request was refused by the transport (wrong `Accept`, missing session, and so on).
     pub const REFUSED: i32 = -32000;
     /// The session is unknown or has ended; or the request took too long (the SDKs use one code for both).

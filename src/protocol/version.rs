@@ -1,8 +1,8 @@
-//! The protocol versions of the handshake era and what differs between them on the wire.
+//! The protocol versions and what differs between them on the wire.
 
 use std::fmt;
 
-/// A released version of MCP that opens with `initialize`, in the order of release.
+/// A released version of MCP, in the order of release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ProtocolVersion {
     /// 2024-11-05: stdio and HTTP+SSE.
@@ -13,24 +13,63 @@ pub enum ProtocolVersion {
     V2025_06_18,
     /// 2025-11-25: priming events, URL elicitation, experimental tasks.
     V2025_11_25,
+    /// 2026-07-28: no handshake and no sessions; each request says what it speaks.
+    V2026_07_28,
+}
+
+/// How a conversation opens, which is what most differences come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Era {
+    /// With `initialize`: 2024-11-05 to 2025-11-25.
+    Handshake,
+    /// Not at all, each request carries what it needs in `_meta`: 2026-07-28 and later.
+    Modern,
+}
+
+impl Era {
+    /// Returns the name used in the API and in logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Handshake => "legacy",
+            Self::Modern => "modern",
+        }
+    }
 }
 
 impl ProtocolVersion {
-    /// Every version, oldest first.
-    pub const ALL: [Self; 4] = [
+    /// Every version that opens with `initialize`, oldest first.
+    pub const HANDSHAKE: [Self; 4] = [
         Self::V2024_11_05,
         Self::V2025_03_26,
         Self::V2025_06_18,
         Self::V2025_11_25,
     ];
+    /// Every version without a handshake, oldest first.
+    pub const MODERN: [Self; 1] = [Self::V2026_07_28];
     /// The newest version of the handshake era.
     pub const LATEST: Self = Self::V2025_11_25;
     /// What a client speaks that sends no `MCP-Protocol-Version` (2025-06-18, "Protocol Version Header").
     pub const WITHOUT_HEADER: Self = Self::V2025_03_26;
 
-    /// Returns the version of that name, or `None` if there is none in this era.
+    /// Returns the version of that name that opens with `initialize`, or `None` if there is none.
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|version| version.as_str() == text)
+        Self::HANDSHAKE
+            .into_iter()
+            .find(|version| version.as_str() == text)
+    }
+
+    /// Returns the version of that name that has no handshake, or `None` if there is none.
+    pub fn parse_modern(text: &str) -> Option<Self> {
+        Self::MODERN.into_iter().find(|version| version.as_str() == text)
+    }
+
+    /// Returns the era it belongs to.
+    pub fn era(self) -> Era {
+        if self < Self::V2026_07_28 {
+            Era::Handshake
+        } else {
+            Era::Modern
+        }
     }
 
     /// Returns the name on the wire.
@@ -40,6 +79,7 @@ impl ProtocolVersion {
             Self::V2025_03_26 => "2025-03-26",
             Self::V2025_06_18 => "2025-06-18",
             Self::V2025_11_25 => "2025-11-25",
+            Self::V2026_07_28 => "2026-07-28",
         }
     }
 
@@ -66,10 +106,17 @@ mod tests {
 
     #[test]
     fn names_and_order() {
-        for version in ProtocolVersion::ALL {
+        for version in ProtocolVersion::HANDSHAKE {
             assert_eq!(ProtocolVersion::parse(version.as_str()), Some(version));
+            assert_eq!(ProtocolVersion::parse_modern(version.as_str()), None);
+            assert_eq!(version.era(), Era::Handshake);
         }
-        assert!(ProtocolVersion::ALL.is_sorted());
-        assert_eq!(ProtocolVersion::parse("2026-07-28"), None);
+        for version in ProtocolVersion::MODERN {
+            assert_eq!(ProtocolVersion::parse_modern(version.as_str()), Some(version));
+            assert_eq!(ProtocolVersion::parse(version.as_str()), None);
+            assert_eq!(version.era(), Era::Modern);
+        }
+        assert!(ProtocolVersion::HANDSHAKE.is_sorted());
+        assert!(ProtocolVersion::LATEST < ProtocolVersion::V2026_07_28);
     }
 }
