@@ -61,7 +61,7 @@ plugins/.toolchain: plugins/toolchain.sh
 
 .SECONDEXPANSION:
 $(COMPONENTS): plugins/%/plugin.wasm: plugins/%/plugin.toml plugins/.toolchain $(wildcard wit/*/*.wit) \
-		$$(wildcard plugins/glob/src/*) $$(shell find plugins/$$*/src plugins/$$*/wit -type f)
+		$$(shell find plugins/kit/src plugins/$$*/src plugins/$$*/wit -type f)
 	$(call step,plugin $*,$(PLUGIN) build plugins/$*)
 
 ## plugins-test: the logic of those in Rust, the cases of all in plugins/, and what an author does first, in all languages

@@ -2,16 +2,15 @@
 
 use std::fmt;
 
-use glob::Glob;
-use serde::Deserialize;
+use kit::Glob;
+use kit::config::{self, Configured, Fault};
 
 use crate::message::{Circumstances, Value};
 use crate::pattern::Pattern;
 use crate::pointer::{Pointer, from_arguments};
 
 /// A rule for the values at a pointer.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[derive(Debug)]
 pub struct ArgumentRule {
     /// Whom it is for; absent: any.
     tool: Option<Glob>,
@@ -19,23 +18,20 @@ pub struct ArgumentRule {
     server: Option<Glob>,
     mode: Option<Glob>,
     pointer: Pointer,
-    #[serde(default)]
     required: bool,
     pattern: Option<Pattern>,
     deny_pattern: Option<Pattern>,
-    max_length: Option<usize>,
+    max_length: Option<u32>,
     min: Option<Limit>,
     max: Option<Limit>,
     one_of: Option<Vec<Value>>,
-    #[serde(default)]
     deny: Vec<Denied>,
     /// What the client reads in the place of our own words.
     message: Option<String>,
 }
 
 /// A number, with decimals to the sixth in words: printing any double exactly would be a tenth of the plugin.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, Copy)]
 struct Limit(f64);
 
 impl fmt::Display for Limit {
@@ -60,19 +56,47 @@ impl fmt::Display for Limit {
 }
 
 /// What a value must not be: a text with wildcards, or any other value.
-#[derive(Debug, Deserialize)]
-#[serde(from = "Value")]
+#[derive(Debug)]
 enum Denied {
     Text(Glob),
     Other(Value),
 }
 
-impl From<Value> for Denied {
-    fn from(value: Value) -> Self {
-        match value {
+impl Configured for ArgumentRule {
+    fn read(value: config::Value) -> Result<Self, Fault> {
+        value.members(|members| {
+            Ok(Self {
+                tool: members.optional("tool")?,
+                prompt: members.optional("prompt")?,
+                server: members.optional("server")?,
+                mode: members.optional("mode")?,
+                pointer: members.required("pointer")?,
+                required: members.or_default("required")?,
+                pattern: members.optional("pattern")?,
+                deny_pattern: members.optional("deny-pattern")?,
+                max_length: members.optional("max-length")?,
+                min: members.optional("min")?,
+                max: members.optional("max")?,
+                one_of: members.optional("one-of")?,
+                deny: members.or_default("deny")?,
+                message: members.optional("message")?,
+            })
+        })
+    }
+}
+
+impl Configured for Limit {
+    fn read(value: config::Value) -> Result<Self, Fault> {
+        f64::read(value).map(Self)
+    }
+}
+
+impl Configured for Denied {
+    fn read(value: config::Value) -> Result<Self, Fault> {
+        Value::read(value).map(|value| match value {
             Value::Text(text) => Self::Text(Glob::new(text)),
             other => Self::Other(other),
-        }
+        })
     }
 }
 
@@ -135,7 +159,7 @@ impl ArgumentRule {
             return Some("is not allowed".to_owned());
         }
         // A text has no more characters than bytes: most need not be counted.
-        let is_longer = |max: &usize| text.len() > *max && text.chars().nth(*max).is_some();
+        let is_longer = |max: &u32| text.len() > *max as usize && text.chars().nth(*max as usize).is_some();
         let max = self.max_length.filter(is_longer)?;
         Some(format!("is longer than {max} characters"))
     }
