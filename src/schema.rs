@@ -68,14 +68,6 @@ struct Compiled {
 pub struct Unusable;
 
 impl SchemaCache {
-    /// Checks an instance against a schema, both JSON texts; returns the first problem, with its place. A schema that
-    /// cannot be used lets everything pass: it is the server's, which checks for itself.
-    pub fn check(&self, schema: &str, instance: &str) -> Option<String> {
-        let problems = self.problems(schema, instance, 1).ok()?;
-        let problem = problems.first()?;
-        Some(format!("arguments{problem}"))
-    }
-
     /// Checks an instance against a schema, both JSON texts; returns at most so many problems, each with its place.
     ///
     /// # Errors
@@ -298,11 +290,13 @@ mod tests {
     fn names_the_place_of_a_problem() {
         let cache = SchemaCache::default();
         let schema = r#"{"type":"object","properties":{"n":{"type":"integer"}},"required":["n"]}"#;
-        assert_eq!(cache.check(schema, r#"{"n":1}"#), None);
-        let problem = cache.check(schema, r#"{"n":"x"}"#).expect("a problem");
-        assert!(problem.starts_with("arguments/n: "), "{problem}");
-        let problem = cache.check(schema, "{}").expect("a problem");
-        assert!(problem.contains("required"), "{problem}");
+        let problems = |instance| cache.problems(schema, instance, 9).expect("a check");
+        assert!(problems(r#"{"n":1}"#).is_empty());
+        let [problem] = &problems(r#"{"n":"x"}"#)[..] else {
+            panic!("one problem")
+        };
+        assert!(problem.starts_with("/n: "), "{problem}");
+        assert!(problems("{}")[0].contains("required"));
     }
 
     #[test]
@@ -331,14 +325,14 @@ mod tests {
     }
 
     #[test]
-    fn a_schema_that_cannot_be_used_lets_pass() {
+    fn a_schema_that_cannot_be_used_is_told_from_one_that_fits() {
         let cache = SchemaCache::default();
         for schema in [
             "1",
             r#"{"type":"nonsense"}"#,
             r#"{"$ref":"https://example.invalid/x"}"#,
         ] {
-            assert_eq!(cache.check(schema, "{}"), None, "{schema}");
+            assert_eq!(cache.problems(schema, "{}", 9), Err(Unusable), "{schema}");
         }
     }
 

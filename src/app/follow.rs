@@ -7,7 +7,6 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use serde_json::{Map, Value};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
@@ -89,7 +88,7 @@ impl Follower {
 
     /// Returns what the gateway has started with wants of plugins.
     pub(super) fn first_orders(&self) -> PluginOrders {
-        orders(&self.first)
+        PluginOrders::of(&self.first)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -121,7 +120,7 @@ impl Source for Follower {
         };
         self.state().read = None;
         let loaded = (source.read)()?;
-        let mut orders = orders(&loaded.config);
+        let mut orders = PluginOrders::of(&loaded.config);
         // The folder that is watched.
         orders.host.dir.clone_from(&self.first.plugin_host.dir);
         self.state().read = Some(loaded);
@@ -162,22 +161,5 @@ impl Source for Follower {
             cause: cause.to_owned(),
             data,
         });
-    }
-}
-
-/// Returns what a configuration says of plugins.
-fn orders(config: &Config) -> PluginOrders {
-    let mut parts = Map::new();
-    if !config.modes.is_empty() {
-        let modes = config
-            .modes
-            .iter()
-            .map(|(name, mode)| (name.clone(), mode.clone()));
-        parts.insert("modes".to_owned(), Value::Object(modes.collect()));
-    }
-    PluginOrders {
-        host: config.plugin_host.clone(),
-        plugins: config.plugins.clone(),
-        parts,
     }
 }

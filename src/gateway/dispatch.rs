@@ -1,7 +1,8 @@
 //! Bringing requests and notifications to the server that the session talks to.
 //!
-//! Where the server is ready this is done when the function returns; nobody waits. Where it has to start first, a task
-//! waits in the request's place, because a client that goes away has not taken its request back.
+//! Where the server is ready this is done when the function returns; nobody waits. Where it has to start first, or the
+//! arguments take time to check, a task waits in the request's place, because a client that goes away has not taken its
+//! request back.
 
 use std::collections::BTreeSet;
 use std::pin::pin;
@@ -9,13 +10,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
+use tokio_util::task::TaskTracker;
 use tracing::debug;
 
+use super::arguments::ArgumentsCheck;
 use super::conversation::Session;
 use super::error::GatewayError;
-use super::exchange::Exchange;
-use super::gateway::Gateway;
+use super::exchange::{Exchange, Owed};
+use super::gateway::{Gateway, end_refused};
 use super::initialize::upstream_error;
+use super::policy::run_now_or_spawn;
 use super::shared_hub::SharedHub;
 use super::tasks::{TaskAnswer, Tasks};
 use crate::config::ServerSpec;
@@ -53,11 +57,7 @@ impl Gateway {
             return Ok(());
         }
         let spec = server.spec();
-        if message.method() == method::TOOLS_CALL
-            && let Some(answer) = self.check_arguments(server, spec.validate_arguments, &message)
-        {
-            return exchange.answer_for_server(&answer);
-        }
+        let check = ArgumentsCheck::of(self, server, &spec, &message);
         let sending = Sending {
             session: session.clone(),
             exchange: exchange.clone(),
@@ -68,12 +68,16 @@ impl Gateway {
             lease,
             message,
         };
-        if let Some(connection) = sending.lease.upstream().current()
-            && sending.try_send(&connection)?
-        {
-            return Ok(());
-        }
-        self.tasks.spawn(sending.send_when_ready());
+        let Some(check) = check else {
+            return sending.start(&self.tasks);
+        };
+        let tasks = self.tasks.clone();
+        run_now_or_spawn(&self.tasks, async move {
+            let (session, exchange) = (sending.session.clone(), sending.exchange.clone());
+            let _owed = Owed(exchange.clone());
+            let sent = sending.start_checked(check, &tasks).await;
+            end_refused(sent, &exchange, &session);
+        });
         Ok(())
     }
 
@@ -182,6 +186,27 @@ struct Sending {
 }
 
 impl Sending {
+    /// Sends the request if its arguments fit, and answers it if they do not.
+    async fn start_checked(self, check: ArgumentsCheck, tasks: &TaskTracker) -> Result<(), GatewayError> {
+        match check.result(self.patience.deadline()).await {
+            Some(result) => self.exchange.answer_for_server(&result),
+            // It may have been taken back meanwhile.
+            None if self.exchange.is_over() => Ok(()),
+            None => self.start(tasks),
+        }
+    }
+
+    /// Sends the request, now or once its server is ready.
+    fn start(self, tasks: &TaskTracker) -> Result<(), GatewayError> {
+        if let Some(connection) = self.lease.upstream().current()
+            && self.try_send(&connection)?
+        {
+            return Ok(());
+        }
+        tasks.spawn(self.send_when_ready());
+        Ok(())
+    }
+
     /// Sends the request; `false` if this connection is over and another one has to take it.
     fn try_send(&self, connection: &Arc<Connection>) -> Result<bool, GatewayError> {
         match connection.request(&self.message, self.exchange.clone(), self.patience) {

@@ -48,7 +48,7 @@ pub struct Gateway {
     pub(super) pools: Arc<PoolContext>,
     /// The receivers of shared instances, by instance. A std mutex: held for look-ups.
     pub(super) hubs: Mutex<HashMap<u64, Arc<SharedHub>>>,
-    pub(super) schemas: SchemaCache,
+    pub(super) schemas: Arc<SchemaCache>,
     pub(super) tasks: TaskTracker,
     policy: Arc<Policy>,
     /// Every exchange there is, also those of sessions that are not in the store.
@@ -91,7 +91,7 @@ impl Gateway {
             sessions: SessionStore::new(limits),
             pools: Arc::new(pools(gateway.clone())),
             hubs: Mutex::default(),
-            schemas: SchemaCache::default(),
+            schemas: Arc::default(),
             tasks,
             policy: Policy::new(plugins, client_scan),
             exchanges: TaskTracker::new(),

@@ -16,7 +16,7 @@ use super::host::kv::Store;
 use super::host::log::LogLimit;
 use super::instance::Template;
 use super::manifest::Manifest;
-use super::metrics::Metrics;
+use super::metrics::{Metrics, Past};
 use super::plugin::Plugin;
 use super::pool::Pool;
 use super::shared::Shared;
@@ -28,11 +28,15 @@ use crate::schema::SchemaCache;
 pub struct PluginHost {
     engine: PluginEngine,
     schemas: Arc<SchemaCache>,
-    /// By plugin: what a plugin keeps, it keeps from generation to generation, as long as there is one. A std mutex: held for
-    /// look-ups.
-    stores: Mutex<HashMap<String, Weak<Store>>>,
+    /// By plugin: what a plugin keeps, it keeps from generation to generation, as long as there is one.
+    stores: ByPlugin<Store>,
+    /// As `stores`.
+    pasts: ByPlugin<Past>,
     next_generation: AtomicU64,
 }
+
+/// A std mutex: held for look-ups.
+type ByPlugin<T> = Mutex<HashMap<String, Weak<T>>>;
 
 /// What a generation is made of.
 #[derive(Debug)]
@@ -70,6 +74,7 @@ impl PluginHost {
             engine,
             schemas,
             stores: Mutex::default(),
+            pasts: Mutex::default(),
             next_generation: AtomicU64::new(1),
         }
     }
@@ -129,6 +134,7 @@ impl PluginHost {
         }
         let pool = Pool::new(template, spec.isolation);
         pool.put(first);
+        let past = kept(&self.pasts, &spec.name);
         Ok(Plugin {
             generation: self.next_generation.fetch_add(1, Ordering::Relaxed),
             sha256,
@@ -139,6 +145,7 @@ impl PluginHost {
             pool,
             breaker: Breaker::default(),
             metrics: Metrics::default(),
+            past,
         })
     }
 
@@ -155,22 +162,23 @@ impl PluginHost {
             limits: spec.limits.clone(),
             grants: spec.grant.clone(),
             log: Arc::new(LogLimit::new(spec.limits.log_rate)),
-            kv: self.store(&spec.name),
+            kv: kept(&self.stores, &spec.name),
             http,
             schemas: self.schemas.clone(),
         })
     }
+}
 
-    fn store(&self, plugin: &str) -> Arc<Store> {
-        let mut stores = self.stores.lock().expect("no holder panics");
-        if let Some(store) = stores.get(plugin).and_then(Weak::upgrade) {
-            return store;
-        }
-        stores.retain(|_, store| store.strong_count() > 0);
-        let store = Arc::default();
-        stores.insert(plugin.to_owned(), Arc::downgrade(&store));
-        store
+/// Returns what the generations of a plugin share.
+fn kept<T: Default>(all: &ByPlugin<T>, plugin: &str) -> Arc<T> {
+    let mut all = all.lock().expect("no holder panics");
+    if let Some(kept) = all.get(plugin).and_then(Weak::upgrade) {
+        return kept;
     }
+    all.retain(|_, kept| kept.strong_count() > 0);
+    let kept = Arc::default();
+    all.insert(plugin.to_owned(), Arc::downgrade(&kept));
+    kept
 }
 
 /// Returns what manifest and configuration say of a component and is not so.

@@ -19,6 +19,7 @@ pub mod folder;
 mod fuel;
 mod host;
 mod instance;
+mod lane;
 pub mod loader;
 pub mod manifest;
 pub mod metrics;

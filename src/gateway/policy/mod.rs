@@ -20,6 +20,7 @@ pub(super) use circumstances::Standing;
 pub use judge::Pinned;
 pub(super) use judge::{Asked, Judge, Policy};
 pub(super) use lane::Lane;
+pub(super) use once::run_now_or_spawn;
 pub(super) use turns::in_turn;
 
 /// What a session needs to have its messages judged.

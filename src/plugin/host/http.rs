@@ -204,6 +204,7 @@ impl Host for State {
         let Some(client) = self.shared.http.clone() else {
             return Err(Stopped::new(ErrorKind::HostCall, "http is not granted").into());
         };
+        self.wait();
         // The engine's interruption does not reach in here.
         let time = self.deadline.saturating_duration_since(Instant::now());
         Ok(client.send(request, time).await)

@@ -11,7 +11,7 @@ use crate::plugin::trial::Guest;
 async fn others_serve_while_a_plugin_spins_on_every_thread() {
     let spinning = Guest::new().doing("on-message", "(loop $l (br $l))");
     let spinner = built(&spinning, |spec| {
-        spec.limits.timeout = Duration::from_secs(2);
+        spec.limits.timeout = Duration::from_secs(1);
         spec.limits.instances_max = 4;
     });
     let spinner = Arc::new(spinner.await);
