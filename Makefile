@@ -8,6 +8,8 @@ PROFILE := --release --locked
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 BINARY := $(TARGET)/release/portcullis
 GUESTS := $(TARGET)/bench-plugins
+# Where the plugins are compiled for this machine, to be tested.
+GUEST_TESTS := $(abspath $(TARGET))/guest-tests
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/portcullis
 DENY_VERSION := 0.20.2
 DENY := $(CACHE)/tools-deny-$(DENY_VERSION)/bin/cargo-deny
@@ -59,11 +61,12 @@ plugins/.toolchain: plugins/toolchain.sh
 
 .SECONDEXPANSION:
 $(COMPONENTS): plugins/%/plugin.wasm: plugins/%/plugin.toml plugins/.toolchain $(wildcard wit/*/*.wit) \
-		$$(wildcard plugins/glob/src/*) $$(shell find plugins/$$*/src plugins/$$*/wit -type f)
+		$$(shell find plugins/kit/src plugins/$$*/src plugins/$$*/wit -type f)
 	$(call step,plugin $*,$(PLUGIN) build plugins/$*)
 
-## plugins-test: the cases of the plugins in plugins/, and what an author does first, in all languages
+## plugins-test: the logic of those in Rust, the cases of all in plugins/, and what an author does first, in all languages
 plugins-test: programs plugins
+	$(call step,logic of the plugins,cd plugins && $(CARGO) test --locked --quiet --target-dir '$(GUEST_TESTS)')
 	@for plugin in $(PLUGINS); do $(PLUGIN) test $$plugin >$(TARGET)/plugin-test.txt \
 		|| { cat $(TARGET)/plugin-test.txt; exit 1; }; echo "$$plugin: $$(tail -n 1 $(TARGET)/plugin-test.txt)"; done
 	$(call step,tools for authors,CARGO='$(CARGO)' tests/author/templates.sh $(BINARY))
@@ -77,10 +80,12 @@ test: lint deny programs plugins check plugins-test conformance compat
 lint: fmt clippy doc
 
 fmt:
-	$(call step,format,$(CARGO) fmt --check)
+	$(call step,format,$(CARGO) fmt --check && cd plugins && $(CARGO) fmt --check)
 
+# The plugins are a workspace of their own.
 clippy:
 	$(call step,clippy,$(CARGO) clippy $(PROFILE) --all-targets -- -D warnings)
+	$(call step,clippy of the plugins,cd plugins && $(CARGO) clippy --locked --all-targets --target-dir '$(GUEST_TESTS)' -- -D warnings)
 
 doc:
 	$(call step,documentation,RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(PROFILE) --no-deps)
@@ -88,10 +93,12 @@ doc:
 ## deny: which crates, licences and sources may come into the program
 deny: $(DENY)
 	$(call step,dependencies,$(DENY) --config .deny.toml check bans licenses sources)
+	$(call step,dependencies of the plugins,$(DENY) --manifest-path plugins/Cargo.toml --config plugins/.deny.toml check bans licenses sources)
 
 ## audit: known vulnerabilities; fetches the advisory database
 audit: $(DENY)
 	$(call step,advisories,$(DENY) --config .deny.toml check advisories)
+	$(call step,advisories of the plugins,$(DENY) --manifest-path plugins/Cargo.toml --config plugins/.deny.toml check advisories)
 
 # A debug build of the tool: it runs for a second, and compiles in a third of the time.
 $(DENY):
@@ -116,7 +123,7 @@ bench:
 	$(CARGO) bench --locked --bench bench
 
 ## bench-plugins: what a policy costs, in each language, native and behind HTTP; builds the guests with the author's tools
-bench-plugins: build
+bench-plugins: build $(BUNDLED)
 	rm -rf $(GUESTS) && mkdir -p $(GUESTS)
 	for lang in rust js python c; do \
 		$(BINARY) plugin new guest-$$lang --lang $$lang --hook on-message --in $(GUESTS) && \

@@ -1,6 +1,7 @@
 //! The composition root: a configuration becomes a running gateway, and a running gateway ends in the right order.
 
 mod doors;
+mod follow;
 pub mod pipes;
 mod plugins;
 pub mod state_dir;
@@ -19,12 +20,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
-use self::doors::Doors;
-pub use self::plugins::ConfigSource;
-use self::plugins::PluginSide;
+use self::doors::{Doors, ServingPlan};
+pub use self::follow::ConfigSource;
+use self::follow::Follower;
+use self::plugins::{PluginSide, look_now};
 use self::state_dir::{Addresses, Claim, StateError};
 use crate::config::{Config, SupervisionConfig, process_environment};
 use crate::gateway::{Gateway, GatewayOptions};
+use crate::http::Entrance;
 use crate::plugin::{Plugins, Roster, RosterError};
 use crate::registry::{Actor, EventLog, Registry, Source};
 use crate::upstream::PoolContext;
@@ -74,6 +77,7 @@ pub struct App {
     stop: CancellationToken,
     serving: Vec<JoinHandle<()>>,
     tasks: TaskTracker,
+    roster: Option<Arc<Roster>>,
     drain_timeout: Duration,
 }
 
@@ -91,11 +95,12 @@ impl App {
         Self::start_with(config, Arc::new(SystemLaunch::new()?)).await
     }
 
-    /// Starts with a configuration whose plugins are followed while the gateway runs.
+    /// Starts with a configuration that is followed while the gateway runs: its plugins, modes, principals and routes.
     ///
     /// # Errors
     /// See [`AppError`].
-    pub async fn start_following(config: Config, source: ConfigSource) -> Result<Self, AppError> {
+    pub async fn start_following(source: ConfigSource) -> Result<Self, AppError> {
+        let config = source.first.config.clone();
         Self::begin(config, Arc::new(SystemLaunch::new()?), Some(source), true).await
     }
 
@@ -103,7 +108,8 @@ impl App {
     ///
     /// # Errors
     /// See [`AppError`].
-    pub async fn start_silent(config: Config, source: ConfigSource) -> Result<Self, AppError> {
+    pub async fn start_silent(source: ConfigSource) -> Result<Self, AppError> {
+        let config = source.first.config.clone();
         Self::begin(config, Arc::new(SystemLaunch::new()?), Some(source), false).await
     }
 
@@ -133,16 +139,33 @@ impl App {
         };
         let (draining, stop) = (CancellationToken::new(), CancellationToken::new());
         let tasks = TaskTracker::new();
-        let plugins = PluginSide::start(&config, source).await?;
-        let gateway = build_gateway(&config, launch, &tasks, plugins.plugins.clone());
+        let events = Arc::new(EventLog::new(config.events.history_max));
+        let registry = Registry::new(events, config.routes.clone());
+        let entrance = Arc::new(Entrance::new(&config));
+        let follower = Follower::new(config.clone(), source, entrance.clone(), registry.clone());
+        let needs_restart = follower.needs_restart();
+        let plugins = PluginSide::start(Arc::new(follower)).await?;
+        let gateway = build_gateway(&config, launch, &tasks, (registry, plugins.plugins.clone()));
         // Who connects meanwhile waits: nobody is told that a configured server is not there.
         register_all(&gateway, &config).await;
         let roster = plugins.roster.clone();
+        let plan = ServingPlan {
+            gateway: gateway.clone(),
+            entrance: entrance.clone(),
+            roster: roster.clone(),
+            needs_restart,
+            tasks: tasks.clone(),
+        };
         let serving = match doors {
-            Some(doors) => doors.serve(&gateway, roster.clone(), &tasks, (&draining, &stop)),
+            Some(doors) => doors.serve(plan, (&draining, &stop)),
             None => Vec::new(),
         };
-        tasks.spawn(look_after(gateway.clone(), roster, stop.clone()));
+        tasks.spawn(look_after(
+            gateway.clone(),
+            entrance,
+            roster.clone(),
+            stop.clone(),
+        ));
         plugins.attend(&tasks, &stop);
         let drain_timeout = config.http.drain_timeout;
         Ok(Self {
@@ -153,6 +176,7 @@ impl App {
             stop,
             serving,
             tasks,
+            roster,
             drain_timeout,
         })
     }
@@ -175,6 +199,11 @@ impl App {
     /// Returns the gateway.
     pub fn gateway(&self) -> &Arc<Gateway> {
         &self.gateway
+    }
+
+    /// Looks at the configuration and the plugins now, without waiting for it to be done.
+    pub fn look_now(&self) {
+        look_now(self.roster.as_ref(), &self.tasks, &self.stop);
     }
 
     /// Ends everything in order: no new connections, requests in flight get the drain time, sessions end, processes
@@ -226,12 +255,8 @@ fn build_gateway(
     config: &Arc<Config>,
     launch: Arc<dyn Launch>,
     tasks: &TaskTracker,
-    plugins: Arc<Plugins>,
+    (registry, plugins): (Arc<Registry>, Arc<Plugins>),
 ) -> Arc<Gateway> {
-    let registry = Registry::new(
-        Arc::new(EventLog::new(config.events.history_max)),
-        config.routes.clone(),
-    );
     let options = GatewayOptions {
         config: config.clone(),
         registry: registry.clone(),
@@ -272,9 +297,16 @@ fn build_gateway(
     })
 }
 
-async fn look_after(gateway: Arc<Gateway>, roster: Option<Arc<Roster>>, stop: CancellationToken) {
+async fn look_after(
+    gateway: Arc<Gateway>,
+    entrance: Arc<Entrance>,
+    roster: Option<Arc<Roster>>,
+    stop: CancellationToken,
+) {
     while tokio::time::timeout(ROUNDS, stop.cancelled()).await.is_err() {
         gateway.look_after_sessions();
+        // Here, and not where the configuration changes: so none is missed that was just being opened.
+        gateway.end_sessions_unless(|caller| entrance.still_lets_in(caller));
         if let Some(roster) = &roster {
             roster.look_after_instances();
         }

@@ -14,7 +14,7 @@ fn main() -> ExitCode {
     portcullis::cli::run().unwrap_or_else(|error| {
         #[expect(clippy::print_stderr, reason = "the last word of a program that ends")]
         {
-            eprintln!("portcullis: {error:#}");
+            eprintln!("portcullis: {}", portcullis::cli::told(&error));
         }
         ExitCode::FAILURE
     })

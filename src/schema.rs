@@ -1,22 +1,33 @@
 //! Compiled JSON Schema validators by the digest of their schema: the only room that knows `jsonschema`.
 //!
-//! Servers supply the schemas. No reference is ever fetched (the crate is built without resolvers), the text of a
-//! schema is bounded, and so is the number of validators kept.
+//! Servers and plugins supply the schemas. No reference is ever fetched (the crate is built without resolvers), the text of
+//! a schema is bounded, and so are the validators kept. A check can take as long as its schema likes: where that matters,
+//! [`SchemaCache::problems_until`].
+
+mod checks;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{ErrorIterator, ValidationError, Validator};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
-use tracing::warn;
+use tracing::debug;
+
+use self::checks::Checks;
+pub use self::checks::Unchecked;
 
 /// A schema longer than this is not compiled, in bytes.
 const SCHEMA_MAX: usize = 1024 * 1024;
-/// Validators kept; beyond that all are forgotten and compiled anew as needed.
+/// Validators kept, and bytes of their schemas; beyond either all are forgotten and compiled anew as needed.
 const VALIDATORS_MAX: usize = 4096;
+const VALIDATORS_BYTES_MAX: usize = 16 * SCHEMA_MAX;
+/// Longest text of one problem, in bytes: the library repeats the value.
+const PROBLEM_MAX: usize = 512;
+/// What is checked where the caller is: so many values of the schema, times bytes of the instance. Milliseconds.
+const STEPS_MAX_HERE: usize = 1 << 20;
 
 /// The library recurses, and the threads and guests that call it have little stack: what goes deeper than so many levels
 /// of schema and instance gets a stack of its own ...
@@ -26,15 +37,27 @@ const STACK: usize = 256 << 20;
 /// ... and what goes deeper than this is refused.
 const LEVELS_MAX: usize = 50_000;
 
+type Digest32 = [u8; 32];
+
 /// The validators. A std mutex: held for look-ups; schemas compile outside of it.
 #[derive(Debug, Default)]
 pub struct SchemaCache {
-    validators: Mutex<HashMap<[u8; 32], Option<Arc<Compiled>>>>,
+    validators: Mutex<Validators>,
+    checks: Checks,
+}
+
+#[derive(Debug, Default)]
+struct Validators {
+    by_digest: HashMap<Digest32, Option<Arc<Compiled>>>,
+    /// Of the schemas' texts.
+    bytes: usize,
 }
 
 #[derive(Debug)]
 struct Compiled {
     validator: Validator,
+    /// How many values its schema has; `None` if what it costs does not follow from that.
+    values: Option<usize>,
     /// How deep a check can go for each level of the instance: all references behind one another.
     levels: usize,
 }
@@ -45,45 +68,50 @@ struct Compiled {
 pub struct Unusable;
 
 impl SchemaCache {
-    /// Checks an instance against a schema, both JSON texts; returns the first problem, with its place. A schema that
-    /// cannot be used lets everything pass: it is the server's, which checks for itself.
-    pub fn check(&self, schema: &str, instance: &str) -> Option<String> {
-        let problems = self.problems(schema, instance, 1).ok()?;
-        let problem = problems.first()?;
-        Some(format!("arguments{problem}"))
-    }
-
     /// Checks an instance against a schema, both JSON texts; returns at most so many problems, each with its place.
     ///
     /// # Errors
     /// The schema, or the instance, cannot be used.
     pub fn problems(&self, schema: &str, instance: &str, max: usize) -> Result<Vec<String>, Unusable> {
         let compiled = self.validator(schema).ok_or(Unusable)?;
-        let instance: Value = serde_json::from_str(instance).map_err(|_| Unusable)?;
-        let problems = compiled.read(&instance, |errors| {
-            errors
-                .take(max)
-                .map(|error| format!("{}: {error}", error.instance_path()))
-                .collect()
-        });
-        problems.ok_or(Unusable)
+        compiled.problems(instance, max)
     }
 
     fn validator(&self, schema: &str) -> Option<Arc<Compiled>> {
-        let digest: [u8; 32] = Sha256::digest(schema).into();
-        if let Some(known) = self.validators.lock().expect("no holder panics").get(&digest) {
-            return known.clone();
+        let digest = digest(schema);
+        if let Some(known) = self.known(&digest) {
+            return known;
         }
         let compiled = compile(schema)
-            .map_err(|error| warn!(error, "a tool's input schema cannot be used"))
+            .map_err(|error| debug!(error = shortened(&error), "a JSON Schema cannot be used"))
             .ok();
-        let mut validators = self.validators.lock().expect("no holder panics");
-        if validators.len() >= VALIDATORS_MAX {
-            validators.clear();
+        let mut validators = self.validators();
+        let is_full = validators.by_digest.len() >= VALIDATORS_MAX
+            || validators.bytes.saturating_add(schema.len()) > VALIDATORS_BYTES_MAX;
+        if is_full {
+            *validators = Validators::default();
         }
-        validators.insert(digest, compiled.clone());
+        validators.bytes += schema.len();
+        validators.by_digest.insert(digest, compiled.clone());
         compiled
     }
+
+    /// Returns what is known of a schema: its validator, or that it cannot be used.
+    fn known(&self, digest: &Digest32) -> Option<Option<Arc<Compiled>>> {
+        self.validators().by_digest.get(digest).cloned()
+    }
+
+    fn validators(&self) -> MutexGuard<'_, Validators> {
+        self.validators.lock().expect("no holder panics")
+    }
+}
+
+fn digest(schema: &str) -> Digest32 {
+    Sha256::digest(schema).into()
+}
+
+fn shortened(text: &str) -> &str {
+    &text[..text.floor_char_boundary(PROBLEM_MAX)]
 }
 
 fn compile(schema: &str) -> Result<Arc<Compiled>, String> {
@@ -103,7 +131,25 @@ impl Compiled {
             options.build(schema).map_err(|error| error.to_string())
         });
         let validator = built.ok_or_else(|| "it has too many references".to_owned())??;
-        Ok(Self { validator, levels })
+        Ok(Self {
+            validator,
+            values: is_plain(schema).then(|| count(schema)),
+            levels,
+        })
+    }
+
+    /// Returns whether a check of an instance surely takes no longer than is right where the caller is.
+    fn is_quick_for(&self, instance: &str) -> bool {
+        let steps = self.values.map(|values| values.saturating_mul(instance.len()));
+        steps.is_some_and(|steps| steps <= STEPS_MAX_HERE)
+    }
+
+    fn problems(&self, instance: &str, max: usize) -> Result<Vec<String>, Unusable> {
+        let instance: Value = serde_json::from_str(instance).map_err(|_| Unusable)?;
+        let text =
+            |error: ValidationError<'_>| shortened(&format!("{}: {error}", error.instance_path())).to_owned();
+        let problems = self.read(&instance, |errors| errors.take(max).map(text).collect());
+        problems.ok_or(Unusable)
     }
 
     /// Reads the errors of an instance; `None` if it goes too deep.
@@ -149,6 +195,39 @@ fn references(value: &Value) -> usize {
         }
         _ => 0,
     }
+}
+
+/// Returns whether a schema has nothing whose cost does not follow from its size: references, patterns, and what looks again
+/// at what others have looked at. A property of such a name counts, too.
+fn is_plain(schema: &Value) -> bool {
+    const DEAR: [&str; 8] = [
+        "$ref",
+        "$dynamicRef",
+        "$recursiveRef",
+        "pattern",
+        "patternProperties",
+        "unevaluatedItems",
+        "unevaluatedProperties",
+        "uniqueItems",
+    ];
+    match schema {
+        Value::Array(elements) => elements.iter().all(is_plain),
+        Value::Object(members) => {
+            let is_dear = |key: &String| DEAR.contains(&key.as_str());
+            !members.keys().any(is_dear) && members.values().all(is_plain)
+        }
+        _ => true,
+    }
+}
+
+/// Returns how many values there are in a value, with itself.
+fn count(value: &Value) -> usize {
+    let inside: usize = match value {
+        Value::Array(elements) => elements.iter().map(count).sum(),
+        Value::Object(members) => members.values().map(count).sum(),
+        _ => 0,
+    };
+    inside + 1
 }
 
 /// One thing that is wrong with a value. It never repeats the value, which may be a secret.
@@ -211,11 +290,13 @@ mod tests {
     fn names_the_place_of_a_problem() {
         let cache = SchemaCache::default();
         let schema = r#"{"type":"object","properties":{"n":{"type":"integer"}},"required":["n"]}"#;
-        assert_eq!(cache.check(schema, r#"{"n":1}"#), None);
-        let problem = cache.check(schema, r#"{"n":"x"}"#).expect("a problem");
-        assert!(problem.starts_with("arguments/n: "), "{problem}");
-        let problem = cache.check(schema, "{}").expect("a problem");
-        assert!(problem.contains("required"), "{problem}");
+        let problems = |instance| cache.problems(schema, instance, 9).expect("a check");
+        assert!(problems(r#"{"n":1}"#).is_empty());
+        let [problem] = &problems(r#"{"n":"x"}"#)[..] else {
+            panic!("one problem")
+        };
+        assert!(problem.starts_with("/n: "), "{problem}");
+        assert!(problems("{}")[0].contains("required"));
     }
 
     #[test]
@@ -244,15 +325,31 @@ mod tests {
     }
 
     #[test]
-    fn a_schema_that_cannot_be_used_lets_pass() {
+    fn a_schema_that_cannot_be_used_is_told_from_one_that_fits() {
         let cache = SchemaCache::default();
         for schema in [
             "1",
             r#"{"type":"nonsense"}"#,
             r#"{"$ref":"https://example.invalid/x"}"#,
         ] {
-            assert_eq!(cache.check(schema, "{}"), None, "{schema}");
+            assert_eq!(cache.problems(schema, "{}", 9), Err(Unusable), "{schema}");
         }
+    }
+
+    #[test]
+    fn a_problem_is_told_in_few_words_and_few_validators_are_kept() {
+        let cache = SchemaCache::default();
+        let long = format!("\"{}\"", "é".repeat(10_000));
+        let problems = cache.problems(r#"{"type":"object"}"#, &long, 16);
+        let problems = problems.expect("a check");
+        assert!(problems[0].len() <= PROBLEM_MAX, "{}", problems[0].len());
+        let large = |n: usize| format!(r#"{{"title":"{n}{}"}}"#, "x".repeat(SCHEMA_MAX - 100));
+        for n in 0..20 {
+            cache.problems(&large(n), "1", 1).expect("a check");
+            let validators = cache.validators();
+            assert!(validators.bytes <= VALIDATORS_BYTES_MAX, "{}", validators.bytes);
+        }
+        assert!(cache.validators().by_digest.len() < 20);
     }
 
     /// Runs something with as little stack as a guest's host functions have.

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -13,10 +14,19 @@ use super::state_dir::{self, Addresses};
 use crate::config::{Config, Secret};
 use crate::gateway::Gateway;
 use crate::http::{
-    AdminContext, AdminOptions, HttpContext, Listener, ModePolicy, OriginPolicy, Principals, ServeOptions,
-    admin_routes, routes,
+    AdminContext, AdminOptions, Entrance, HttpContext, Listener, OriginPolicy, ServeOptions, admin_routes,
+    routes,
 };
 use crate::plugin::Roster;
+
+/// What is served.
+pub(super) struct ServingPlan {
+    pub(super) gateway: Arc<Gateway>,
+    pub(super) entrance: Arc<Entrance>,
+    pub(super) roster: Option<Arc<Roster>>,
+    pub(super) needs_restart: watch::Receiver<Vec<String>>,
+    pub(super) tasks: TaskTracker,
+}
 
 /// The listeners, bound and not served yet.
 #[derive(Debug)]
@@ -49,20 +59,17 @@ impl Doors {
     /// Starts to serve; the admin API on the main listener unless it has one of its own, and never on the Unix socket.
     pub(super) fn serve(
         self,
-        gateway: &Arc<Gateway>,
-        roster: Option<Arc<Roster>>,
-        tasks: &TaskTracker,
+        plan: ServingPlan,
         (draining, stop): (&CancellationToken, &CancellationToken),
     ) -> Vec<JoinHandle<()>> {
-        let config = gateway.config().clone();
+        let config = plan.gateway.config().clone();
         let http = &config.http;
         let origins = OriginPolicy::new(self.address, &http.allowed_hosts, &http.allowed_origins);
         let context = HttpContext {
-            gateway: gateway.clone(),
+            gateway: plan.gateway.clone(),
             origins: Arc::new(origins.clone()),
-            principals: Arc::new(Principals::new(&config)),
-            modes: Arc::new(ModePolicy::new(&config)),
-            sockets: tasks.clone(),
+            entrance: plan.entrance.clone(),
+            sockets: plan.tasks,
             config,
         };
         let mut serving = Vec::new();
@@ -81,8 +88,10 @@ impl Doors {
         let mut beside = None;
         if let Some(admin) = self.admin {
             let admin_context = AdminContext::new(AdminOptions {
-                gateway: gateway.clone(),
-                roster,
+                gateway: plan.gateway,
+                roster: plan.roster,
+                entrance: plan.entrance,
+                needs_restart: plan.needs_restart,
                 listen: admin.address,
                 token: admin.token.expose(),
                 stopped: stop.clone(),

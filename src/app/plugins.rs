@@ -1,53 +1,35 @@
-//! The plugins of a gateway: a roster where there is anything to load, and nothing at all where there is not.
+//! The plugins of a gateway: a roster where there is anything to load or to follow, and nothing at all where there is not.
 
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::warn;
 
-use crate::config::Config;
+use super::follow::Follower;
 use crate::plugin::cache::CompileCache;
-use crate::plugin::roster::Source;
 use crate::plugin::watch::Watched;
-use crate::plugin::{PluginOrders, Plugins, Roster, RosterError, RosterOptions};
+use crate::plugin::{Plugins, Roster, RosterError, RosterOptions};
 use crate::schema::SchemaCache;
-
-/// Where the configuration comes from, for the plugins to follow it while the gateway runs.
-#[derive(Clone)]
-pub struct ConfigSource {
-    /// Its file, to be watched.
-    pub file: Option<PathBuf>,
-    /// Reads it anew; or says what is wrong with it.
-    pub read: Arc<dyn Fn() -> Result<Config, String> + Send + Sync>,
-}
-
-impl std::fmt::Debug for ConfigSource {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ConfigSource")
-            .field("file", &self.file)
-            .finish_non_exhaustive()
-    }
-}
 
 /// The plugins of a gateway.
 #[derive(Debug)]
 pub(super) struct PluginSide {
     /// Those that judge; none without a roster.
     pub(super) plugins: Arc<Plugins>,
-    /// All of them, where there is a folder for them or the configuration wants some.
+    /// All of them, where there is a folder for them, or the configuration wants some or is followed.
     pub(super) roster: Option<Arc<Roster>>,
     watched: Option<Watched>,
 }
 
 impl PluginSide {
     /// Loads the plugins that judge.
-    pub(super) async fn start(config: &Config, source: Option<ConfigSource>) -> Result<Self, RosterError> {
+    pub(super) async fn start(follower: Arc<Follower>) -> Result<Self, RosterError> {
         let plugins = Arc::new(Plugins::default());
-        let orders = orders(config);
+        let orders = follower.first_orders();
         let dir = &orders.host.dir;
-        if orders.plugins.is_empty() && orders.parts.is_empty() && !dir.is_dir() {
+        let is_nothing = orders.plugins.is_empty() && orders.parts.is_empty() && !dir.is_dir();
+        if is_nothing && !follower.follows() {
             return Ok(Self {
                 plugins,
                 roster: None,
@@ -56,10 +38,10 @@ impl PluginSide {
         }
         let watched = orders.host.watch.then(|| Watched {
             dir: dir.clone(),
-            file: source.as_ref().and_then(|source| source.file.clone()),
+            file: follower.file(),
         });
         let options = RosterOptions {
-            source: followed(orders, source),
+            source: follower,
             cache: CompileCache::of_user(),
             schemas: Arc::new(SchemaCache::default()),
             plugins: plugins.clone(),
@@ -79,31 +61,18 @@ impl PluginSide {
     }
 }
 
-/// Says first what the gateway has started with, and from then on what its configuration says.
-fn followed(first: PluginOrders, source: Option<ConfigSource>) -> Source {
-    let Some(source) = source else {
-        return Arc::new(move || Ok(first.clone()));
+/// Looks for changes now, until the gateway stops. What is wrong with them is in the log and in the records.
+pub(super) fn look_now(roster: Option<&Arc<Roster>>, tasks: &TaskTracker, stop: &CancellationToken) {
+    let Some(roster) = roster.cloned() else {
+        warn!("this gateway follows no configuration");
+        return;
     };
-    let first = Mutex::new(Some(first));
-    Arc::new(move || {
-        let first = first.lock().expect("no holder panics").take();
-        first.map_or_else(|| (source.read)().map(|config| orders(&config)), Ok)
-    })
-}
-
-/// Returns what a configuration says of plugins.
-fn orders(config: &Config) -> PluginOrders {
-    let mut parts = Map::new();
-    if !config.modes.is_empty() {
-        let modes = config
-            .modes
-            .iter()
-            .map(|(name, mode)| (name.clone(), mode.clone()));
-        parts.insert("modes".to_owned(), Value::Object(modes.collect()));
-    }
-    PluginOrders {
-        host: config.plugin_host.clone(),
-        plugins: config.plugins.clone(),
-        parts,
-    }
+    let stop = stop.clone();
+    tasks.spawn(async move {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            _ = roster.reload() => {}
+        }
+    });
 }

@@ -6,6 +6,7 @@ use wit_component::DecodedWasm;
 use wit_parser::{Resolve, WorldItem, WorldKey};
 
 use super::error::AuthorError;
+use crate::plugin::folder::hexadecimal;
 use crate::plugin::manifest::{MANIFEST_FILE, Manifest};
 
 /// The package of our interfaces, with the colon's owner.
@@ -65,7 +66,7 @@ impl Anatomy {
             .partition(|name| name.starts_with("wasi:"));
         Ok(Self {
             size: component.len(),
-            sha256: hex(&Sha256::digest(component)),
+            sha256: hexadecimal(&Sha256::digest(component)),
             line,
             exports: exports.iter().filter_map(|name| ours(name)).collect(),
             imports: imports
@@ -138,10 +139,6 @@ fn names<'a>(
 ) -> Vec<String> {
     let name = |(key, _)| resolve.name_world_key(key);
     items.into_iter().map(name).collect()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

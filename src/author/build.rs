@@ -5,6 +5,7 @@ use std::path::Path;
 use super::anatomy::Anatomy;
 use super::error::AuthorError;
 use super::{c, js, paths, python, rust};
+use crate::plugin::folder::COMPONENT_FILE;
 use crate::plugin::manifest::{Language, MANIFEST_FILE, Manifest};
 
 /// Builds a plugin and writes its component; returns what that is made of.
@@ -25,6 +26,6 @@ pub fn build(plugin: &Path) -> Result<Anatomy, AuthorError> {
     }?;
     let anatomy = Anatomy::read(&component)?;
     anatomy.fits(&manifest)?;
-    paths::write_whole(&plugin.join(paths::COMPONENT_FILE), &component)?;
+    paths::write_whole(&plugin.join(COMPONENT_FILE), &component)?;
     Ok(anatomy)
 }

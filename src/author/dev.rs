@@ -7,8 +7,8 @@ use std::time::Duration;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use super::error::AuthorError;
-use super::paths::{COMPONENT_FILE, write_whole};
-use super::signing::SIGNATURE_FILE;
+use super::paths::write_whole;
+use crate::plugin::folder::{COMPONENT_FILE, SIGNATURE_FILE};
 use crate::plugin::manifest::{MANIFEST_FILE, Manifest};
 
 /// A change is over when nothing has happened for so long: editors write in several steps.
@@ -100,11 +100,17 @@ pub fn install(folder: &Path, plugins: &Path) -> Result<PathBuf, AuthorError> {
     let target = plugins.join(name);
     std::fs::create_dir_all(&target).map_err(AuthorError::io("make", &target))?;
     let is_there = folder.canonicalize().ok() == target.canonicalize().ok();
+    if is_there {
+        return Ok(target);
+    }
     for file in [COMPONENT_FILE, MANIFEST_FILE, SIGNATURE_FILE] {
-        let source = folder.join(file);
-        if !is_there && source.exists() {
+        let (source, copy) = (folder.join(file), target.join(file));
+        if source.exists() {
             let bytes = std::fs::read(&source).map_err(AuthorError::io("read", &source))?;
-            write_whole(&target.join(file), &bytes)?;
+            write_whole(&copy, &bytes)?;
+        } else if copy.exists() {
+            // A signature of what was there before.
+            std::fs::remove_file(&copy).map_err(AuthorError::io("remove", &copy))?;
         }
     }
     Ok(target)
@@ -113,6 +119,30 @@ pub fn install(folder: &Path, plugins: &Path) -> Result<PathBuf, AuthorError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_installed_is_what_was_built_and_no_older_signature() {
+        let base = std::env::temp_dir().join(format!("portcullis-install-{}", uuid::Uuid::new_v4()));
+        let (folder, plugins) = (base.join("source"), base.join("plugins"));
+        std::fs::create_dir_all(&folder).expect("a new folder");
+        let manifest = "plugin = { name = \"p\", version = \"1\" }\nhooks.access = { methods = [\"*\"] }\n";
+        let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).expect("written");
+        write(MANIFEST_FILE, manifest);
+        write(COMPONENT_FILE, "c");
+        write(SIGNATURE_FILE, "s");
+        let installed = install(&folder, &plugins).expect("installed");
+        assert!(installed.ends_with("plugins/p") && installed.join(SIGNATURE_FILE).exists());
+        std::fs::remove_file(folder.join(SIGNATURE_FILE)).expect("ours");
+        install(&folder, &plugins).expect("installed");
+        let mut files: Vec<_> = installed
+            .read_dir()
+            .expect("there")
+            .map(|entry| entry.expect("there").file_name())
+            .collect();
+        files.sort_unstable();
+        assert_eq!(files, [MANIFEST_FILE, COMPONENT_FILE]);
+        std::fs::remove_dir_all(base).expect("ours");
+    }
 
     #[test]
     fn what_builds_write_is_no_source() {

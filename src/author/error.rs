@@ -64,12 +64,21 @@ pub enum AuthorError {
     /// The core module makes no component.
     #[error("this makes no component: {0}")]
     NoComponent(String),
+    /// Nobody has signed it.
+    #[error("{path} is not signed: `portcullis plugin sign --key FILE {path}`", path = .0.display())]
+    Unsigned(PathBuf),
     /// A signature or a key.
     #[error(transparent)]
     Signature(#[from] SignatureError),
     /// The gateway would not let it in.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// No operator could configure it so.
+    #[error(
+        "{}\nit is tried with cases/config.toml, or with nothing: write there what an operator would",
+        .0.join("\n")
+    )]
+    Unconfigured(Vec<String>),
     /// It failed, or something about it did.
     #[error("{0}")]
     Refused(String),

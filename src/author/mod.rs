@@ -13,7 +13,7 @@ pub mod doctor;
 pub mod error;
 mod js;
 pub mod kit;
-pub mod paths;
+mod paths;
 mod python;
 mod rust;
 pub mod signing;

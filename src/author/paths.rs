@@ -6,8 +6,6 @@ use std::path::{Path, PathBuf};
 
 use super::error::AuthorError;
 
-/// The component in the folder of a plugin.
-pub const COMPONENT_FILE: &str = "plugin.wasm";
 /// What is made on the way to the component, in the folder of a plugin.
 const BUILD_FOLDER: &str = "build";
 

@@ -19,6 +19,7 @@ pub(super) fn build(plugin: &Path) -> Result<Vec<u8>, AuthorError> {
         Tool::new(kit.join("bin/componentize-py"))
             .arguments(["--wit-path"])
             .arguments([&tree])
+            .environment("RUST_BACKTRACE", "0") // its own would bury the author's
             .folder(plugin)
     };
     let bindings = build.join("bindings");

@@ -14,6 +14,9 @@ use super::{paths, wit};
 
 /// Tells the crate where its bindings are: `mod bindings { include!(env!("PORTCULLIS_BINDINGS")); }`.
 const BINDINGS_VARIABLE: &str = "PORTCULLIS_BINDINGS";
+/// The linker's own choice is 1 MiB of each instance's memory, and hooks are no deep programs. The stack lies at the bottom of
+/// the memory: a guest that needs more traps, and overwrites nothing.
+const STACK: &str = "target.wasm32-unknown-unknown.rustflags=['-Clink-arg=-zstack-size=262144']";
 
 /// Builds the crate in the folder of a plugin and returns the component.
 pub(super) fn build(plugin: &Path) -> Result<Vec<u8>, AuthorError> {
@@ -21,7 +24,7 @@ pub(super) fn build(plugin: &Path) -> Result<Vec<u8>, AuthorError> {
     let bindings = paths::build_folder(plugin)?.join("bindings.rs");
     paths::write_changed(&bindings, &generate(plugin)?)?;
     let mut cargo = Tool::new(named("CARGO", "cargo"))
-        .arguments(["build", "--release", "--target", RUST_TARGET])
+        .arguments(["build", "--release", "--target", RUST_TARGET, "--config", STACK])
         .arguments(["--message-format", "json-render-diagnostics"])
         .folder(plugin)
         .environment(BINDINGS_VARIABLE, &bindings);

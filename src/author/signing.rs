@@ -5,12 +5,10 @@ use std::io::Write as _;
 use std::path::Path;
 
 use super::error::AuthorError;
-use super::paths::{COMPONENT_FILE, write_whole};
+use super::paths::write_whole;
+use crate::plugin::folder::{COMPONENT_FILE, SIGNATURE_FILE};
 use crate::plugin::manifest::MANIFEST_FILE;
 use crate::plugin::signature::{PublicKey, SecretKey, Signature};
-
-/// The signature in the folder of a plugin.
-pub const SIGNATURE_FILE: &str = "plugin.sig";
 
 /// Makes a key and writes it into a new file that only its owner can read; returns the public one.
 ///
@@ -48,6 +46,9 @@ pub fn sign(folder: &Path, key: &Path) -> Result<PublicKey, AuthorError> {
 /// There is no signature, or it does not fit.
 pub fn verify(folder: &Path, trusted: &[PublicKey]) -> Result<PublicKey, AuthorError> {
     let path = folder.join(SIGNATURE_FILE);
+    if !path.exists() {
+        return Err(AuthorError::Unsigned(folder.to_owned()));
+    }
     let text = fs::read(&path).map_err(AuthorError::io("read", &path))?;
     let signature = Signature::parse(&text)?;
     let (manifest, component) = signed(folder)?;

@@ -45,7 +45,11 @@ impl Trial {
         let read = loader
             .read(folder.canonicalize().map_err(AuthorError::io("find", folder))?)
             .await?;
-        Ok(loader.load_untried(read, &orders, Arc::new(spec), None).await?)
+        let loaded = loader.load_untried(read, &orders, Arc::new(spec), None).await;
+        loaded.map_err(|error| match error {
+            LoadError::Configuration(faults) => AuthorError::Unconfigured(faults),
+            other => other.into(),
+        })
     }
 
     /// Returns what an operator would say who grants everything.

@@ -14,6 +14,8 @@ pub mod serve;
 mod stdio;
 mod welcome;
 
+pub use output::told;
+
 /// An MCP gateway: a supervised registry of MCP servers behind Streamable HTTP, HTTP+SSE and WebSocket.
 #[derive(Debug, Parser)]
 #[command(name = "portcullis", version)]

@@ -21,6 +21,19 @@ pub(super) fn print_json(value: &Value) -> io::Result<()> {
     ))
 }
 
+/// Returns an error with its causes, each once: many of ours tell theirs themselves.
+pub fn told(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.ends_with(&cause) {
+            text += &format!(": {cause}");
+        }
+    }
+    text
+}
+
 /// Returns JSON text with the control characters that JSON itself leaves alone, which stand in strings, escaped.
 pub(super) fn json(text: &str) -> String {
     let escape = |character: char| match character {
@@ -55,6 +68,15 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let cause = || io::Error::other("no such file");
+        let says_it = anyhow::Error::new(cause()).context("cannot read x: no such file");
+        assert_eq!(told(&says_it), "cannot read x: no such file");
+        let does_not = anyhow::Error::new(cause()).context("cannot read x");
+        assert_eq!(told(&does_not), "cannot read x: no such file");
+    }
 
     #[test]
     fn control_characters_are_written_out() {

@@ -1,6 +1,5 @@
 //! `portcullis serve`: runs the gateway until it is told to stop.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -15,40 +14,37 @@ use crate::app::{App, ConfigSource};
 use crate::config::{Loaded, Loader};
 use crate::telemetry;
 
-/// Runs until SIGTERM or SIGINT; a second signal hurries.
+/// Runs until SIGTERM or SIGINT; a second signal hurries. SIGHUP has the configuration and the plugins looked at now.
 ///
 /// # Errors
 /// The configuration is not valid, or an address cannot be bound.
 pub fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
-    let Loaded {
-        config,
-        warnings,
-        file,
-        ..
-    } = load(args)?;
-    let source = source(args, file.clone())?;
-    telemetry::start(&config.log).map_err(anyhow::Error::msg)?;
-    for warning in &warnings {
+    let loaded = load(args)?;
+    telemetry::start(&loaded.config.log).map_err(anyhow::Error::msg)?;
+    for warning in &loaded.warnings {
         warn!("{warning}");
     }
-    match &file {
-        Some(file) => info!(file = %file.display(), servers = config.servers.len(), "configuration loaded"),
+    match &loaded.file {
+        Some(file) => {
+            info!(file = %file.display(), servers = loaded.config.servers.len(), "configuration loaded");
+        }
         None => info!("no configuration file: the defaults and the environment count"),
     }
+    let source = source(args, loaded)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut signals = Signals::new().context("cannot listen for signals")?;
         // Descendants of a guard that was killed come to us; nobody else would end them.
         #[cfg(target_os = "linux")]
         crate::upstream::launch::become_subreaper().context("cannot become a subreaper")?;
-        let app = App::start_following(config, source).await?;
+        let app = App::start_following(source).await?;
         // It serves also where nobody reads that it does.
         let _ = print(&welcome(&app));
         let hurry = CancellationToken::new();
-        let cause = signals.next().await;
+        let cause = signals.end(|| app.look_now()).await;
         let second = hurry.clone();
         let waiting = tokio::spawn(async move {
-            signals.next().await;
+            signals.end(|| {}).await;
             warn!("a second signal: hurrying");
             second.cancel();
         });
@@ -66,15 +62,16 @@ pub(super) fn load(args: &ConfigArgs) -> anyhow::Result<Loaded> {
 }
 
 /// Returns what reads the configuration again, from the same file: where that is gone, nothing else is read instead.
-pub(super) fn source(args: &ConfigArgs, file: Option<PathBuf>) -> anyhow::Result<ConfigSource> {
+pub(super) fn source(args: &ConfigArgs, first: Loaded) -> anyhow::Result<ConfigSource> {
     let mut loader = loader(args)?;
-    loader.file.clone_from(&file);
-    let read = move || match loader.load() {
-        Ok(loaded) => Ok(loaded.config),
-        Err(error) => Err(format!("the configuration is not valid: {error}")),
+    loader.file.clone_from(&first.file);
+    let read = move || {
+        loader
+            .load()
+            .map_err(|error| format!("the configuration is not valid: {error}"))
     };
     Ok(ConfigSource {
-        file,
+        first,
         read: Arc::new(read),
     })
 }
@@ -103,6 +100,7 @@ pub(super) fn loader(args: &ConfigArgs) -> anyhow::Result<Loader> {
 pub(super) struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
+    hang_up: tokio::signal::unix::Signal,
 }
 
 #[cfg(unix)]
@@ -112,14 +110,18 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
         })
     }
 
-    /// Waits for the next signal and returns its name.
-    pub(super) async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
+    /// Waits for a signal to end and returns its name; SIGHUP means to `look`.
+    pub(super) async fn end(&mut self, look: impl Fn()) -> &'static str {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return "SIGTERM",
+                _ = self.interrupt.recv() => return "SIGINT",
+                _ = self.hang_up.recv() => look(),
+            }
         }
     }
 }
@@ -133,7 +135,7 @@ impl Signals {
         Ok(Self)
     }
 
-    pub(super) async fn next(&mut self) -> &'static str {
+    pub(super) async fn end(&mut self, _look: impl Fn()) -> &'static str {
         let _ = tokio::signal::ctrl_c().await;
         "ctrl-c"
     }

@@ -13,7 +13,7 @@ use super::serve::{Signals, load, source};
 use super::welcome::welcome;
 use crate::app::pipes::{Pipes, find_endpoint, keep_servers_of, speak};
 use crate::app::{App, ConfigSource, state_dir};
-use crate::config::{Config, Loaded};
+use crate::config::Config;
 use crate::session::OutboxReader;
 use crate::telemetry;
 
@@ -36,22 +36,17 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// # Errors
 /// The configuration is not valid, or does not say what to serve.
 pub(super) fn run(options: &ConfigArgs, args: &StdioArgs) -> anyhow::Result<ExitCode> {
-    let Loaded {
-        mut config,
-        warnings,
-        file,
-        ..
-    } = load(options)?;
-    let source = source(options, file)?;
-    let endpoint = find_endpoint(&config, args.server.as_deref())?;
-    telemetry::start(&config.log).map_err(anyhow::Error::msg)?;
-    for warning in &warnings {
+    let loaded = load(options)?;
+    let endpoint = find_endpoint(&loaded.config, args.server.as_deref())?;
+    telemetry::start(&loaded.config.log).map_err(anyhow::Error::msg)?;
+    for warning in &loaded.warnings {
         warn!("{warning}");
     }
     let listens = options.listen.is_some();
+    let mut source = source(options, loaded)?;
     if !listens {
-        point_to_running(&config, &endpoint);
-        keep_servers_of(&mut config, &endpoint);
+        point_to_running(&source.first.config, &endpoint);
+        source = only_servers_of(source, &endpoint);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let code = runtime.block_on(async {
@@ -59,7 +54,7 @@ pub(super) fn run(options: &ConfigArgs, args: &StdioArgs) -> anyhow::Result<Exit
         // Descendants of a guard that was killed come to us; nobody else would end them.
         #[cfg(target_os = "linux")]
         crate::upstream::launch::become_subreaper().context("cannot become a subreaper")?;
-        let app = start(config, source, listens).await?;
+        let app = start(source, listens).await?;
         match app.open_pipes(&endpoint, args.mode.as_deref()).await {
             Ok((pipes, reader)) => serve(app, pipes, reader, signals).await,
             Err(error) => {
@@ -75,6 +70,22 @@ pub(super) fn run(options: &ConfigArgs, args: &StdioArgs) -> anyhow::Result<Exit
     code
 }
 
+/// Returns the configuration with those servers alone to which an endpoint leads, now and when it is read again.
+fn only_servers_of(source: ConfigSource, endpoint: &str) -> ConfigSource {
+    let ConfigSource { mut first, read } = source;
+    keep_servers_of(&mut first.config, endpoint);
+    let endpoint = endpoint.to_owned();
+    let read = move || {
+        let mut loaded = read()?;
+        keep_servers_of(&mut loaded.config, &endpoint);
+        Ok(loaded)
+    };
+    ConfigSource {
+        first,
+        read: Arc::new(read),
+    }
+}
+
 /// Says where the same servers run already: a second gateway runs them a second time.
 fn point_to_running(config: &Config, endpoint: &str) {
     if let Ok(addresses) = state_dir::addresses(&config.state_dir) {
@@ -84,11 +95,11 @@ fn point_to_running(config: &Config, endpoint: &str) {
 }
 
 #[expect(clippy::print_stderr, reason = "standard output is the client's")]
-async fn start(config: Config, source: ConfigSource, listens: bool) -> anyhow::Result<App> {
+async fn start(source: ConfigSource, listens: bool) -> anyhow::Result<App> {
     if !listens {
-        return Ok(App::start_silent(config, source).await?);
+        return Ok(App::start_silent(source).await?);
     }
-    let app = App::start_following(config, source).await?;
+    let app = App::start_following(source).await?;
     eprintln!("{}", welcome(&app).trim_end());
     Ok(app)
 }
@@ -106,11 +117,11 @@ async fn serve(app: App, pipes: Pipes, reader: OutboxReader, mut signals: Signal
             hurry.cancel();
             "nobody reads standard output, or the session has ended"
         }
-        signal = signals.next() => signal,
+        signal = signals.end(|| {}) => signal,
     };
     let second = hurry.clone();
     let waiting = tokio::spawn(async move {
-        signals.next().await;
+        signals.end(|| {}).await;
         warn!("a further signal: hurrying");
         second.cancel();
     });

@@ -42,6 +42,7 @@ mod texts;
 
 mod json_schema;
 mod origins;
+mod restart;
 mod violation;
 
 #[cfg(test)]

@@ -134,7 +134,7 @@ pub struct PluginLimits {
     pub memory_max: usize,
     /// An instance whose memory has grown by more bytes since it was initialised is not used again.
     pub memory_keep: usize,
-    /// Most instances at once.
+    /// Instances that are kept. When all are busy, up to three times as many more serve one call each.
     pub instances_max: usize,
     /// An instance that has served so many calls is not used again.
     pub calls_max: u64,

@@ -102,7 +102,7 @@ pub(super) const PLUGIN: &[Key] = &[
         "instances-max",
         Kind::Count(1, 1_000),
         "4",
-        "Most instances at once.",
+        "Instances that are kept; when all are busy, up to three times as many more serve one call each.",
     ),
     optional(
         "calls-max",
@@ -120,7 +120,7 @@ pub(super) const PLUGIN: &[Key] = &[
         "output-max",
         Kind::Size(KIB, 4 * GIB),
         "1MiB",
-        "Most bytes of a decision.",
+        "Most bytes of a decision, and of what it gives a function of the host.",
     ),
     optional(
         "notes-max",
@@ -158,7 +158,12 @@ const GRANT: &[Key] = &[
     optional("kv", Kind::Table(KV), "none", "A store for values."),
     optional("http", Kind::Table(HTTP), "none", "HTTP requests."),
     optional("random", Kind::Flag, "false", "Random numbers."),
-    optional("schema", Kind::Flag, "false", "Checks against JSON Schemas."),
+    optional(
+        "schema",
+        Kind::Flag,
+        "false",
+        "Checks against JSON Schemas, its own and those of servers. Such as never end keep up to four threads busy.",
+    ),
     optional(
         "headers",
         Kind::HeaderNames,

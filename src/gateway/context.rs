@@ -30,6 +30,16 @@ pub struct RequestContext {
     pub pinned: Option<Pinned>,
 }
 
+impl RequestContext {
+    /// Returns the same for one of several messages that came together.
+    pub(super) fn of_part(&self, number: usize) -> Self {
+        Self {
+            pinned: self.pinned.as_ref().map(|pinned| pinned.of_part(number)),
+            ..self.clone()
+        }
+    }
+}
+
 /// What becomes of a message.
 #[derive(Debug)]
 pub enum Answer {

@@ -16,7 +16,7 @@ use super::error::GatewayError;
 use super::exchange::{Exchange, Reach};
 use super::policy::{Asked, Judge, Judging, Lane, Standing};
 use super::rounds::Round;
-use super::shared_hub::Seat;
+use super::shared_hub::{Seat, SharedHub};
 use crate::protocol::{Message, RequestId};
 use crate::registry::Server;
 use crate::session;
@@ -201,6 +201,13 @@ impl Conversation {
     /// Returns its lease, if it has one.
     pub fn lease(&self) -> Option<Arc<Lease>> {
         self.held().as_ref().map(|held| held.lease.clone())
+    }
+
+    /// Returns the receiver of its instance's messages, if others share the instance.
+    pub(super) fn hub(&self) -> Option<Arc<SharedHub>> {
+        let held = self.held();
+        let seat = held.as_ref()?.seat.as_ref()?;
+        Some(seat.hub().clone())
     }
 
     /// Returns the place of the lease. Who fills it holds the lock meanwhile, so that a session never gets two.

@@ -1,7 +1,8 @@
 //! Bringing requests and notifications to the server that the session talks to.
 //!
-//! Where the server is ready this is done when the function returns; nobody waits. Where it has to start first, a task
-//! waits in the request's place, because a client that goes away has not taken its request back.
+//! Where the server is ready this is done when the function returns; nobody waits. Where it has to start first, or the
+//! arguments take time to check, a task waits in the request's place, because a client that goes away has not taken its
+//! request back.
 
 use std::collections::BTreeSet;
 use std::pin::pin;
@@ -9,15 +10,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
+use tokio_util::task::TaskTracker;
 use tracing::debug;
 
+use super::arguments::ArgumentsCheck;
 use super::bridge::{Crossing, cross};
 use super::conversation::Session;
 use super::error::GatewayError;
-use super::exchange::Exchange;
-use super::gateway::Gateway;
+use super::exchange::{Exchange, Owed};
+use super::gateway::{Gateway, end_refused};
 use super::initialize::upstream_error;
+use super::policy::run_now_or_spawn;
 use super::shared_hub::SharedHub;
+use super::tasks::{TaskAnswer, Tasks};
 use crate::config::ServerSpec;
 use crate::protocol::modern::Filter;
 use crate::protocol::names::method;
@@ -53,16 +58,11 @@ impl Gateway {
         let lease = self.lease(session, session.facts())?;
         exchange.set_after(&message);
         note_subscription(session, &message)?;
-        if lease.kind() != LeaseKind::Own && self.answer_for_shared(session, &lease, exchange, &message)? {
+        if lease.kind() != LeaseKind::Own && answer_for_shared(session, exchange, &message)? {
             return Ok(());
         }
         let spec = server.spec();
-        if message.method() == method::TOOLS_CALL
-            && let Some(answer) = self.check_arguments(server, spec.validate_arguments, &message)
-        {
-            exchange.answer(&answer);
-            return Ok(());
-        }
+        let check = ArgumentsCheck::of(self, server, &spec, &message);
         let sending = Sending {
             gateway: self.clone(),
             session: session.clone(),
@@ -74,12 +74,16 @@ impl Gateway {
             lease,
             message,
         };
-        if let Some(connection) = sending.lease.upstream().current()
-            && sending.try_send(&connection)?
-        {
-            return Ok(());
-        }
-        self.tasks.spawn(sending.send_when_ready());
+        let Some(check) = check else {
+            return sending.start(&self.tasks);
+        };
+        let tasks = self.tasks.clone();
+        run_now_or_spawn(&self.tasks, async move {
+            let (session, exchange) = (sending.session.clone(), sending.exchange.clone());
+            let _owed = Owed(exchange.clone());
+            let sent = sending.start_checked(check, &tasks).await;
+            end_refused(sent, &exchange, &session);
+        });
         Ok(())
     }
 
@@ -90,32 +94,6 @@ impl Gateway {
             since: Instant::now(),
             timeout,
             timeout_max: limits.timeout_max.max(timeout),
-        }
-    }
-
-    /// Answers what a shared server must not be asked on behalf of one session; `true` if it is answered.
-    fn answer_for_shared(
-        &self,
-        session: &Arc<Session>,
-        lease: &Lease,
-        exchange: &Exchange,
-        message: &Message,
-    ) -> Result<bool, GatewayError> {
-        match &*message.method() {
-            method::SET_LEVEL => Err(GatewayError::NotOnShared(method::SET_LEVEL.to_owned())),
-            method::UNSUBSCRIBE => {
-                let (Some(uri), Some(hub)) = (message.uri(), self.hub_of(lease)) else {
-                    return Ok(false);
-                };
-                // Its own is over already: of two that leave at once, the server is told by one at least.
-                let uris = BTreeSet::from([uri.into_owned()]);
-                let others_listen = !hub.subscribed_by_others(session, &uris).is_empty();
-                if others_listen {
-                    exchange.answer(b"{}");
-                }
-                Ok(others_listen)
-            }
-            _ => Ok(false),
         }
     }
 
@@ -146,6 +124,33 @@ impl Gateway {
         if !sent {
             debug!(session = ?session.id(), method = %message.method(), "notification not forwarded");
         }
+    }
+}
+
+/// Answers what a shared server must not be asked on behalf of one session; `true` if it is answered.
+fn answer_for_shared(
+    session: &Arc<Session>,
+    exchange: &Exchange,
+    message: &Message,
+) -> Result<bool, GatewayError> {
+    let hub = session.attachment().hub();
+    Tasks::check(hub.as_ref().map(|hub| hub.tasks()), session, message)?;
+    exchange.set_tasks(hub.as_ref().and_then(|hub| TaskAnswer::of(message, hub)));
+    match &*message.method() {
+        method::SET_LEVEL => Err(GatewayError::NotOnShared(method::SET_LEVEL.to_owned())),
+        method::UNSUBSCRIBE => {
+            let (Some(uri), Some(hub)) = (message.uri(), hub) else {
+                return Ok(false);
+            };
+            // Its own is over already: of two that leave at once, the server is told by one at least.
+            let uris = BTreeSet::from([uri.into_owned()]);
+            let others_listen = !hub.subscribed_by_others(session, &uris).is_empty();
+            if others_listen {
+                exchange.answer(b"{}");
+            }
+            Ok(others_listen)
+        }
+        _ => Ok(false),
     }
 }
 
@@ -194,6 +199,27 @@ struct Sending {
 }
 
 impl Sending {
+    /// Sends the request if its arguments fit, and answers it if they do not.
+    async fn start_checked(self, check: ArgumentsCheck, tasks: &TaskTracker) -> Result<(), GatewayError> {
+        match check.result(self.patience.deadline()).await {
+            Some(result) => self.exchange.answer_for_server(&result),
+            // It may have been taken back meanwhile.
+            None if self.exchange.is_over() => Ok(()),
+            None => self.start(tasks),
+        }
+    }
+
+    /// Sends the request, now or once its server is ready.
+    fn start(self, tasks: &TaskTracker) -> Result<(), GatewayError> {
+        if let Some(connection) = self.lease.upstream().current()
+            && self.try_send(&connection)?
+        {
+            return Ok(());
+        }
+        tasks.spawn(self.send_when_ready());
+        Ok(())
+    }
+
     /// Sends the request; `false` if this connection is over and another one has to take it.
     fn try_send(&self, connection: &Arc<Connection>) -> Result<bool, GatewayError> {
         if connection.era() == Era::Modern && concerns_subscriptions(&self.message) {

@@ -89,6 +89,9 @@ pub enum GatewayError {
         /// What is wrong with it.
         problem: String,
     },
+    /// The gateway has panicked over it, which is a fault of its own.
+    #[error("the gateway failed over this message: this is a fault of its own")]
+    Panicked,
     /// The session has too many requests in flight.
     #[error("more than {0} requests of this session are in flight (requests.in-flight-max)")]
     TooManyInFlight(usize),
@@ -121,9 +124,10 @@ impl GatewayError {
             },
             Self::MissingCapability(_) => code::MISSING_CLIENT_CAPABILITY,
             Self::NoServer => code::REFUSED,
-            Self::Unjudgeable { .. } | Self::Untranslatable(_) | Self::ClientDidNotSay(_) => {
-                code::INTERNAL_ERROR
-            }
+            Self::Unjudgeable { .. }
+            | Self::Untranslatable(_)
+            | Self::ClientDidNotSay(_)
+            | Self::Panicked => code::INTERNAL_ERROR,
             Self::TooManyInFlight(_)
             | Self::TooManySubscriptions(_)
             | Self::TooManyListens(_)

@@ -20,6 +20,7 @@ use super::bridge::{Bridge, own_result};
 use super::conversation::Session;
 use super::error::GatewayError;
 use super::policy::{Asked, Judge};
+use super::tasks::TaskAnswer;
 use crate::protocol::member::{member, string_member};
 use crate::protocol::modern::meta::LOG_LEVEL;
 use crate::protocol::names::method;
@@ -27,7 +28,7 @@ use crate::protocol::reply::{write_error, write_notification, write_result};
 use crate::protocol::{Era, Message, RequestId};
 use crate::session::{Outbox, OutboxReader, Priority};
 use crate::upstream::pending::Patience;
-use crate::upstream::{Connection, Outcome, Waiter};
+use crate::upstream::{Connection, Outcome, SCAN, Waiter};
 
 /// One request.
 #[derive(Debug)]
@@ -46,6 +47,8 @@ pub struct Exchange {
     judged: OnceLock<(Judge, Asked)>,
     /// What its answer needs where its server speaks another era.
     bridge: OnceLock<Bridge>,
+    /// What its answer means for the tasks of a shared process.
+    tasks: OnceLock<TaskAnswer>,
     /// How often its answer has asked its client for something first.
     rounds: AtomicUsize,
     /// What the client asked, where it may have to ask again.
@@ -129,6 +132,17 @@ pub(super) enum Reach {
     Never,
 }
 
+/// Dropping this in a panic answers the request: there is nobody else who would.
+pub(super) struct Owed(pub(super) Arc<Exchange>);
+
+impl Drop for Owed {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.fail(&GatewayError::Panicked);
+        }
+    }
+}
+
 /// Somebody waits for the first word of an exchange; dropping this says that nobody does any more.
 pub(super) struct Attendance<'a>(&'a Exchange);
 
@@ -176,6 +190,7 @@ impl Exchange {
             after: OnceLock::new(),
             judged: OnceLock::new(),
             bridge: OnceLock::new(),
+            tasks: OnceLock::new(),
             rounds: AtomicUsize::new(0),
             upstream: Mutex::default(),
             state: Mutex::new(state),
@@ -196,6 +211,13 @@ impl Exchange {
     /// Notes that its server speaks another era.
     pub(super) fn bridged_by(&self, bridge: Bridge) {
         self.bridge.get_or_init(|| bridge);
+    }
+
+    /// Notes what its answer will mean for the tasks of a shared process.
+    pub(super) fn set_tasks(&self, answer: Option<TaskAnswer>) {
+        if let Some(answer) = answer {
+            self.tasks.get_or_init(|| answer);
+        }
     }
 
     /// Returns whose it is.
@@ -403,6 +425,16 @@ impl Exchange {
             after.succeeded(&self.session);
         }
         self.answer(result);
+    }
+
+    /// Ends the exchange with an answer of the gateway in the place of its server's, judged as that would be. `result`
+    /// is JSON.
+    pub(super) fn answer_for_server(&self, result: &[u8]) -> Result<(), GatewayError> {
+        let mut out = Vec::new();
+        write_result(&self.client_id, &own_result(self.session.era(), result), &mut out);
+        let answer = Message::parse(out.into(), SCAN).map_err(GatewayError::InvalidMessage)?;
+        self.complete(Outcome::Response(answer));
+        Ok(())
     }
 
     /// Ends the exchange, if it has not ended.

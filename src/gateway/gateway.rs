@@ -55,7 +55,7 @@ pub struct Gateway {
     pub(super) suspended: Suspended,
     /// Sessions of modern clients, kept for their next calls.
     pub(super) standby: Standby,
-    pub(super) schemas: SchemaCache,
+    pub(super) schemas: Arc<SchemaCache>,
     pub(super) tasks: TaskTracker,
     policy: Arc<Policy>,
     /// Every exchange there is, also those of sessions that are not in the store.
@@ -104,7 +104,7 @@ impl Gateway {
             sessions: SessionStore::new(limits),
             pools: Arc::new(pools(gateway.clone())),
             hubs: Mutex::default(),
-            schemas: SchemaCache::default(),
+            schemas: Arc::default(),
             tasks,
             policy: Policy::new(plugins, client_scan),
             exchanges: TaskTracker::new(),
@@ -201,7 +201,7 @@ impl Gateway {
         match message.kind() {
             Kind::Request => self.handle_request(ctx, message).await,
             Kind::Notification => {
-                match self.judge(ctx) {
+                match self.judge(ctx, &message) {
                     None => self.handle_notification(&ctx.session, &message),
                     Some(judge) => self.handle_judged_notification(judge, &ctx.session, message),
                 }
@@ -224,14 +224,20 @@ impl Gateway {
         let (requests, others): (Vec<_>, Vec<_>) = messages
             .into_iter()
             .partition(|message| message.kind() == Kind::Request);
+        // In the log each message has a name of its own.
+        let mut parts = (1..).map(|number| ctx.of_part(number));
+        let mut part = || parts.next().expect("numbers do not end");
         for message in others {
-            self.handle(ctx, message).await;
+            self.handle(&part(), message).await;
         }
         if requests.is_empty() {
             return Answer::Accepted;
         }
         if ctx.delivery != Delivery::JsonOrStream {
-            let answers = requests.into_iter().map(|request| self.handle(ctx, request));
+            let answers = requests.into_iter().map(|request| {
+                let ctx = part();
+                async move { self.handle(&ctx, request).await }
+            });
             return collect_batch(futures_util::future::join_all(answers).await);
         }
         ctx.session.touch();
@@ -241,7 +247,7 @@ impl Gateway {
         let reader = outbox.read_after(0);
         for request in requests {
             let exchange = Exchange::streaming(&request, ctx.session.clone(), outbox.clone());
-            self.start(ctx, &exchange, request);
+            self.start(&part(), &exchange, request);
         }
         Answer::Stream(reader)
     }
@@ -298,7 +304,7 @@ impl Gateway {
     /// Answers the request by which a client learns what its server can do.
     async fn open(self: &Arc<Self>, ctx: &RequestContext, exchange: &Arc<Exchange>, message: &Message) {
         let session = &ctx.session;
-        let judge = self.judge(ctx);
+        let judge = self.judge(ctx, message);
         let started = match (self.admit(session, exchange), session.era()) {
             (Ok(()), Era::Handshake) => self.initialize(session, exchange, message, judge).await,
             (Ok(()), Era::Modern) => self.discover(session, exchange, message, judge).await,
@@ -315,7 +321,7 @@ impl Gateway {
                 exchange.answer(b"{}");
                 return Ok(());
             }
-            match self.judge(ctx) {
+            match self.judge(ctx, &message) {
                 None => self.dispatch(session, exchange, message),
                 Some(judge) => self.start_judged(judge, session, exchange, message),
             }
@@ -324,12 +330,14 @@ impl Gateway {
     }
 
     /// Returns who judges a message of a client, and its answer.
-    pub(super) fn judge(&self, ctx: &RequestContext) -> Option<Judge> {
-        ctx.pinned.as_ref().map(|pinned| self.judge_of(pinned))
+    pub(super) fn judge(&self, ctx: &RequestContext, message: &Message) -> Option<Judge> {
+        ctx.pinned
+            .as_ref()
+            .map(|pinned| self.policy.judge(pinned, message))
     }
 
-    pub(super) fn judge_of(&self, pinned: &Pinned) -> Judge {
-        self.policy.judge(pinned)
+    pub(super) fn policy(&self) -> &Policy {
+        &self.policy
     }
 
     /// Makes an exchange one of its session's, or refuses it.

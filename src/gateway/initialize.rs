@@ -20,7 +20,7 @@ use crate::upstream::{Connection, Lease, LeaseKind, ServerMessages, UpstreamErro
 pub(super) const NOT_ON_SHARED: [&str; 1] = ["logging"];
 
 /// What a client says of itself is kept as long as its session; so much of it.
-const PARAMS_BYTES_MAX: usize = 64 * 1024;
+pub(super) const PARAMS_BYTES_MAX: usize = 64 * 1024;
 
 impl Gateway {
     pub(super) async fn initialize(
@@ -38,7 +38,7 @@ impl Gateway {
             Some(judge) => {
                 let message = judge.opening(session, message).await?;
                 let mut facts = facts_of(&message)?;
-                judge.restrain_client(session, &message, &mut facts).await;
+                judge.restrain_client(session, &message, &mut facts).await?;
                 facts
             }
         };

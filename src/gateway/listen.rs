@@ -66,7 +66,7 @@ impl Gateway {
         // Whoever ends sessions ends this one, too.
         let _in_use = session.stream_opened();
         self.keep_session(session);
-        let judge = self.judge(ctx);
+        let judge = self.judge(ctx, &message);
         let wanted = self.may_hear(judge.as_ref(), session, message).await?;
         let facts = session
             .facts()
@@ -112,9 +112,10 @@ impl Gateway {
         wanted.uris.iter().try_for_each(|uri| check_uri(uri))?;
         let Some(judge) = judge else { return Ok(wanted) };
         if let Some(uri) = wanted.uris.first() {
-            self.know_listings(session, &subscription_to(uri)).await;
+            self.know_listings(Some(judge), session, &subscription_to(uri))
+                .await;
         }
-        let wanted = judge.restrain_listener(session, &message, wanted).await;
+        let wanted = judge.restrain_listener(session, &message, wanted).await?;
         self.choose_instance(judge, session, session.facts(), &message)
             .await?;
         Ok(wanted)

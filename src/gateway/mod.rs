@@ -27,6 +27,7 @@ mod session_inbox;
 pub mod shared_hub;
 mod standby;
 mod suspension;
+mod tasks;
 mod visit;
 
 pub use context::{Answer, Delivery, RequestContext};

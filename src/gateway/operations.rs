@@ -13,6 +13,7 @@ use super::gateway::Gateway;
 use super::shared_hub::SharedHub;
 use crate::config::{ServerSpec, Sharing};
 use crate::registry::{Actor, Order, Reconfigured, RegistryError, Server, Source};
+use crate::session::Caller;
 use crate::upstream::{Lease, Phase, ServerPool};
 
 impl Gateway {
@@ -220,6 +221,14 @@ impl Gateway {
         let retention = self.config.sessions.stream_retention;
         for session in self.sessions.all() {
             session.forget_streams(now, retention);
+        }
+    }
+
+    /// Ends the sessions of those who are not let in any more as what they came in as.
+    pub fn end_sessions_unless(&self, is_let_in: impl Fn(&Caller) -> bool) {
+        let gone = self.sessions.remove_where(|session| !is_let_in(session.caller()));
+        for session in gone {
+            self.end_session(&session, "its principal or mode is not let in any more");
         }
     }
 

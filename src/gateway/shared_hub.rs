@@ -19,6 +19,7 @@ use super::conversation::Session;
 use super::ear::Ear;
 use super::gateway::Gateway;
 use super::policy::in_turn;
+use super::tasks::Tasks;
 use crate::config::ServerName;
 use crate::protocol::mcp::{LISTINGS, Listing};
 use crate::protocol::modern::subscriptions::covers;
@@ -39,6 +40,7 @@ pub struct SharedHub {
     seats: AtomicU64,
     /// The resources that a generation was told of before others knew that it is ready.
     told: Mutex<BTreeSet<String>>,
+    tasks: Tasks,
 }
 
 impl std::fmt::Debug for SharedHub {
@@ -87,6 +89,7 @@ impl SharedHub {
                 sessions: Mutex::default(),
                 seats: AtomicU64::new(0),
                 told: Mutex::default(),
+                tasks: Tasks::default(),
             }
         })
     }
@@ -106,6 +109,11 @@ impl SharedHub {
             session: session.id(),
             number,
         }
+    }
+
+    /// Returns whose task is whose there.
+    pub(super) fn tasks(&self) -> &Tasks {
+        &self.tasks
     }
 
     /// Ends the subscriptions of a session that has ended, as far as nobody shares them.

@@ -10,13 +10,14 @@ use super::conversation::Session;
 use super::error::GatewayError;
 use super::exchange::Question;
 use super::gateway::Gateway;
+use super::policy::Pinned;
 use super::standby::Place;
 use crate::config::Sharing;
 use crate::protocol::mcp::InitializeParams;
 use crate::protocol::modern::RequestMeta;
 use crate::protocol::modern::mirror::{self, Mirrored};
 use crate::protocol::names::method;
-use crate::protocol::{Era, Message, ProtocolVersion};
+use crate::protocol::{Era, Message, ProtocolVersion, translate};
 use crate::registry::{Server, Target};
 use crate::session::{Caller, Transport};
 use crate::upstream::LeaseKind;
@@ -53,33 +54,54 @@ impl Drop for Visit {
 }
 
 impl Gateway {
-    /// Opens the stay of a request that says of its client what `meta` says.
+    /// Opens the stay of a request that says of its client what `meta` says. Returns the request as it goes on: what the
+    /// client can do, but the server may not use, is not said.
+    ///
+    /// # Errors
+    /// A policy could not judge it.
     pub async fn visit(
         self: &Arc<Self>,
-        server: Arc<Server>,
-        caller: Caller,
-        meta: RequestMeta,
-        (version, request): (ProtocolVersion, &Message),
-    ) -> Visit {
+        (server, caller): (Arc<Server>, Caller),
+        pinned: Option<&Pinned>,
+        (meta, version): (RequestMeta, ProtocolVersion),
+        request: Message,
+    ) -> Result<(Visit, Message), GatewayError> {
         // A server with a handshake is told the newest version that has one.
-        let facts = Arc::new(InitializeParams {
+        let mut facts = InitializeParams {
             protocol_version: ProtocolVersion::LATEST.as_str().to_owned(),
             capabilities: meta.capabilities,
             client_info: meta.client_info.unwrap_or_else(nameless),
-        });
-        if !self.knows_its_client(&server, &caller, &facts, request).await {
-            let session = self.stateless(server, caller, facts, version);
+        };
+        let session = self.new_session(server.clone(), caller.clone(), Transport::Stateless);
+        let request = match pinned {
+            Some(pinned) if !facts.capabilities.is_empty() => {
+                let before = facts.capabilities.len();
+                let judge = self.policy().judge(pinned, &request);
+                judge.restrain_client(&session, &request, &mut facts).await?;
+                match facts.capabilities.len() == before {
+                    true => request,
+                    false => translate::with_capabilities(&request, &facts.capabilities)?,
+                }
+            }
+            _ => request,
+        };
+        let facts = Arc::new(facts);
+        let is_known = self.knows_its_client(&server, &caller, &facts, &request).await;
+        if is_known {
+            let place = Place::of(&server, &caller, &facts);
+            if let Some(session) = self.standby.take(&place, &server) {
+                return Ok((self.stay(session), request));
+            }
+        } else {
             session.attachment().shares_only();
-            return self.stay(session);
         }
-        let place = Place::of(&server, &caller, &facts);
-        if let Some(session) = self.standby.take(&place, &server) {
-            return self.stay(session);
+        let is_first = session.set_facts(facts, version);
+        debug_assert!(is_first, "the session is new");
+        if is_known {
+            // Operators see it, and it ends with its server.
+            self.keep_session(&session);
         }
-        let session = self.stateless(server, caller, facts, version);
-        // Operators see it, and it ends with its server.
-        self.keep_session(&session);
-        self.stay(session)
+        Ok((self.stay(session), request))
     }
 
     /// Opens the stay of a request that goes on with a suspended call; `None` if it goes on with none of the gateway's.
@@ -106,19 +128,6 @@ impl Gateway {
             number: session.attachment().begin_visit(),
             session,
         }
-    }
-
-    fn stateless(
-        &self,
-        server: Arc<Server>,
-        caller: Caller,
-        facts: Arc<InitializeParams>,
-        version: ProtocolVersion,
-    ) -> Arc<Session> {
-        let session = self.new_session(server, caller, Transport::Stateless);
-        let is_first = session.set_facts(facts, version);
-        debug_assert!(is_first, "the session is new");
-        session
     }
 
     /// Ends the stay of a request. A session with a process of its own stands by for the next one, unless the process
@@ -192,11 +201,14 @@ impl Visit {
 
     /// Returns the arguments of a tool call that headers mirror, by what the server says of the tool; a server that has
     /// not run yet is started for that.
-    pub async fn mirrored_arguments(&self, call: &Message) -> Vec<Mirrored> {
+    pub async fn mirrored_arguments(&self, pinned: Option<&Pinned>, call: &Message) -> Vec<Mirrored> {
         let Some(tool) = call.name().filter(|_| call.method() == method::TOOLS_CALL) else {
             return Vec::new();
         };
-        self.gateway.know_listings(&self.session, call).await;
+        let judge = pinned.map(|pinned| self.gateway.policy().judge(pinned, call));
+        self.gateway
+            .know_listings(judge.as_ref(), &self.session, call)
+            .await;
         let catalog = self.session.attachment().server().catalog();
         let schema = catalog.facts("tool", &tool).and_then(|facts| facts.input_schema);
         // Few tools have any: the others cost no more than this look.

@@ -84,6 +84,13 @@ impl Principals {
         Self { known, anonymous }
     }
 
+    /// Returns whether there is such a principal.
+    pub(super) fn knows(&self, principal: &str) -> bool {
+        let anonymous = self.anonymous.iter();
+        let mut names = self.known.iter().map(|(name, _)| name).chain(anonymous);
+        names.any(|name| **name == *principal)
+    }
+
     /// Returns whose request it is.
     ///
     /// # Errors

@@ -104,12 +104,14 @@ impl<'a> McpRequest<'a> {
             .origins
             .check(headers)
             .map_err(|refusal| refuse(refusal.into()))?;
-        let principal = context
+        // One and the same for both, whatever is put in its place meanwhile.
+        let admission = context.entrance.current();
+        let principal = admission
             .principals
             .of(headers)
             .map_err(|refusal| refuse(refusal.into()))?;
         let Endpoint { mode, path } = endpoint;
-        let mode = context
+        let mode = admission
             .modes
             .select(&principal, mode.as_deref(), headers)
             .map_err(|refusal| refuse(refusal.into()))?;

@@ -4,6 +4,7 @@ mod accept;
 pub mod admin;
 pub mod auth;
 mod body;
+pub mod entrance;
 mod health;
 mod mcp;
 pub mod mode;
@@ -24,8 +25,7 @@ mod unix;
 mod websocket;
 
 pub use admin::{AdminContext, AdminOptions};
-pub use auth::Principals;
-pub use mode::ModePolicy;
+pub use entrance::Entrance;
 pub use origin::OriginPolicy;
 pub use routes::{HttpContext, admin_routes, routes};
 pub use serve::{Listener, ServeOptions};

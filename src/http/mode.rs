@@ -11,6 +11,7 @@ use http::{HeaderMap, StatusCode};
 use super::auth::ANONYMOUS;
 use crate::config::{Config, ModeAccess};
 use crate::protocol::names::header;
+use crate::session::Caller;
 
 /// Which modes there are, and who may use which.
 #[derive(Debug)]
@@ -97,6 +98,17 @@ impl ModePolicy {
         match access.is_some_and(|access| access.allowed.contains(&wanted)) {
             true => Ok(Selection::Chosen(wanted)),
             false => Err(ModeRefused::NotForPrincipal(wanted)),
+        }
+    }
+
+    /// Returns whether the mode that was chosen for a caller is one that it may still use.
+    pub(super) fn still_allows(&self, caller: &Caller) -> bool {
+        match &caller.mode {
+            None => self.modes.is_empty(),
+            Some(mode) => {
+                let access = self.access.get(&caller.principal);
+                access.is_some_and(|access| access.allowed.contains(mode))
+            }
         }
     }
 

@@ -17,7 +17,7 @@ use crate::protocol::modern::mirror::{self, Mirrored};
 use crate::protocol::modern::{RequestMeta, decode};
 use crate::protocol::names::{code, header, method};
 use crate::protocol::reply::{ErrorObject, write_error};
-use crate::protocol::{Kind, Message, ProtocolVersion};
+use crate::protocol::{Kind, Message, ProtocolVersion, RequestId};
 use crate::upstream::SCAN;
 
 /// Methods that this era has given up; whoever claims to be of it does not get them.
@@ -59,25 +59,31 @@ async fn serve(
         let text = format!("{} is not a method of {version}", message.method());
         return error(
             StatusCode::NOT_FOUND,
-            &message,
+            message.id(),
             &ErrorObject::new(code::METHOD_NOT_FOUND, text),
         );
     }
     let (gateway, pinned) = (&request.context.gateway, request.pin());
-    let visit = match gateway.visit_again(&request.target, &request.caller, &message) {
-        Ok(Some(visit)) => visit,
+    let again = gateway.visit_again(&request.target, &request.caller, &message);
+    let (visit, message) = match again {
+        Ok(Some(visit)) => (visit, message),
         Ok(None) => {
             let chosen = gateway.choose_server(pinned.as_ref(), &request.caller, &request.target, &message);
             let server = match chosen.await {
                 Ok(server) => server,
                 Err(error) => return not_served(&message, &error),
             };
-            let caller = request.caller.clone();
-            gateway.visit(server, caller, meta, (version, &message)).await
+            let id = message.id().cloned();
+            let client = (server, request.caller.clone());
+            let visit = gateway.visit(client, pinned.as_ref(), (meta, version), message);
+            match visit.await {
+                Ok(visit) => visit,
+                Err(problem) => return error(StatusCode::OK, id.as_ref(), &problem.to_error_object()),
+            }
         }
-        Err(problem) => return error(StatusCode::OK, &message, &problem.to_error_object()),
+        Err(problem) => return error(StatusCode::OK, message.id(), &problem.to_error_object()),
     };
-    let mirrored = visit.mirrored_arguments(&message).await;
+    let mirrored = visit.mirrored_arguments(pinned.as_ref(), &message).await;
     if let Err(problem) = check_arguments(request.headers, &message, &mirrored) {
         return refused(&message, &problem);
     }
@@ -200,11 +206,11 @@ fn mismatch(text: String) -> ErrorObject {
 }
 
 fn refused(message: &Message, problem: &ErrorObject) -> Response {
-    error(StatusCode::BAD_REQUEST, message, problem)
+    error(StatusCode::BAD_REQUEST, message.id(), problem)
 }
 
-fn error(status: StatusCode, message: &Message, problem: &ErrorObject) -> Response {
+fn error(status: StatusCode, id: Option<&RequestId>, problem: &ErrorObject) -> Response {
     let mut out = Vec::new();
-    write_error(message.id(), problem, &mut out);
+    write_error(id, problem, &mut out);
     reply::json(status, out.into())
 }

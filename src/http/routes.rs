@@ -11,9 +11,8 @@ use warp::filters::BoxedFilter;
 use warp::{Filter, Rejection};
 
 use super::admin::{self, AdminContext};
-use super::auth::Principals;
+use super::entrance::Entrance;
 use super::mcp::Endpoint;
-use super::mode::ModePolicy;
 use super::origin::OriginPolicy;
 use super::reply::Response;
 use super::{health, mcp, reply, websocket};
@@ -29,10 +28,8 @@ pub struct HttpContext {
     pub config: Arc<Config>,
     /// Who may ask from where.
     pub origins: Arc<OriginPolicy>,
-    /// Who asks.
-    pub principals: Arc<Principals>,
-    /// In which mode.
-    pub modes: Arc<ModePolicy>,
+    /// Who asks, and in which mode.
+    pub entrance: Arc<Entrance>,
     /// Who reaps the tasks of WebSockets.
     pub sockets: TaskTracker,
 }

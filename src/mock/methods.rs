@@ -42,6 +42,9 @@ pub(crate) fn handle(server: &Arc<Server>, message: &Message) -> Outcome {
         "prompts/list" => list(server, Kind::Prompts, params),
         "prompts/get" => get_prompt(server, params),
         "logging/setLevel" => set_level(server, params),
+        name @ ("tasks/list" | "tasks/get" | "tasks/result" | "tasks/cancel") => {
+            server.tasks.lock().handle(name, params)
+        }
         "completion/complete" if server.peer.lock().version >= ProtocolVersion::V2025_03_26 => {
             completions::complete(params).map(Outcome::result)
         }
@@ -76,6 +79,7 @@ fn call_tool(server: &Arc<Server>, message: &Message, params: Option<&[u8]>) -> 
         name: Cow<'a, str>,
         #[serde(borrow)]
         arguments: Option<&'a RawValue>,
+        task: Option<serde::de::IgnoredAny>,
     }
     match parse::<Params<'_>>(params) {
         Ok(params) => {
@@ -85,7 +89,11 @@ fn call_tool(server: &Arc<Server>, message: &Message, params: Option<&[u8]>) -> 
                 progress_token: message.wanted_progress_token(),
                 modern: None,
             };
-            tools::call(&params.name, &call)
+            let outcome = tools::call(&params.name, &call);
+            match params.task {
+                None => outcome,
+                Some(_) => server.tasks.lock().begin(outcome),
+            }
         }
         Err(error) => error.into(),
     }

@@ -40,6 +40,7 @@ mod script;
 mod server;
 mod tally;
 mod task_tools;
+mod tasks;
 mod tools;
 mod work;
 

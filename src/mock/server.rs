@@ -23,6 +23,7 @@ use super::output::{self, Output};
 use super::peer::Peer;
 use super::schedule::Schedule;
 use super::tally::Tally;
+use super::tasks::Tasks;
 use super::{descendants, methods, noise};
 use crate::protocol::names::code;
 use crate::protocol::reply::ErrorObject;
@@ -104,6 +105,7 @@ pub(crate) struct Server {
     pub(crate) questions: Questions,
     pub(crate) modern: Modern,
     pub(crate) tally: Tally,
+    pub(crate) tasks: Locked<Tasks>,
     /// Requests being worked on: the number of the run, and the id of the request.
     pub(crate) running: Locked<BTreeMap<u64, RequestId>>,
     descendants: Vec<u32>,
@@ -164,6 +166,7 @@ impl Server {
             questions: Questions::default(),
             modern: Modern::new(&options)?,
             tally: Tally::default(),
+            tasks: Locked::default(),
             running: Locked::default(),
             descendants: descendants::start(&options)?,
             options,

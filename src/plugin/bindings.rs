@@ -22,6 +22,7 @@ pub(super) mod v0_1 {
         world: "portcullis:host/every-plugin",
         imports: {
             "portcullis:plugin/http": async | trappable,
+            "portcullis:plugin/schema": async | trappable,
             default: trappable,
         },
         exports: { default: async },

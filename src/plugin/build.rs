@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use serde_json::Value;
 use thiserror::Error;
@@ -16,7 +16,7 @@ use super::host::kv::Store;
 use super::host::log::LogLimit;
 use super::instance::Template;
 use super::manifest::Manifest;
-use super::metrics::Metrics;
+use super::metrics::{Metrics, Past};
 use super::plugin::Plugin;
 use super::pool::Pool;
 use super::shared::Shared;
@@ -28,10 +28,15 @@ use crate::schema::SchemaCache;
 pub struct PluginHost {
     engine: PluginEngine,
     schemas: Arc<SchemaCache>,
-    /// By plugin: what a plugin keeps, it keeps from generation to generation. A std mutex: held for look-ups.
-    stores: Mutex<HashMap<String, Arc<Store>>>,
+    /// By plugin: what a plugin keeps, it keeps from generation to generation, as long as there is one.
+    stores: ByPlugin<Store>,
+    /// As `stores`.
+    pasts: ByPlugin<Past>,
     next_generation: AtomicU64,
 }
+
+/// A std mutex: held for look-ups.
+type ByPlugin<T> = Mutex<HashMap<String, Weak<T>>>;
 
 /// What a generation is made of.
 #[derive(Debug)]
@@ -69,6 +74,7 @@ impl PluginHost {
             engine,
             schemas,
             stores: Mutex::default(),
+            pasts: Mutex::default(),
             next_generation: AtomicU64::new(1),
         }
     }
@@ -121,13 +127,14 @@ impl PluginHost {
             info.map_err(|stopped| BuildError::Start(format!("describe failed: {}", stopped.detail)))?;
         if info.name != manifest.plugin.name || info.version != manifest.plugin.version {
             let text = format!(
-                "the component says that it is {} {}, and its manifest {} {}: build it anew",
+                "the component says that it is {} {} (`describe`), and plugin.toml {} {}: let them agree, and build it",
                 info.name, info.version, manifest.plugin.name, manifest.plugin.version
             );
             return Err(BuildError::Mismatch(vec![text]));
         }
         let pool = Pool::new(template, spec.isolation);
         pool.put(first);
+        let past = kept(&self.pasts, &spec.name);
         Ok(Plugin {
             generation: self.next_generation.fetch_add(1, Ordering::Relaxed),
             sha256,
@@ -138,6 +145,7 @@ impl PluginHost {
             pool,
             breaker: Breaker::default(),
             metrics: Metrics::default(),
+            past,
         })
     }
 
@@ -149,23 +157,28 @@ impl PluginHost {
             .map(HttpClient::new)
             .transpose()
             .map_err(BuildError::Start)?;
-        let store = self
-            .stores
-            .lock()
-            .expect("no holder panics")
-            .entry(spec.name.clone())
-            .or_default()
-            .clone();
         Ok(Shared {
             name: spec.name.as_str().into(),
             limits: spec.limits.clone(),
             grants: spec.grant.clone(),
-            log: LogLimit::new(spec.limits.log_rate),
-            kv: store,
+            log: Arc::new(LogLimit::new(spec.limits.log_rate)),
+            kv: kept(&self.stores, &spec.name),
             http,
             schemas: self.schemas.clone(),
         })
     }
+}
+
+/// Returns what the generations of a plugin share.
+fn kept<T: Default>(all: &ByPlugin<T>, plugin: &str) -> Arc<T> {
+    let mut all = all.lock().expect("no holder panics");
+    if let Some(kept) = all.get(plugin).and_then(Weak::upgrade) {
+        return kept;
+    }
+    all.retain(|_, kept| kept.strong_count() > 0);
+    let kept = Arc::default();
+    all.insert(plugin.to_owned(), Arc::downgrade(&kept));
+    kept
 }
 
 /// Returns what manifest and configuration say of a component and is not so.

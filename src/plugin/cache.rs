@@ -89,7 +89,9 @@ impl CompileCache {
 
 /// Loads a file that [`keep`] wrote, if it is there and whole.
 fn load(engine: &PluginEngine, path: &Path) -> Option<Component> {
-    let bytes = fs::read(path).ok()?;
+    let bytes = read_own(path)
+        .inspect_err(|error| debug!(file = %path.display(), %error, "a compiled component cannot be read"))
+        .ok()?;
     let (digest, compiled) = bytes.split_at_checked(DIGEST_BYTES)?;
     if Sha256::digest(compiled).as_slice() != digest {
         warn!(file = %path.display(), "a compiled component is damaged: it is compiled anew");
@@ -106,9 +108,32 @@ fn load(engine: &PluginEngine, path: &Path) -> Option<Component> {
     Some(component)
 }
 
+/// Reads a file that is this user's alone: whoever can rename the folder could put another one in its place.
+#[cfg(unix)]
+fn read_own(path: &Path) -> io::Result<Vec<u8>> {
+    use rustix::fs::{Mode, OFlags, open};
+    use std::io::Read as _;
+    use std::os::unix::fs::MetadataExt as _;
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let mut file = File::from(open(path, flags, Mode::empty())?);
+    let metadata = file.metadata()?;
+    let is_own = metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & 0o022 == 0;
+    if !is_own || !metadata.is_file() {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+#[cfg(not(unix))]
+fn read_own(path: &Path) -> io::Result<Vec<u8>> {
+    fs::read(path)
+}
+
 fn loaded(engine: &PluginEngine, compiled: &[u8]) -> Result<Component, EngineError> {
-    // SAFETY: `compile` has just returned it, or it comes, whole, from a folder that only this user can write to and in
-    // which only `keep` writes.
+    // SAFETY: `compile` has just returned it, or it comes, whole, from a file that only this user could write, in a folder
+    // in which only `keep` writes.
     unsafe { engine.load(compiled) }
 }
 
@@ -118,11 +143,23 @@ fn keep(path: &Path, compiled: &[u8]) -> io::Result<()> {
     let mut bytes = Vec::with_capacity(DIGEST_BYTES + compiled.len());
     bytes.extend_from_slice(&digest);
     bytes.extend_from_slice(compiled);
-    let written = fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
+    let written = write_own(&temporary, &bytes).and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
         let _ = fs::remove_file(&temporary);
     }
     written
+}
+
+/// Writes a new file that is this user's alone, whatever the umask.
+fn write_own(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    use std::io::Write as _;
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    // What an earlier process of this number has left.
+    let _ = fs::remove_file(path);
+    options.open(path)?.write_all(bytes)
 }
 
 /// Removes the files that were not used for the longest time, until the others are few enough.
@@ -130,8 +167,10 @@ fn prune(folder: &Path, bytes_max: u64) -> io::Result<()> {
     let mut files = Vec::new();
     for entry in folder.read_dir()? {
         let entry = entry?;
-        let metadata = entry.metadata()?;
-        files.push((metadata.modified()?, metadata.len(), entry.path()));
+        // Another gateway of the user may have renamed or removed it.
+        if let Ok(metadata) = entry.metadata() {
+            files.push((metadata.modified()?, metadata.len(), entry.path()));
+        }
     }
     files.sort_unstable_by(|one, other| other.cmp(one));
     let mut total = 0;
@@ -214,6 +253,27 @@ mod tests {
             fs::read(only_file(&place)).expect("it is there").len(),
             whole.len()
         );
+        fs::remove_dir_all(base).expect("ours");
+    }
+
+    #[test]
+    fn a_file_that_others_could_have_written_is_not_believed() {
+        let base = folder("poisoned");
+        let cache = CompileCache::at(base.join("compiled"));
+        let place = cache.folder.clone().expect("it is ours alone");
+        let engine = PluginEngine::new().expect("an engine");
+        let component = |wasm: &[u8]| cache.component(&engine, "abc", wasm).map(drop);
+        component(EMPTY).expect("a component");
+        let file = only_file(&place);
+        let mode = |mode| fs::set_permissions(&file, fs::Permissions::from_mode(mode)).expect("ours");
+        mode(0o660);
+        component(b"no component").expect_err("the group could write");
+        mode(0o600);
+        component(b"no component").expect("from the cache");
+        // Neither is what a link leads to.
+        fs::rename(&file, base.join("elsewhere")).expect("ours");
+        std::os::unix::fs::symlink(base.join("elsewhere"), &file).expect("a link");
+        component(b"no component").expect_err("a link");
         fs::remove_dir_all(base).expect("ours");
     }
 

@@ -9,6 +9,7 @@ use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use super::bindings::host;
+use super::lane::SlowLane;
 use super::state::{CORE_INSTANCES_MAX, MEMORIES_MAX, State, TABLE_MAX, TABLES_MAX};
 use super::ticker::Ticker;
 
@@ -29,6 +30,7 @@ pub struct PluginEngine {
     engine: Engine,
     linker: Arc<Linker<State>>,
     ticker: Arc<Ticker>,
+    lane: Arc<SlowLane>,
     is_pooling: bool,
 }
 
@@ -39,7 +41,7 @@ pub enum EngineError {
     #[error("no WebAssembly engine on this machine: {0}")]
     Engine(String),
     /// The bytes are no component that could run here.
-    #[error("{0}")]
+    #[error("plugin.wasm: {0}")]
     Component(String),
     /// The component wants something that no plugin gets.
     #[error("{0}")]
@@ -87,8 +89,10 @@ impl PluginEngine {
 
     fn of(engine: Engine, is_pooling: bool) -> Result<Self, EngineError> {
         let linker = engine_error(linker(&engine))?;
+        let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         Ok(Self {
             ticker: Ticker::start(engine.clone()),
+            lane: SlowLane::new(processors),
             engine,
             linker: Arc::new(linker),
             is_pooling,
@@ -151,6 +155,10 @@ impl PluginEngine {
 
     pub(super) fn ticker(&self) -> &Arc<Ticker> {
         &self.ticker
+    }
+
+    pub(super) fn lane(&self) -> &Arc<SlowLane> {
+        &self.lane
     }
 }
 

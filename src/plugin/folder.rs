@@ -1,6 +1,7 @@
 //! The folder of a plugin, read once: the bytes that are hashed and verified here are the ones that are parsed and
 //! compiled later. Nothing outside of the folder is read, so a symbolic link is refused, and so is what is no file.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use super::manifest::{MANIFEST_FILE, MANIFEST_MAX};
+use super::manifest::{MANIFEST_FILE, MANIFEST_MAX, is_name};
 
 /// The component in the folder of a plugin.
 pub const COMPONENT_FILE: &str = "plugin.wasm";
@@ -29,6 +30,8 @@ pub struct PluginFolder {
     pub component: Vec<u8>,
     /// `plugin.sig`, if it is there.
     pub signature: Option<Vec<u8>>,
+    /// Of the component.
+    sha256: [u8; 32],
 }
 
 /// Why a folder cannot be read.
@@ -80,38 +83,74 @@ impl PluginFolder {
         })?;
         let file = |name: &str, max| read_file(&folder, path, name, max);
         let absent = |name: &str| path.join(name);
+        let manifest = file(MANIFEST_FILE, MANIFEST_MAX)?
+            .ok_or_else(|| FolderError::NoManifest(absent(MANIFEST_FILE)))?;
+        let component = file(COMPONENT_FILE, COMPONENT_MAX)?
+            .ok_or_else(|| FolderError::NoComponent(absent(COMPONENT_FILE)))?;
         Ok(Self {
             path: path.to_owned(),
-            manifest: file(MANIFEST_FILE, MANIFEST_MAX)?
-                .ok_or_else(|| FolderError::NoManifest(absent(MANIFEST_FILE)))?,
-            component: file(COMPONENT_FILE, COMPONENT_MAX)?
-                .ok_or_else(|| FolderError::NoComponent(absent(COMPONENT_FILE)))?,
+            sha256: Sha256::digest(&component).into(),
+            manifest,
+            component,
             signature: file(SIGNATURE_FILE, SIGNATURE_MAX)?,
         })
     }
 
     /// Returns the SHA-256 of the component, in hexadecimal.
     pub fn sha256(&self) -> String {
-        hexadecimal(&Sha256::digest(&self.component))
+        hexadecimal(&self.sha256)
     }
 
     /// Returns a digest of everything that was read: another one means another plugin.
     pub(super) fn digest(&self) -> [u8; 32] {
-        let mut hash = Sha256::new();
-        for part in [
-            Some(&self.manifest),
-            Some(&self.component),
-            self.signature.as_ref(),
-        ] {
-            hash.update([u8::from(part.is_some())]);
-            hash.update(Sha256::digest(part.map_or(&[][..], Vec::as_slice)));
+        let mut hash = Sha256::new_with_prefix(self.sha256);
+        hash.update(Sha256::digest(&self.manifest));
+        // An empty one is not none.
+        if let Some(signature) = &self.signature {
+            hash.update(Sha256::digest(signature));
         }
         hash.finalize().into()
     }
 }
 
+/// Returns the folders that hold a whole plugin, in their order; of those that did before, also what is left of them: a
+/// plugin is gone when its folder is. Others hold sources, or something else.
+pub(super) fn folders(dir: &Path, known: &BTreeSet<String>) -> io::Result<Vec<String>> {
+    let entries = match dir.read_dir() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let Ok(name) = entry?.file_name().into_string() else {
+            continue;
+        };
+        let folder = dir.join(&name);
+        // What cannot be looked at is there.
+        let is_there = |path: &Path| {
+            let found = path.symlink_metadata();
+            !found.is_err_and(|error| {
+                matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                )
+            })
+        };
+        let is_whole = || {
+            [MANIFEST_FILE, COMPONENT_FILE]
+                .iter()
+                .all(|file| is_there(&folder.join(file)))
+        };
+        if is_name(&name) && (known.contains(&name) || is_whole()) {
+            names.push(name);
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
 /// Returns bytes in hexadecimal.
-pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+pub fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

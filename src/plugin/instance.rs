@@ -58,7 +58,9 @@ pub(super) enum Word {
 
 impl Template {
     /// Returns an instance on which `init` has been called.
-    pub(super) async fn instantiate(&self) -> Result<Instance, Stopped> {
+    ///
+    /// It is large, and goes from hand to hand: in a box.
+    pub(super) async fn instantiate(&self) -> Result<Box<Instance>, Stopped> {
         let mut store = State::store(&self.engine, self.shared.clone());
         let time = self.shared.limits.init_timeout;
         store.data_mut().begin(None, time, Instant::now() + time);
@@ -80,7 +82,7 @@ impl Template {
             Err(error) => return Err(not_started(&error)),
         }
         store.data_mut().end();
-        Ok(Instance {
+        Ok(Box::new(Instance {
             memory_at_start: store.data().memory(),
             store,
             lifecycle,
@@ -89,7 +91,7 @@ impl Template {
             routing,
             calls: 0,
             used: Instant::now(),
-        })
+        }))
     }
 }
 

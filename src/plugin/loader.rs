@@ -2,15 +2,18 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
+use serde_json::Value;
 use thiserror::Error;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::{Instant, timeout_at};
 use wasmtime::component::Component;
 
 use super::build::{Blueprint, BuildError, PluginHost};
 use super::cache::CompileCache;
 use super::engine::{EngineError, PluginEngine};
-use super::folder::{FolderError, PluginFolder};
+use super::folder::{FolderError, PluginFolder, SIGNATURE_FILE};
 use super::manifest::{MANIFEST_FILE, Manifest, ManifestError};
 use super::orders::PluginOrders;
 use super::plugin::Plugin;
@@ -24,6 +27,12 @@ use crate::schema::SchemaCache;
 pub const SMOKE_MAX: usize = 256;
 /// So many cases may fail before the others are not run any more.
 const FAILURES_MAX: usize = 5;
+/// How long reading or compiling a plugin may take, and how long its smoke cases. Compiling one of Python takes ten seconds;
+/// a component can be made that takes hours, and others want to be let in meanwhile.
+const WORK_MAX: Duration = Duration::from_secs(300);
+const SMOKE_TIME_MAX: Duration = Duration::from_secs(60);
+/// How many components are compiled at once: one, and another where nobody waits for the first any more.
+const WORKERS: usize = 2;
 
 /// Why a plugin is not let in.
 #[derive(Debug, Error)]
@@ -65,6 +74,16 @@ pub enum LoadError {
     /// Reading or compiling it ended in a panic, which the log has.
     #[error("it could not be compiled")]
     Broken,
+    /// Compiling it, or its smoke cases, took longer than anything of their kind.
+    #[error("{0} took longer than {max} s", max = .1.as_secs())]
+    TooLong(&'static str, Duration),
+}
+
+impl LoadError {
+    /// Returns whether the same plugin could be let in another time: what it needs to start, or the machine, was not ready.
+    pub(super) fn can_pass(&self) -> bool {
+        matches!(self, Self::Broken | Self::Build(BuildError::Start(_)))
+    }
 }
 
 fn lines(failures: &[CaseFailure]) -> String {
@@ -93,6 +112,17 @@ pub struct PluginLoader {
     host: OnceLock<Arc<PluginHost>>,
     cache: CompileCache,
     schemas: Arc<SchemaCache>,
+    workers: Arc<Semaphore>,
+}
+
+/// What can be said of a plugin before it is compiled.
+struct Admitted {
+    folder: PluginFolder,
+    manifest: Manifest,
+    config: Value,
+    signer: Option<PublicKey>,
+    /// What is wrong with a signature that is not needed.
+    doubt: Option<LoadError>,
 }
 
 impl PluginLoader {
@@ -102,6 +132,7 @@ impl PluginLoader {
             host: OnceLock::new(),
             cache,
             schemas,
+            workers: Arc::new(Semaphore::new(WORKERS)),
         }
     }
 
@@ -147,7 +178,7 @@ impl PluginLoader {
         known: Option<Component>,
     ) -> Result<LoadedPlugin, LoadError> {
         let loaded = self.load_untried(folder, orders, spec, known).await?;
-        run_smoke(&loaded.plugin).await?;
+        run_smoke(&loaded.plugin, Instant::now() + SMOKE_TIME_MAX).await?;
         Ok(loaded)
     }
 
@@ -164,11 +195,15 @@ impl PluginLoader {
     ) -> Result<LoadedPlugin, LoadError> {
         let sha256 = folder.sha256();
         let digest = orders.digest(&spec, folder.digest());
-        let signer = admitted(&folder, &sha256, &orders.host, &spec)?;
-        let manifest = manifest(&folder)?;
-        let config = orders
-            .configuration(&manifest, &spec)
-            .map_err(LoadError::Configuration)?;
+        let (its_orders, its_spec) = (orders.clone(), spec.clone());
+        let admitted = self.work(move || Admitted::of(folder, &its_orders, &its_spec));
+        let Admitted {
+            folder,
+            manifest,
+            config,
+            signer,
+            doubt,
+        } = admitted.await??;
         let component = match known {
             Some(component) => component,
             None => self.compile(folder, sha256.clone()).await?,
@@ -181,8 +216,10 @@ impl PluginLoader {
             sha256,
         };
         let plugin = self.host()?.build(blueprint).await?;
+        let mut warnings = wishes::warnings(&plugin);
+        warnings.extend(doubt.map(|doubt| format!("{SIGNATURE_FILE}: {doubt}")));
         Ok(LoadedPlugin {
-            warnings: wishes::warnings(&plugin),
+            warnings,
             plugin: Arc::new(plugin),
             component,
             signer,
@@ -193,29 +230,69 @@ impl PluginLoader {
     async fn compile(&self, folder: PluginFolder, sha256: String) -> Result<Component, LoadError> {
         let engine = self.host()?.engine().clone();
         let cache = self.cache.clone();
-        let compiled = on_thread(move || cache.component(&engine, &sha256, &folder.component));
+        let compiled = self.work(move || cache.component(&engine, &sha256, &folder.component));
         Ok(compiled.await??)
+    }
+
+    /// Does what can take long, as anything that is computed from what an author wrote: on a thread, few at once, and waited
+    /// for so long and no longer. What nobody waits for any more goes on all the same, and counts until it is done.
+    async fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, LoadError> {
+        let done = async {
+            let permit = self.workers.clone().acquire_owned().await;
+            on_thread(move || {
+                let done = work();
+                drop(permit);
+                done
+            })
+            .await
+        };
+        let late = |_| LoadError::TooLong("reading or compiling it", WORK_MAX);
+        timeout_at(Instant::now() + WORK_MAX, done).await.map_err(late)?
     }
 }
 
-/// Returns who has signed the bytes, if they are those that the operator wants and trusts. Nothing has parsed them yet.
-fn admitted(
+impl Admitted {
+    /// Checks a folder against the pin and the trusted keys; only then is anything of it parsed.
+    fn of(folder: PluginFolder, orders: &PluginOrders, spec: &PluginSpec) -> Result<Self, LoadError> {
+        let (signer, doubt) = verified(&folder, &orders.host, spec)?;
+        let manifest = manifest(&folder)?;
+        let config = orders
+            .configuration(&manifest, spec)
+            .map_err(LoadError::Configuration)?;
+        Ok(Self {
+            folder,
+            manifest,
+            config,
+            signer,
+            doubt,
+        })
+    }
+}
+
+/// Returns who has signed the bytes, if they are those that the operator wants and trusts. Where no signature is needed,
+/// what is wrong with one that is there is no reason to refuse, but to say so.
+fn verified(
     folder: &PluginFolder,
-    sha256: &str,
     host: &PluginHostConfig,
     spec: &PluginSpec,
-) -> Result<Option<PublicKey>, LoadError> {
+) -> Result<(Option<PublicKey>, Option<LoadError>), LoadError> {
+    let sha256 = folder.sha256();
     if let Some(wanted) = &spec.sha256
-        && !wanted.eq_ignore_ascii_case(sha256)
+        && !wanted.eq_ignore_ascii_case(&sha256)
     {
         return Err(LoadError::Pin {
-            found: sha256.to_owned(),
+            found: sha256,
             wanted: wanted.clone(),
         });
     }
     match signer(folder, &host.trusted_keys) {
+        Ok(signer) => Ok((Some(signer), None)),
         Err(error) if host.require_signature => Err(error),
-        signer => Ok(signer.ok()),
+        Err(LoadError::Unsigned) => Ok((None, None)),
+        Err(doubt) => Ok((None, Some(doubt))),
     }
 }
 
@@ -248,10 +325,12 @@ fn text<'b>(path: &Path, bytes: &'b [u8]) -> Result<&'b str, ManifestError> {
     })
 }
 
-async fn run_smoke(plugin: &Plugin) -> Result<(), LoadError> {
+async fn run_smoke(plugin: &Plugin, until: Instant) -> Result<(), LoadError> {
     let mut failures = Vec::new();
     for case in &plugin.manifest().smoke {
-        failures.extend(plugin.run_case(case).await.err());
+        let failure = timeout_at(until, plugin.run_case(case)).await;
+        let failure = failure.map_err(|_| LoadError::TooLong("its smoke cases", SMOKE_TIME_MAX))?;
+        failures.extend(failure.err());
         if failures.len() == FAILURES_MAX {
             break;
         }
@@ -278,3 +357,6 @@ pub(super) async fn on_thread<T: Send + 'static>(
     started.map_err(|_| LoadError::Broken)?;
     rx.await.map_err(|_| LoadError::Broken)
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,9 @@ pub const MANIFEST_FILE: &str = "plugin.toml";
 pub const MANIFEST_MAX: u64 = 1024 * 1024;
 /// Longest name of a plugin, in bytes.
 const NAME_MAX: usize = 64;
+/// Longest version and description, in bytes: both stand in every list of plugins.
+const VERSION_MAX: usize = 64;
+const DESCRIPTION_MAX: usize = 1024;
 
 /// Why a manifest cannot be used.
 #[derive(Debug, Error)]
@@ -287,6 +290,14 @@ impl Manifest {
                 "plugin.name: \"{name}\" is no name: use a to z, 0 to 9 and \"-\", at most {NAME_MAX}, beginning with a letter"
             ));
         }
+        for (key, text, max) in [
+            ("version", &self.plugin.version, VERSION_MAX),
+            ("description", &self.plugin.description, DESCRIPTION_MAX),
+        ] {
+            if text.len() > max || text.contains(char::is_control) {
+                problems.push(format!("plugin.{key}: it is one line of at most {max} bytes"));
+            }
+        }
         if self.hooks.entries().next().is_none() {
             problems.push(
                 "hooks: it wants to be asked nothing: add on-message, access or routing, such as `access = { methods = \
@@ -383,6 +394,14 @@ mod tests {
             (
                 LEAST.replace("\"p\"", "\"P p\""),
                 "plugin.name: \"P p\" is no name",
+            ),
+            (
+                LEAST.replace("\"1\"", &format!("{:?}", "1".repeat(65))),
+                "plugin.version: it is one line of at most 64 bytes",
+            ),
+            (
+                LEAST.replace("[hooks]", "description = \"a\\nb\"\n[hooks]"),
+                "plugin.description: it is one line",
             ),
             (
                 LEAST.replace("access = { methods = [\"*\"] }", ""),

@@ -39,6 +39,13 @@ pub(super) struct Metrics {
     errors: [AtomicU64; ErrorKind::ALL.len()],
 }
 
+/// What the generations of a plugin that are gone have done, together.
+#[derive(Debug, Default)]
+pub(super) struct Past {
+    generations: AtomicU64,
+    metrics: Metrics,
+}
+
 /// The figures of one hook at one time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HookFigures {
@@ -153,7 +160,38 @@ impl Metrics {
     }
 }
 
+impl Past {
+    /// Adds a generation that has made its last call.
+    pub(super) fn add(&self, gone: &Metrics) {
+        let hooks = self.metrics.hooks.iter().zip(&gone.hooks);
+        hooks.for_each(|(all, one)| all.add(one));
+        self.generations.fetch_add(1, Ordering::Release);
+    }
+
+    /// Returns how many generations they were.
+    pub(super) fn generations(&self) -> u64 {
+        self.generations.load(Ordering::Acquire)
+    }
+
+    pub(super) fn figures(&self, hook: Hook) -> HookFigures {
+        self.metrics.figures(hook)
+    }
+}
+
 impl HookMetrics {
+    fn add(&self, other: &Self) {
+        let add =
+            |to: &AtomicU64, from: &AtomicU64| to.fetch_add(from.load(Ordering::Relaxed), Ordering::Relaxed);
+        add(&self.passes, &other.passes);
+        add(&self.denials, &other.denials);
+        add(&self.changes, &other.changes);
+        add(&self.errors, &other.errors);
+        add(&self.nanoseconds, &other.nanoseconds);
+        for (bucket, other) in self.histogram.iter().zip(&other.histogram) {
+            add(bucket, other);
+        }
+    }
+
     fn time(&self, time: Duration) {
         let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
@@ -198,6 +236,24 @@ mod tests {
         }
         assert_eq!(bucket(u64::MAX), BUCKETS - 1);
         assert_eq!(bucket(0), 0);
+    }
+
+    #[test]
+    fn the_past_is_the_sum_of_what_is_gone() {
+        let past = Past::default();
+        for generation in 1..=3 {
+            let gone = Metrics::default();
+            for _ in 0..generation {
+                gone.decided(Hook::OnMessage, Decided::Change, Duration::from_micros(1));
+                gone.failed(Hook::Access, ErrorKind::Trap, Duration::from_millis(1));
+            }
+            past.add(&gone);
+        }
+        assert_eq!(past.generations(), 3);
+        let (messages, access) = (past.figures(Hook::OnMessage), past.figures(Hook::Access));
+        assert_eq!((messages.changes, messages.errors), (6, 0));
+        assert_eq!((access.calls(), access.errors), (6, 6));
+        assert!(access.p50 >= Duration::from_millis(1), "{:?}", access.p50);
     }
 
     #[test]

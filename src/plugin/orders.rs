@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::manifest::Manifest;
-use crate::config::{PluginHostConfig, PluginSpec};
+use crate::config::{Config, PluginHostConfig, PluginSpec};
 use crate::schema;
 
 /// The parts of the gateway's configuration that a plugin can receive.
@@ -26,6 +26,23 @@ pub struct PluginOrders {
 }
 
 impl PluginOrders {
+    /// Returns what a configuration says of plugins.
+    pub fn of(config: &Config) -> Self {
+        let mut parts = Map::new();
+        if !config.modes.is_empty() {
+            let modes = config
+                .modes
+                .iter()
+                .map(|(name, mode)| (name.clone(), mode.clone()));
+            parts.insert("modes".to_owned(), Value::Object(modes.collect()));
+        }
+        Self {
+            host: config.plugin_host.clone(),
+            plugins: config.plugins.clone(),
+            parts,
+        }
+    }
+
     /// Returns what is wanted of a plugin; without a word of the operator, the least.
     pub(super) fn spec(&self, name: &str) -> Arc<PluginSpec> {
         let named = self.plugins.iter().find(|spec| spec.name == name);

@@ -12,7 +12,7 @@ use super::error::{ErrorKind, PluginError, Stopped};
 use super::exports::Hook;
 use super::instance::{Question, Word};
 use super::manifest::{Manifest, Subscription};
-use super::metrics::{Decided, HookFigures, Metrics};
+use super::metrics::{Decided, HookFigures, Metrics, Past};
 use super::pool::Pool;
 use super::state::Subject;
 use super::verdict::{check_denial, check_route};
@@ -30,6 +30,8 @@ pub struct Plugin {
     pub(super) pool: Pool,
     pub(super) breaker: Breaker,
     pub(super) metrics: Metrics,
+    /// What the generations before have done, and this one when it is gone.
+    pub(super) past: Arc<Past>,
 }
 
 /// A message under judgement, and what host functions need of its circumstances.
@@ -56,6 +58,12 @@ impl std::fmt::Debug for Plugin {
             .field("name", &self.spec.name)
             .field("generation", &self.generation)
             .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Plugin {
+    fn drop(&mut self) {
+        self.past.add(&self.metrics);
     }
 }
 

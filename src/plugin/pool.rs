@@ -16,15 +16,18 @@ const ONE_SHOTS: usize = 3;
 /// An instance that was not used for this long goes, unless it is the only one.
 const IDLE_MAX: Duration = Duration::from_secs(60);
 
+/// In boxes: they are large, and move at each call.
+type Idle = Vec<Box<Instance>>;
+
 /// The instances of one generation.
 pub(super) struct Pool {
     template: Arc<Template>,
     isolation: Isolation,
     /// The one used last is on top: it is warm. A std mutex: held to push and pop.
-    idle: Mutex<Vec<Instance>>,
+    idle: Mutex<Idle>,
+    permits_max: usize,
     permits: Semaphore,
     made: AtomicU64,
-    alive: Arc<AtomicUsize>,
     /// The largest linear memory that an instance came back with, in bytes.
     memory: AtomicUsize,
 }
@@ -34,36 +37,19 @@ pub(super) struct Pool {
 pub(super) struct Checkout<'a> {
     pool: &'a Pool,
     _permit: SemaphorePermit<'a>,
-    instance: Instance,
-    _alive: Alive,
-}
-
-/// Counts an instance as long as it is there.
-struct Alive(Arc<AtomicUsize>);
-
-impl Alive {
-    fn new(count: &Arc<AtomicUsize>) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count.clone())
-    }
-}
-
-impl Drop for Alive {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
+    instance: Box<Instance>,
 }
 
 impl Pool {
     pub(super) fn new(template: Template, isolation: Isolation) -> Self {
-        let instances_max = template.shared.limits.instances_max;
+        let permits_max = template.shared.limits.instances_max * (1 + ONE_SHOTS);
         Self {
             template: Arc::new(template),
             isolation,
             idle: Mutex::default(),
-            permits: Semaphore::new(instances_max * (1 + ONE_SHOTS)),
+            permits_max,
+            permits: Semaphore::new(permits_max),
             made: AtomicU64::new(0),
-            alive: Arc::default(),
             memory: AtomicUsize::new(0),
         }
     }
@@ -91,12 +77,11 @@ impl Pool {
             pool: self,
             _permit: permit,
             instance,
-            _alive: Alive::new(&self.alive),
         })
     }
 
     /// Puts in the first instance, so that the first call does not wait for one.
-    pub(super) fn put(&self, instance: Instance) {
+    pub(super) fn put(&self, instance: Box<Instance>) {
         self.made.fetch_add(1, Ordering::Relaxed);
         self.keep(instance, Instant::now());
     }
@@ -125,9 +110,9 @@ impl Pool {
         self.idle().len()
     }
 
-    /// Returns how many instances serve a call.
+    /// Returns how many instances serve a call, or are made for one.
     pub(super) fn busy_count(&self) -> usize {
-        self.alive.load(Ordering::Relaxed)
+        self.permits_max - self.permits.available_permits()
     }
 
     /// Returns how many instances were ever made.
@@ -145,12 +130,12 @@ impl Pool {
         self.memory.load(Ordering::Relaxed)
     }
 
-    async fn instantiate(&self) -> Result<Instance, Stopped> {
+    async fn instantiate(&self) -> Result<Box<Instance>, Stopped> {
         self.made.fetch_add(1, Ordering::Relaxed);
         self.template.instantiate().await
     }
 
-    fn keep(&self, mut instance: Instance, used: Instant) {
+    fn keep(&self, mut instance: Box<Instance>, used: Instant) {
         self.memory.fetch_max(instance.memory(), Ordering::Relaxed);
         if self.isolation == Isolation::Fresh || !instance.is_fresh_enough() {
             return;
@@ -162,7 +147,7 @@ impl Pool {
         }
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<Instance>> {
+    fn idle(&self) -> MutexGuard<'_, Idle> {
         self.idle.lock().expect("no holder panics")
     }
 }

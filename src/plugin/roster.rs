@@ -2,38 +2,63 @@
 //!
 //! A round reads what the operator wants and what lies in the folder, makes a generation of everything that is new, and
 //! puts the whole set in place at once. A plugin that is not let in changes nothing but its status: its generation
-//! before goes on. Where that is not possible, or messages would be judged by nobody, the whole set stays as it was.
+//! before goes on. Where that is not possible, or messages would be judged by nobody, or by other modes than those that
+//! the gateway chooses from, the whole set stays as it was.
+
+mod changes;
+mod entry;
+mod judges;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use thiserror::Error;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
+pub use self::changes::{Change, ChangeKind};
+pub(super) use self::entry::Entry;
+use self::entry::failed;
+use self::judges::{judges, problems};
 use super::cache::CompileCache;
-use super::folder::COMPONENT_FILE;
-use super::loader::{LoadedPlugin, PluginLoader, on_thread};
-use super::manifest::{MANIFEST_FILE, is_name};
+use super::folder::folders;
+use super::loader::{PluginLoader, on_thread};
 use super::orders::PluginOrders;
 use super::plugin::Plugin;
 use super::set::{PluginSet, Plugins};
-use super::{status, wishes};
+use super::status;
 use crate::config::Activate;
 use crate::schema::SchemaCache;
 
 /// Most plugins that lie in the folder without being named.
 const DROPPED_MAX: usize = 64;
 
-/// Says what the operator wants, each time anew; or why that cannot be read.
-pub type Source = Arc<dyn Fn() -> Result<PluginOrders, String> + Send + Sync>;
+/// Where a roster learns what the operator wants, and who learns from it what became of that.
+pub trait Source: Send + Sync {
+    /// Says what the operator wants, each time anew.
+    ///
+    /// # Errors
+    /// Why that cannot be read.
+    fn read(&self) -> Result<PluginOrders, String>;
+
+    /// Takes note that what was read last is in place.
+    fn adopted(&self) {}
+
+    /// Takes note of what happened to a plugin.
+    fn changed(&self, _change: Change) {}
+}
+
+impl<F: Fn() -> Result<PluginOrders, String> + Send + Sync> Source for F {
+    fn read(&self) -> Result<PluginOrders, String> {
+        self()
+    }
+}
 
 /// What a roster is made of.
 pub struct RosterOptions {
     /// What the operator wants.
-    pub source: Source,
+    pub source: Arc<dyn Source>,
     /// Where compiled components are kept.
     pub cache: CompileCache,
     /// The validators.
@@ -44,7 +69,7 @@ pub struct RosterOptions {
 
 /// The plugins of a gateway.
 pub struct Roster {
-    source: Source,
+    source: Arc<dyn Source>,
     loader: PluginLoader,
     plugins: Arc<Plugins>,
     /// Held for a round: one at a time.
@@ -60,32 +85,17 @@ pub(super) struct Book {
     pub(super) entries: BTreeMap<String, Entry>,
     /// Those that were replaced, while requests hold them.
     pub(super) retired: Vec<Weak<Plugin>>,
+    /// The parts of the configuration that the set in place was made for.
+    parts: Map<String, Value>,
     /// Why the last round changed nothing.
     pub(super) problems: Vec<String>,
-}
-
-/// What is known of one plugin.
-#[derive(Clone, Default)]
-pub(super) struct Entry {
-    pub(super) live: Option<Arc<LoadedPlugin>>,
-    pub(super) failure: Option<Failure>,
-    /// Digest of what was tried last.
-    tried: Option<[u8; 32]>,
-}
-
-/// Why the newest candidate was not let in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Failure {
-    pub(super) error: String,
-    /// Of its component, if that could be read.
-    pub(super) sha256: Option<String>,
 }
 
 /// Why the plugins are not as they should be.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RosterError {
     /// No such plugin.
-    #[error("there is no plugin {0:?}; GET /admin/v1/plugins lists them")]
+    #[error("there is no plugin {0:?}; GET /admin/v1/plugins and `portcullis plugin list` list them")]
     Unknown(String),
     /// Everything that is wrong, each with its place.
     #[error("{}", .0.join("\n"))]
@@ -209,7 +219,7 @@ impl Roster {
             Err(problems) => (problems, Vec::new()),
         };
         if !problems.is_empty() && !matches!(scope, Scope::Start) {
-            error!(problems = problems.join("; "), "the plugins stay as they were");
+            error!(problems = problems.join("; "), "everything stays as it was");
         }
         {
             let mut book = self.book();
@@ -229,11 +239,11 @@ impl Roster {
     /// Why the set stays as it was.
     async fn look(&self, scope: Scope<'_>) -> Result<Vec<String>, Vec<String>> {
         let source = self.source.clone();
-        let read = on_thread(move || source()).await;
+        let read = on_thread(move || source.read()).await;
         let orders = read
             .map_err(|error| vec![error.to_string()])?
             .map_err(|error| vec![error])?;
-        let names = self.names(&orders, scope).await;
+        let names = self.names(&orders, scope).await?;
         let mut entries = BTreeMap::new();
         for name in names {
             let old = self.book().entries.get(&name).cloned().unwrap_or_default();
@@ -242,7 +252,8 @@ impl Roster {
             entries.insert(name, entry);
         }
         let judges = judges(&orders, &entries);
-        let problems = problems(&orders, &entries, &judges);
+        let has_new_parts = self.book().parts != orders.parts;
+        let problems = problems(&orders, &entries, &judges, scope, has_new_parts);
         if !problems.is_empty() {
             self.keep_failures(entries);
             return Err(problems);
@@ -250,28 +261,47 @@ impl Roster {
         let named = orders.plugins.iter().map(|spec| &spec.name);
         let failures = named.filter_map(|name| Some(failed(name, entries[name].failure.as_ref()?)));
         let failures = failures.collect();
-        self.adopt(entries, judges);
+        self.adopt(entries, judges, orders.parts);
+        self.source.adopted();
         Ok(failures)
     }
 
     /// Returns the plugins that the configuration names, and those that lie in the folder.
-    async fn names(&self, orders: &PluginOrders, scope: Scope<'_>) -> BTreeSet<String> {
+    ///
+    /// # Errors
+    /// Those that lie there judge, and not all of them can be seen: none must be missed.
+    async fn names(&self, orders: &PluginOrders, scope: Scope<'_>) -> Result<BTreeSet<String>, Vec<String>> {
         let mut names: BTreeSet<String> = orders.plugins.iter().map(|spec| spec.name.clone()).collect();
-        if matches!(scope, Scope::Start) && orders.host.activate == Activate::Named {
-            return names;
+        let all_judge = orders.host.activate == Activate::Dropped;
+        if matches!(scope, Scope::Start) && !all_judge {
+            return Ok(names);
         }
         let dir = orders.host.dir.clone();
-        let mut dropped = on_thread(move || folders(&dir)).await.unwrap_or_default();
+        let known: BTreeSet<String> = self.book().entries.keys().cloned().collect();
+        let found = on_thread(move || folders(&dir, &known)).await;
+        let found = found.map_err(|error| error.to_string());
+        let found = found.and_then(|found| found.map_err(|error| error.to_string()));
+        let mut dropped = match found {
+            Ok(dropped) => dropped,
+            Err(error) if all_judge => return Err(vec![format!("plugins.dir: it cannot be read: {error}")]),
+            Err(error) => {
+                warn!(error, "the folder of the plugins cannot be read");
+                Vec::new()
+            }
+        };
         dropped.retain(|name| !names.contains(name));
         if dropped.len() > DROPPED_MAX {
-            warn!(
-                plugins = dropped.len(),
-                max = DROPPED_MAX,
-                "too many plugins lie in the folder without being named: the last ones are not looked at"
+            let problem = format!(
+                "plugins.dir: {} plugins lie there without being named, and at most {DROPPED_MAX} are looked at",
+                dropped.len()
             );
+            if all_judge {
+                return Err(vec![problem]);
+            }
+            warn!(problem, "the last ones are not looked at");
         }
         names.extend(dropped.into_iter().take(DROPPED_MAX));
-        names
+        Ok(names)
     }
 
     async fn candidate(&self, orders: &PluginOrders, name: &str, old: Entry, force: bool) -> Entry {
@@ -295,20 +325,16 @@ impl Roster {
         let same = old.live.as_ref().filter(|live| live.plugin.sha256() == sha256);
         let known = same.map(|live| live.component.clone());
         match self.loader.load(folder, orders, spec, known).await {
-            Ok(loaded) => {
-                announce(&loaded, old.live.as_deref());
-                Entry {
-                    live: Some(Arc::new(loaded)),
-                    failure: None,
-                    tried: Some(digest),
-                }
+            Ok(loaded) => old.loaded(loaded, digest),
+            Err(error) => {
+                let tried = (!error.can_pass()).then_some(digest);
+                old.failed(name, error.to_string(), Some(sha256), tried)
             }
-            Err(error) => old.failed(name, error.to_string(), Some(sha256), Some(digest)),
         }
     }
 
     /// Puts everything in place.
-    fn adopt(&self, entries: BTreeMap<String, Entry>, judges: Vec<Arc<Plugin>>) {
+    fn adopt(&self, entries: BTreeMap<String, Entry>, judges: Vec<Arc<Plugin>>, parts: Map<String, Value>) {
         let current = self.plugins.current();
         let is_same = current.plugins().len() == judges.len()
             && current
@@ -317,6 +343,8 @@ impl Roster {
                 .zip(&judges)
                 .all(|(old, new)| Arc::ptr_eq(old, new));
         let mut book = self.book();
+        let changes = changes::of(&book.entries, &entries, current.plugins(), &judges);
+        book.parts = parts;
         let old = std::mem::replace(&mut book.entries, entries);
         for live in old.values().filter_map(|entry| entry.live.as_ref()) {
             let goes_on = book.entries.values().filter_map(|entry| entry.live.as_ref());
@@ -336,106 +364,27 @@ impl Roster {
             self.plugins.replace(PluginSet::new(judges));
         }
         drop(book);
+        changes.into_iter().for_each(|change| self.source.changed(change));
     }
 
-    /// Nothing is put in place; what was not let in is shown all the same.
+    /// Nothing is put in place; what was not let in is shown all the same, and no longer what would be now.
     fn keep_failures(&self, entries: BTreeMap<String, Entry>) {
+        let mut failures = Vec::new();
         let mut book = self.book();
         for (name, entry) in entries {
-            if entry.failure.is_some() {
-                let live = book.entries.get(&name).and_then(|old| old.live.clone());
-                book.entries.insert(name, Entry { live, ..entry });
+            let old = book.entries.get(&name).cloned().unwrap_or_default();
+            failures.extend(changes::failure(&name, Some(&old), &entry));
+            let has_failed = entry.failure.is_some();
+            if has_failed || old.failure.is_some() {
+                let known = if has_failed { entry } else { Entry::default() };
+                let live = old.live;
+                book.entries.insert(name, Entry { live, ..known });
             }
         }
-    }
-}
-
-impl Entry {
-    fn failed(self, name: &str, error: String, sha256: Option<String>, tried: Option<[u8; 32]>) -> Self {
-        let failure = Failure { error, sha256 };
-        if self.failure.as_ref() != Some(&failure) {
-            let goes_on = self.live.as_ref().map(|live| live.plugin.generation());
-            warn!(plugin = name, error = failure.error, goes_on, "plugin not let in");
-        }
-        Self {
-            live: self.live,
-            failure: Some(failure),
-            tried,
-        }
-    }
-}
-
-fn failed(name: &str, failure: &Failure) -> String {
-    format!("plugins.{name}: {}", failure.error)
-}
-
-/// Returns the folders that hold a whole plugin, in their order. Others hold sources, or something else.
-fn folders(dir: &Path) -> Vec<String> {
-    let entries = dir.read_dir().into_iter().flatten().flatten();
-    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-    let mut names: Vec<String> = names
-        .filter(|name| {
-            let has = |file: &str| dir.join(name).join(file).symlink_metadata().is_ok();
-            is_name(name) && has(MANIFEST_FILE) && has(COMPONENT_FILE)
-        })
-        .collect();
-    names.sort_unstable();
-    names
-}
-
-/// Returns the plugins that judge: the named ones in their order, then perhaps the others by name.
-fn judges(orders: &PluginOrders, entries: &BTreeMap<String, Entry>) -> Vec<Arc<Plugin>> {
-    let plugin = |name: &String| Some(entries.get(name)?.live.as_ref()?.plugin.clone());
-    let named: Vec<&String> = orders.plugins.iter().map(|spec| &spec.name).collect();
-    let others = match orders.host.activate {
-        Activate::Named => Vec::new(),
-        Activate::Dropped => entries.keys().filter(|name| !named.contains(name)).collect(),
-    };
-    named.into_iter().chain(others).filter_map(plugin).collect()
-}
-
-/// Returns why a set cannot be put in place.
-fn problems(orders: &PluginOrders, entries: &BTreeMap<String, Entry>, judges: &[Arc<Plugin>]) -> Vec<String> {
-    let mut problems = Vec::new();
-    for spec in &orders.plugins {
-        let entry = &entries[&spec.name];
-        if let (None, Some(failure)) = (&entry.live, &entry.failure) {
-            problems.push(failed(&spec.name, failure));
-        }
-    }
-    for mode in wishes::unguarded(orders.modes(), judges) {
-        problems.push(format!(
-            "modes.{mode}: no plugin that judges decides on access in this mode: let [[plugins]] name one that does, such as mode-access"
-        ));
-    }
-    problems
-}
-
-fn announce(loaded: &LoadedPlugin, before: Option<&LoadedPlugin>) {
-    let plugin = &loaded.plugin;
-    info!(
-        plugin = plugin.name(),
-        generation = plugin.generation(),
-        version = plugin.version(),
-        sha256 = plugin.sha256(),
-        "plugin loaded"
-    );
-    for warning in &loaded.warnings {
-        warn!(plugin = plugin.name(), warning, "look at this plugin");
-    }
-    if let Some(before) = before {
-        let requested = |loaded: &LoadedPlugin| wishes::requested(&loaded.plugin.manifest().requests);
-        let more: Vec<String> = requested(loaded)
-            .difference(&requested(before))
-            .cloned()
-            .collect();
-        if !more.is_empty() {
-            let more = more.join(", ");
-            warn!(
-                plugin = plugin.name(),
-                more, "this version asks for more than the one before"
-            );
-        }
+        drop(book);
+        failures
+            .into_iter()
+            .for_each(|change| self.source.changed(change));
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use tracing::info;
+use tracing::{debug, info};
 
 use super::call::{CallContext, Candidate, CatalogItem, Denial, Topic};
 use super::error::{ErrorKind, PluginError, shortened};
@@ -69,14 +69,23 @@ pub enum Why {
 }
 
 /// A message that may go on.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Passed {
     /// The message as it goes on, if a plugin changed it.
-    pub changed: Option<Bytes>,
+    pub changed: Option<Changed>,
     /// Whether it is about something else now.
     pub is_retargeted: bool,
     /// `note.<plugin>.<key>` and the value, of all plugins.
     pub notes: Vec<(String, String)>,
+}
+
+/// What plugins have made of a message.
+#[derive(Debug, Clone)]
+pub struct Changed {
+    /// The message.
+    pub message: Message,
+    /// Its text, to look things up in.
+    pub document: Arc<Document>,
 }
 
 impl PluginSet {
@@ -141,21 +150,24 @@ impl PluginSet {
         Ok(())
     }
 
-    /// Asks every plugin which items may be seen. What one removes, no other brings back; where one could not judge and
-    /// its `on-error` is `deny`, nothing is seen.
-    pub async fn filter(&self, ctx: &CallContext, matter: &Matter, items: &[CatalogItem]) -> Vec<bool> {
+    /// Asks every plugin which items may be seen. What one removes, no other brings back.
+    ///
+    /// # Errors
+    /// One could not judge.
+    pub async fn filter(
+        &self,
+        ctx: &CallContext,
+        matter: &Matter,
+        items: &[CatalogItem],
+    ) -> Result<Vec<bool>, Refusal> {
         let mut kept = vec![true; items.len()];
         for plugin in self.asked(Hook::Access, ctx) {
             match plugin.filter(&shown_to(plugin, ctx), matter, items).await {
                 Ok(its) => kept.iter_mut().zip(its).for_each(|(kept, its)| *kept &= its),
-                Err(error) => {
-                    if failed(plugin, error).is_err() {
-                        return vec![false; items.len()];
-                    }
-                }
+                Err(error) => failed(plugin, error)?,
             }
         }
-        kept
+        Ok(kept)
     }
 
     /// Shows a message to every plugin that validates; each sees what the ones before have made of it. `ctx` gets their
@@ -259,6 +271,14 @@ impl<F: Fn(&Document) -> Aim> Course<F> {
             return failed(plugin, bad_change(plugin, &problem));
         }
         for (key, value) in judged.notes {
+            debug!(
+                plugin = plugin.name(),
+                generation = plugin.generation(),
+                request = ctx.request_id,
+                key,
+                value,
+                "noted by a policy"
+            );
             let note = (format!("note.{}.{key}", plugin.name()), value);
             ctx.attributes.push(note.clone());
             self.passed.notes.push(note);
@@ -268,9 +288,9 @@ impl<F: Fn(&Document) -> Aim> Course<F> {
 
     /// Goes on with what a plugin has made of the message; or says why not.
     fn change(&mut self, ctx: &mut CallContext, changed: Bytes) -> Result<(), String> {
-        Message::parse(changed.clone(), self.options)
+        let message = Message::parse(changed.clone(), self.options)
             .map_err(|error| format!("what it made of the message is none: {}", error.message))?;
-        let document = Document::new(changed.clone());
+        let document = Arc::new(Document::new(changed));
         let aim = (self.aim_of)(&document);
         if aim.target != ctx.target {
             if self.passed.is_retargeted {
@@ -280,9 +300,9 @@ impl<F: Fn(&Document) -> Aim> Course<F> {
             ctx.target = aim.target;
             self.matter.input_schema = aim.input_schema;
         }
-        ctx.body_size = u32::try_from(changed.len()).unwrap_or(u32::MAX);
-        self.matter.message = Arc::new(document);
-        self.passed.changed = Some(changed);
+        ctx.body_size = u32::try_from(document.bytes().len()).unwrap_or(u32::MAX);
+        self.matter.message = document.clone();
+        self.passed.changed = Some(Changed { message, document });
         Ok(())
     }
 }

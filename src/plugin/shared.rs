@@ -14,7 +14,8 @@ pub(super) struct Shared {
     pub(super) name: Arc<str>,
     pub(super) limits: PluginLimits,
     pub(super) grants: Grants,
-    pub(super) log: LogLimit,
+    /// Shared with the instances that smoke cases run in.
+    pub(super) log: Arc<LogLimit>,
     /// Kept from generation to generation.
     pub(super) kv: Arc<Store>,
     pub(super) http: Option<HttpClient>,

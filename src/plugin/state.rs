@@ -1,7 +1,8 @@
 //! What belongs to one instance: what its host functions read, and how far it may go.
 //!
 //! A call's time is counted in ticks that the guest has seen, not read from a clock: where the machine is busy, a guest
-//! that was kept waiting by others has not taken too long. Host functions that wait do so until the call's deadline.
+//! that was kept waiting by others has not taken too long. Who needs more than one takes turns with others of that kind
+//! (see [`SlowLane`](super::lane::SlowLane)). Host functions that wait do so until the call's deadline.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use wasmtime::{ResourceLimiter, Store, UpdateDeadline};
 
 use super::engine::PluginEngine;
 use super::error::{ErrorKind, Stopped};
+use super::lane::Turn;
 use super::shared::Shared;
 use super::ticker::TICK;
 use crate::protocol::document::Document;
@@ -31,6 +33,7 @@ pub(super) struct State {
     /// Until when host functions of the call in progress may wait.
     pub(super) deadline: Instant,
     ticks_left: u64,
+    turn: Turn,
     host_calls_left: u32,
     copy_left: usize,
     memory: usize,
@@ -53,6 +56,7 @@ impl State {
             subject: None,
             deadline: Instant::now(),
             ticks_left: 0,
+            turn: engine.lane().turn(),
             host_calls_left: 0,
             copy_left: 0,
             memory: 0,
@@ -65,11 +69,11 @@ impl State {
         store.set_hostcall_fuel(output_max);
         store.epoch_deadline_callback(|mut context| {
             let state = context.data_mut();
+            state.turn.end();
             Ok(match state.ticks_left.checked_sub(1) {
                 Some(left) => {
                     state.ticks_left = left;
-                    // Not only to the end of the queue: the runtime looks for what came in from outside first.
-                    UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))
+                    UpdateDeadline::YieldCustom(1, Box::pin(state.turn.clone().next()))
                 }
                 None => UpdateDeadline::Interrupt,
             })
@@ -83,7 +87,7 @@ impl State {
         self.host_calls_left = limits.host_calls_max;
         self.copy_left = limits.body_copy_max;
         // The first tick can come at once: it is not counted.
-        self.ticks_left = u64::try_from(time.as_nanos().div_ceil(TICK.as_nanos())).unwrap_or(u64::MAX);
+        self.ticks_left = ticks(time);
         self.subject = subject;
         self.deadline = deadline;
     }
@@ -91,6 +95,12 @@ impl State {
     /// Ends a call.
     pub(super) fn end(&mut self) {
         self.subject = None;
+        self.turn.end();
+    }
+
+    /// Says that the guest waits from now on, and needs no processor.
+    pub(super) fn wait(&self) {
+        self.turn.end();
     }
 
     /// Returns how many bytes of linear memory the instance has.
@@ -114,6 +124,15 @@ impl State {
     }
 }
 
+/// Returns how many ticks a time has, at least.
+fn ticks(time: Duration) -> u64 {
+    const IN_A_SECOND: u64 = 1_000_000_000 / TICK.subsec_nanos() as u64;
+    let of_the_last = u64::from(time.subsec_nanos().div_ceil(TICK.subsec_nanos()));
+    time.as_secs()
+        .saturating_mul(IN_A_SECOND)
+        .saturating_add(of_the_last)
+}
+
 impl State {
     /// Takes so many bytes of the message from what the call may still copy; returns whether there are as many.
     pub(super) fn may_copy(&mut self, bytes: usize) -> bool {
@@ -134,7 +153,16 @@ impl State {
 }
 
 impl ResourceLimiter for State {
-    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        // It would not grow, and must not be counted.
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
         // `desired` can be anything: a guest asks as it likes.
         let total = (self.memory - current.min(self.memory)).saturating_add(desired);
         let limit = self.shared.limits.memory_max;

@@ -52,6 +52,7 @@ pub(super) fn records(book: &Book, set: &PluginSet) -> Vec<Value> {
             let mut record = generation(&live.plugin, state);
             record["warnings"] = json!(live.warnings);
             record["signer"] = json!(live.signer.map(|signer| signer.to_string()));
+            record["gone"] = gone(&live.plugin);
             records.push(record);
         }
         if let Some(failure) = &entry.failure {
@@ -109,10 +110,24 @@ fn generation(plugin: &Plugin, state: State) -> Value {
     })
 }
 
+/// Returns what the generations have done that are not in the list any more.
+fn gone(plugin: &Plugin) -> Value {
+    let exports = plugin.exports().into_iter();
+    let hooks: Map<String, Value> = exports
+        .map(|hook| (hook.as_str().to_owned(), figures(plugin.past.figures(hook))))
+        .collect();
+    json!({ "generations": plugin.past.generations(), "hooks": hooks })
+}
+
 fn hook_record(plugin: &Plugin, hook: Hook) -> Value {
-    let methods = plugin
-        .subscription(hook)
-        .map(|subscription| &subscription.methods);
+    let subscription = plugin.subscription(hook);
+    let mut record = figures(plugin.figures(hook));
+    record["methods"] = json!(subscription.map(|subscription| &subscription.methods));
+    record
+}
+
+fn figures(figures: HookFigures) -> Value {
+    let calls = figures.calls();
     let HookFigures {
         passes,
         denials,
@@ -121,10 +136,9 @@ fn hook_record(plugin: &Plugin, hook: Hook) -> Value {
         p50,
         p99,
         ..
-    } = plugin.figures(hook);
+    } = figures;
     json!({
-        "methods": methods,
-        "calls": passes + denials + changes + errors,
+        "calls": calls,
         "passes": passes,
         "denials": denials,
         "changes": changes,

@@ -32,8 +32,16 @@ pub struct Watched {
     pub file: Option<PathBuf>,
 }
 
-/// How files look from outside: each with its time, length and number.
-type Look = Vec<(PathBuf, SystemTime, u64, u64)>;
+/// How files look from outside.
+type Look = Vec<(PathBuf, Outside)>;
+
+/// A file from outside: its time, its length, and what the system knows of it besides.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Outside {
+    modified: SystemTime,
+    len: u64,
+    identity: (u64, i64, i64),
+}
 
 impl Roster {
     /// Looks for the plugins that only lie in the folder, and from then on, if something is to be watched, for changes.
@@ -107,20 +115,31 @@ impl Watched {
     }
 }
 
-fn outside(path: PathBuf) -> Option<(PathBuf, SystemTime, u64, u64)> {
+fn outside(path: PathBuf) -> Option<(PathBuf, Outside)> {
     let metadata = path.metadata().ok()?;
-    let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-    Some((path, modified, metadata.len(), number(&metadata)))
+    let outside = Outside {
+        modified: metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH),
+        len: metadata.len(),
+        identity: identity(&metadata),
+    };
+    Some((path, outside))
 }
 
+/// The number of the file, and when it was last touched, which nobody can set: copies like to keep the other time.
 #[cfg(unix)]
-fn number(metadata: &std::fs::Metadata) -> u64 {
-    std::os::unix::fs::MetadataExt::ino(metadata)
+fn identity(metadata: &std::fs::Metadata) -> (u64, i64, i64) {
+    use std::os::unix::fs::MetadataExt as _;
+    (metadata.ino(), metadata.ctime(), metadata.ctime_nsec())
 }
 
 #[cfg(not(unix))]
-fn number(_: &std::fs::Metadata) -> u64 {
-    0
+fn identity(_: &std::fs::Metadata) -> (u64, i64, i64) {
+    (0, 0, 0)
+}
+
+/// Looking is noticed too, and whoever looked because of that would look for ever.
+fn is_change(event: &notify::Result<notify::Event>) -> bool {
+    event.as_ref().is_ok_and(|event| !event.kind.is_access())
 }
 
 /// The system's notices of changes, as far as it has any to give.
@@ -131,7 +150,11 @@ struct Notices {
 
 impl Notices {
     fn new(wake: Arc<Notify>) -> Self {
-        let watcher = notify::recommended_watcher(move |_| wake.notify_one());
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            if is_change(&event) {
+                wake.notify_one();
+            }
+        });
         Self {
             watcher: watcher
                 .map_err(
@@ -148,7 +171,7 @@ impl Notices {
         let mut folders = vec![dir.to_owned()];
         folders.extend(
             look.iter()
-                .filter_map(|(path, ..)| path.parent())
+                .filter_map(|(path, _)| path.parent())
                 .map(Path::to_owned),
         );
         folders.retain(|folder| folder.starts_with(dir));
@@ -163,5 +186,75 @@ impl Notices {
             }
         }
         self.folders = folders;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::mpsc;
+
+    use super::*;
+
+    fn new_folder() -> PathBuf {
+        let path = std::env::temp_dir().join(format!("portcullis-watch-{}", uuid::Uuid::new_v4()));
+        fs::create_dir(&path).expect("a new folder");
+        path
+    }
+
+    #[test]
+    fn to_look_is_no_change() {
+        let dir = new_folder();
+        let (tx, rx) = mpsc::channel();
+        let mut watcher = notify::recommended_watcher(tx).expect("a watcher");
+        watcher.watch(&dir, RecursiveMode::NonRecursive).expect("watched");
+        let watched = Watched {
+            dir: dir.clone(),
+            file: None,
+        };
+        watched.look_now();
+        fs::create_dir(dir.join("new")).expect("a new folder");
+        let is_new = |event: &notify::Event| event.paths == [dir.join("new")];
+        let mut others = 0;
+        loop {
+            let event = rx.recv_timeout(Duration::from_secs(60)).expect("a notice");
+            if event.as_ref().is_ok_and(is_new) {
+                assert!(is_change(&event), "{event:?}");
+                break;
+            }
+            assert!(!is_change(&event), "{event:?}");
+            others += 1;
+        }
+        if cfg!(target_os = "linux") {
+            assert!(others > 0, "to look is noticed");
+        }
+        fs::remove_dir_all(dir).expect("ours");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn another_file_of_the_same_length_and_time_is_another() {
+        let dir = new_folder();
+        fs::create_dir(dir.join("p")).expect("a new folder");
+        let path = dir.join("p").join(COMPONENT_FILE);
+        let watched = Watched {
+            dir: dir.clone(),
+            file: None,
+        };
+        let write = |text: &str| {
+            fs::write(&path, text).expect("written");
+            let file = fs::File::options().write(true).open(&path).expect("ours");
+            file.set_modified(SystemTime::UNIX_EPOCH).expect("ours");
+            watched.look_now()
+        };
+        let first = write("one");
+        assert_eq!(watched.look_now(), first);
+        // The system's own time has a coarse step.
+        let second = std::iter::repeat_with(|| write("two")).find(|second| *second != first);
+        assert_eq!(
+            second.map(|second| second[0].1.modified),
+            Some(SystemTime::UNIX_EPOCH)
+        );
+        fs::remove_dir_all(dir).expect("ours");
     }
 }

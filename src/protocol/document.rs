@@ -1,7 +1,8 @@
 //! A JSON text that is read here and there, by RFC 6901 pointers, without a tree.
 //!
 //! Each object or array that a pointer passes through is walked once: its members' places are kept, what is inside
-//! them is skipped. Reading one value of a long text costs the walk on the first time and a look-up from then on.
+//! them is skipped, but for small objects, which are noted on the way: the pointer probably goes on into one of them.
+//! Reading one value of a long text costs the walk on the first time and a look-up from then on.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -51,6 +52,8 @@ pub struct Entry {
 
 /// From this many members on, an object's keys are looked up in a map.
 const KEYS_COMPARED: usize = 12;
+/// So deep inside a walked object others are noted: from a message to its `params` to their `arguments`.
+const NOTED_DEPTH: usize = 2;
 
 impl Document {
     /// Returns a document of a text that has been scanned.
@@ -124,8 +127,17 @@ impl Document {
         let place = match levels.binary_search_by_key(&span.start, |(start, _)| *start) {
             Ok(place) => place,
             Err(place) => {
-                let level = Level::walk(&self.bytes, span.start)?;
+                let mut walk = Walk {
+                    bytes: &self.bytes,
+                    noted: Vec::new(),
+                };
+                let level = walk.whole(span.start)?;
                 levels.insert(place, (span.start, Arc::new(level)));
+                for (start, level) in walk.noted {
+                    if let Err(place) = levels.binary_search_by_key(&start, |(start, _)| *start) {
+                        levels.insert(place, (start, level));
+                    }
+                }
                 place
             }
         };
@@ -169,38 +181,6 @@ impl Level {
             .position(|entry| is_key(bytes, &entry.key, token))
     }
 
-    /// Notes the members of the object or the elements of the array that begins at `start`.
-    fn walk(bytes: &[u8], start: usize) -> Result<Self, Ambiguous> {
-        let is_object = bytes[start] == b'{';
-        let mut entries = Vec::new();
-        let mut at = space_end(bytes, start + 1);
-        while !matches!(bytes[at], b'}' | b']') {
-            let key = if is_object {
-                let key = at..string_end(bytes, at);
-                at = space_end(bytes, key.end);
-                at = space_end(bytes, at + 1);
-                key
-            } else {
-                0..0
-            };
-            let value = at..value_end(bytes, at);
-            at = space_end(bytes, value.end);
-            if bytes[at] == b',' {
-                at = space_end(bytes, at + 1);
-            }
-            entries.push(Entry { key, value });
-        }
-        let mut level = Self {
-            entries,
-            by_key: HashMap::new(),
-            is_object,
-        };
-        if is_object && !level.has_unique_keys(bytes) {
-            return Err(Ambiguous { at: start });
-        }
-        Ok(level)
-    }
-
     fn has_unique_keys(&mut self, bytes: &[u8]) -> bool {
         let keys = self.entries.iter().map(|entry| key_text(bytes, &entry.key));
         if self.entries.len() < KEYS_COMPARED {
@@ -212,6 +192,73 @@ impl Level {
         }
         self.by_key = keys.enumerate().map(|(place, key)| (key.into(), place)).collect();
         self.by_key.len() == self.entries.len()
+    }
+}
+
+/// A walk through one object or array, from its beginning to its end.
+struct Walk<'a> {
+    bytes: &'a [u8],
+    /// Small objects that it came by.
+    noted: Levels,
+}
+
+impl Walk<'_> {
+    /// Walks the object or array that begins at `start`.
+    fn whole(&mut self, start: usize) -> Result<Level, Ambiguous> {
+        let (level, _) = self.entries(start, NOTED_DEPTH, usize::MAX);
+        let mut level = level.expect("as many as there are");
+        if level.is_object && !level.has_unique_keys(self.bytes) {
+            return Err(Ambiguous { at: start });
+        }
+        Ok(level)
+    }
+
+    /// Passes by an object and notes it if it is small. One that holds a key twice is left to whoever reads through it.
+    fn small_object(&mut self, start: usize, depth: usize) -> usize {
+        let (level, end) = self.entries(start, depth, KEYS_COMPARED - 1);
+        if let Some(mut level) = level
+            && level.has_unique_keys(self.bytes)
+        {
+            self.noted.push((start, Arc::new(level)));
+        }
+        end
+    }
+
+    /// Returns the entries of what begins at `start`, if they are not more than so many, and where it ends.
+    fn entries(&mut self, start: usize, depth: usize, max: usize) -> (Option<Level>, usize) {
+        let bytes = self.bytes;
+        let is_object = bytes[start] == b'{';
+        let mut entries = Vec::new();
+        let mut at = space_end(bytes, start + 1);
+        while !matches!(bytes[at], b'}' | b']') {
+            if entries.len() == max {
+                return (None, container_rest(bytes, at));
+            }
+            let key = if is_object {
+                let key = at..string_end(bytes, at);
+                at = space_end(bytes, key.end);
+                at = space_end(bytes, at + 1);
+                key
+            } else {
+                0..0
+            };
+            let end = match bytes[at] {
+                b'{' if is_object && depth > 0 => self.small_object(at, depth - 1),
+                _ => value_end(bytes, at),
+            };
+            let value = at..end;
+            at = space_end(bytes, end);
+            if bytes[at] == b',' {
+                at = space_end(bytes, at + 1);
+            }
+            entries.push(Entry { key, value });
+        }
+        let level = Level {
+            entries,
+            by_key: HashMap::new(),
+            is_object,
+        };
+        (Some(level), at + 1)
     }
 }
 
@@ -290,7 +337,7 @@ fn string_stop(bytes: &[u8]) -> usize {
 fn value_end(bytes: &[u8], start: usize) -> usize {
     match bytes[start] {
         b'"' => string_end(bytes, start),
-        b'{' | b'[' => container_end(bytes, start),
+        b'{' | b'[' => container_rest(bytes, start + 1),
         _ => {
             let ends = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r');
             start + bytes[start..].iter().take_while(|byte| !ends(byte)).count()
@@ -298,9 +345,10 @@ fn value_end(bytes: &[u8], start: usize) -> usize {
     }
 }
 
-fn container_end(bytes: &[u8], start: usize) -> usize {
-    let mut depth = 0_usize;
-    let mut at = start;
+/// Returns where the object or array ends that `from` is inside of.
+fn container_rest(bytes: &[u8], from: usize) -> usize {
+    let mut depth = 1_usize;
+    let mut at = from;
     loop {
         let structural = |byte: &u8| STRUCTURAL[usize::from(*byte)];
         let next = bytes[at..].iter().position(structural);
@@ -334,101 +382,4 @@ const STRUCTURAL: [bool; 256] = {
 };
 
 #[cfg(test)]
-mod tests {
-    use serde_json::Value;
-
-    use super::*;
-
-    fn check_against_a_tree(text: &str, pointers: &[&str]) {
-        let tree: Value = serde_json::from_str(text).expect("JSON");
-        let document = Document::new(Bytes::copy_from_slice(text.as_bytes()));
-        for pointer in pointers {
-            let span = document.at(pointer).expect("unique keys");
-            let found = span.map(|span| serde_json::from_str::<Value>(document.text(span)).expect("a value"));
-            assert_eq!(found.as_ref(), tree.pointer(pointer), "{pointer} in {text}");
-        }
-    }
-
-    #[test]
-    fn finds_what_a_tree_finds() {
-        let text = r#" { "a" : [ 1 , "x,]}\"\\" , { "b" : null , "~/" : [ ] } , -0.5e3 ] , "é\u0041" : {"":true} , "n":12} "#;
-        let pointers = [
-            "",
-            "/a",
-            "/a/0",
-            "/a/1",
-            "/a/2",
-            "/a/2/b",
-            "/a/2/~0~1",
-            "/a/3",
-            "/a/4",
-            "/a/00",
-            "/a/-",
-            "/éA",
-            "/éA/",
-            "/n",
-            "/n/x",
-            "/missing",
-            "a",
-            "/~2",
-            "/a/2/b/c",
-            "/a/+1",
-        ];
-        check_against_a_tree(text, &pointers);
-        check_against_a_tree("[]", &["", "/0", "/"]);
-        check_against_a_tree("7", &["", "/0"]);
-    }
-
-    #[test]
-    fn finds_members_of_long_objects_and_arrays() {
-        let members: Vec<_> = (0..200)
-            .map(|n| format!(r#""k{n}":{{"v":[{n},"{n}"]}}"#))
-            .collect();
-        let text = format!("{{{}}}", members.join(","));
-        check_against_a_tree(&text, &["/k0/v/0", "/k199/v/1", "/k200", "/k17/v"]);
-    }
-
-    #[test]
-    fn finds_members_of_an_object_and_of_nothing_else() {
-        let document = Document::new(r#"{"a":{"b":1},"c":["d"]}"#.into());
-        let member = |pointer, key| {
-            let place = document.at(pointer).expect("unique keys").expect("a value");
-            let value = document.member(&place, key).expect("unique keys");
-            value.map(|span| document.text(span).to_owned())
-        };
-        assert_eq!(member("/a", "b").as_deref(), Some("1"));
-        assert_eq!(member("/a", "c"), None);
-        assert_eq!(member("/c", "0"), None);
-        assert_eq!(member("/a/b", "b"), None);
-    }
-
-    #[test]
-    fn finds_what_stands_behind_strings_of_any_length() {
-        for length in 0..40 {
-            let text = "x".repeat(length);
-            let text =
-                format!(r#"{{"a":"{text}\"{text}\\","b":[{{"{text}\\":"{text}"}},[],1],"c":"{text}"}}"#);
-            check_against_a_tree(&text, &["/a", "/b/0", "/b/1", "/b/2", "/c"]);
-        }
-    }
-
-    #[test]
-    fn a_key_that_stands_twice_is_no_guess() {
-        let many: Vec<_> = (0..20).map(|n| format!(r#""k{n}":1"#)).collect();
-        for text in [
-            r#"{"a":1,"a":2}"#.to_owned(),
-            r#"{"x":1,"\u0061":1,"a":2}"#.to_owned(),
-            format!(r#"{{{},"k7":2}}"#, many.join(",")),
-        ] {
-            let document = Document::new(text.into());
-            assert_eq!(document.at("/a"), Err(Ambiguous { at: 0 }));
-        }
-        let document = Document::new(r#"{"a":{"b":1,"b":2},"c":3}"#.into());
-        assert_eq!(
-            document.at("/c").map(|span| span.is_some()),
-            Ok(true),
-            "read past, not through"
-        );
-        assert_eq!(document.at("/a/b"), Err(Ambiguous { at: 5 }));
-    }
-}
+mod tests;

@@ -192,6 +192,36 @@ pub fn retain(
     Ok(Some(out.into()))
 }
 
+/// Returns the text without these members: each an object's pointer and a key. What is not there is passed over.
+///
+/// # Errors
+/// An object on the way holds a key twice.
+pub fn without_members(document: &Document, members: &[(&str, &str)]) -> Result<Bytes, Ambiguous> {
+    let bytes = document.bytes();
+    let mut gone: Vec<Span> = Vec::new();
+    for (object, key) in members {
+        let Some(object) = document.at(object)? else {
+            continue;
+        };
+        let Some(level) = document.level(&object)?.filter(|level| level.is_object()) else {
+            continue;
+        };
+        gone.extend(level.place(bytes, key).map(|place| removal(&level, place)));
+    }
+    gone.sort_by_key(|span| span.start);
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut from = 0;
+    for span in gone {
+        // What lies inside of something that goes is gone with it.
+        if span.start >= from {
+            out.extend_from_slice(&bytes[from..span.start]);
+        }
+        from = from.max(span.end);
+    }
+    out.extend_from_slice(&bytes[from..]);
+    Ok(out.into())
+}
+
 /// Returns what goes when an entry goes: it, and one of the commas beside it.
 fn removal(level: &Level, place: usize) -> Span {
     let entries = level.entries();

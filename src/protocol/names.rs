@@ -40,6 +40,8 @@ pub mod method {
     pub const SAMPLING: &str = "sampling/createMessage";
     /// Asks how far a task has come.
     pub const TASKS_GET: &str = "tasks/get";
+    /// Lists tasks.
+    pub const TASKS_LIST: &str = "tasks/list";
     /// Gets the result of a task: that of the request that began it.
     pub const TASKS_RESULT: &str = "tasks/result";
     /// Ends a task.

@@ -1,8 +1,8 @@
 //! A message of one era in the words of the other: what the other does not know is taken out, what it needs is added,
 //! everything else stays byte for byte.
 
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use super::document::{Ambiguous, Document};
 use super::edit::{Edit, EditError, apply, escaped};
@@ -85,6 +85,23 @@ pub fn request_for_modern(message: &Message, speaker: &Speaker<'_>) -> Result<Me
     }
     let mut draft = Draft::of(message);
     draft.add_to(&["/params", "/params/_meta"], &members)?;
+    draft.finish()
+}
+
+/// Returns a request whose client can do this and nothing else.
+///
+/// # Errors
+/// See [`Untranslatable`].
+pub fn with_capabilities(
+    message: &Message,
+    capabilities: &Map<String, Value>,
+) -> Result<Message, Untranslatable> {
+    let capabilities = Value::from(capabilities.clone()).to_string();
+    let mut draft = Draft::of(message);
+    draft.add_to(
+        &["/params", "/params/_meta"],
+        &[(meta::CLIENT_CAPABILITIES, capabilities)],
+    )?;
     draft.finish()
 }
 

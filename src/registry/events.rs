@@ -26,6 +26,14 @@ pub enum EventKind {
     CapabilitiesChanged,
     /// A shared server logged something (`notifications/message`).
     Log,
+    /// A plugin has a new generation.
+    PluginLoaded,
+    /// A plugin's newest candidate was not let in.
+    PluginFailed,
+    /// A plugin judges from now on, or judges no more.
+    PluginStatusChanged,
+    /// A plugin is gone.
+    PluginRemoved,
 }
 
 impl EventKind {
@@ -38,6 +46,10 @@ impl EventKind {
             Self::ConnectionChanged => "server.connection.changed",
             Self::CapabilitiesChanged => "server.capabilities.changed",
             Self::Log => "server.log",
+            Self::PluginLoaded => "plugin.loaded",
+            Self::PluginFailed => "plugin.failed",
+            Self::PluginStatusChanged => "plugin.status.changed",
+            Self::PluginRemoved => "plugin.removed",
         }
     }
 }
@@ -45,6 +57,23 @@ impl EventKind {
 impl Serialize for EventKind {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.as_str())
+    }
+}
+
+/// What an event is about; a member of the event, by its kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Subject {
+    /// A server.
+    Server(ServerName),
+    /// A plugin.
+    Plugin(String),
+}
+
+impl Subject {
+    /// Returns whether it is about this server.
+    pub fn is_server(&self, name: &ServerName) -> bool {
+        matches!(self, Self::Server(server) if server == name)
     }
 }
 
@@ -132,8 +161,9 @@ pub struct Event {
     /// What happened.
     #[serde(rename = "type")]
     pub kind: EventKind,
-    /// To which server.
-    pub server: ServerName,
+    /// To what.
+    #[serde(flatten)]
+    pub subject: Subject,
     /// Who caused it.
     pub actor: Actor,
     /// Why, in words.
@@ -155,8 +185,8 @@ pub struct EventLog {
 pub struct NewEvent {
     /// What happened.
     pub kind: EventKind,
-    /// To which server.
-    pub server: ServerName,
+    /// To what.
+    pub subject: Subject,
     /// Who caused it.
     pub actor: Actor,
     /// Why, in words.
@@ -180,7 +210,7 @@ impl EventLog {
     pub fn emit(&self, event: NewEvent) {
         let NewEvent {
             kind,
-            server,
+            subject,
             actor,
             cause,
             data,
@@ -195,7 +225,7 @@ impl EventLog {
             id,
             time,
             kind,
-            server,
+            subject,
             actor,
             cause,
             data,
@@ -271,7 +301,7 @@ mod tests {
     fn emit(log: &EventLog, cause: &str) {
         log.emit(NewEvent {
             kind: EventKind::StatusChanged,
-            server: "s".parse().expect("a name"),
+            subject: Subject::Server("s".parse().expect("a name")),
             actor: Actor::Admin,
             cause: cause.to_owned(),
             data: Value::Null,

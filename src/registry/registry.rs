@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use arc_swap::ArcSwap;
 use serde_json::json;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::error::RegistryError;
-use super::events::{Actor, EventKind, EventLog, NewEvent};
+use super::events::{Actor, EventKind, EventLog, NewEvent, Subject};
 use super::server::{Server, Source};
 use super::target::{RouteTarget, Target};
 use crate::config::{Routes, ServerName, ServerSpec};
@@ -21,8 +22,8 @@ use crate::upstream::{Connection, Phase, ServerPool, StateChange};
 #[derive(Debug)]
 pub struct Registry {
     servers: Mutex<BTreeMap<ServerName, Arc<Server>>>,
-    /// The routes of the configuration; constant.
-    routes: Routes,
+    /// The routes of the configuration; swapped whole.
+    routes: ArcSwap<Routes>,
     events: Arc<EventLog>,
 }
 
@@ -42,9 +43,20 @@ impl Registry {
     pub fn new(events: Arc<EventLog>, routes: Routes) -> Arc<Self> {
         Arc::new(Self {
             servers: Mutex::default(),
-            routes,
+            routes: ArcSwap::from_pointee(routes),
             events,
         })
+    }
+
+    /// Lets other routes hold. Those of their servers that are not registered are passed over.
+    pub fn set_routes(&self, routes: Routes) {
+        for server in self.servers() {
+            let path = &server.spec().path;
+            if routes.contains_key(path) {
+                warn!(server = %server.name(), path, "this path is the name of a route too, which leads nowhere");
+            }
+        }
+        self.routes.store(Arc::new(routes));
     }
 
     /// Returns the events.
@@ -77,7 +89,8 @@ impl Registry {
         if let Some(server) = server {
             return Some(Target::Server(server.clone()));
         }
-        let route = self.routes.get(path)?.servers.iter();
+        let routes = self.routes.load();
+        let route = routes.get(path)?.servers.iter();
         let registered = route.filter_map(|candidate| {
             Some(RouteTarget {
                 server: servers.get(&candidate.server)?.clone(),
@@ -289,7 +302,7 @@ impl Registry {
     ) {
         self.events.emit(NewEvent {
             kind,
-            server: server.clone(),
+            subject: Subject::Server(server.clone()),
             actor,
             cause: cause.to_owned(),
             data,
@@ -310,7 +323,7 @@ impl Registry {
             .find(|server| *server.name() != spec.name && server.spec().path == spec.path);
         let owner = match taken {
             Some(server) => format!("the server {}", server.name()),
-            None if self.routes.contains_key(&spec.path) => "a route".to_owned(),
+            None if self.routes.load().contains_key(&spec.path) => "a route".to_owned(),
             None => return Ok(()),
         };
         let message = format!("the path {:?} belongs to {owner}", spec.path);

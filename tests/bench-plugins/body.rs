@@ -13,6 +13,8 @@ use crate::timed;
 
 /// What the policies look at.
 const POINTER: &str = "/params/arguments/path";
+/// What a session begins with.
+pub(crate) const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"bench","version":"1.0.0"}}}"#;
 
 /// A message.
 #[derive(Debug)]
@@ -20,6 +22,8 @@ pub(crate) struct Body {
     /// For the table.
     pub(crate) name: &'static str,
     text: Bytes,
+    /// The bulk of it.
+    content: String,
 }
 
 impl Body {
@@ -37,12 +41,20 @@ impl Body {
 
     fn new(name: &'static str, content: &str) -> Self {
         let text = format!(
-            r#"{{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{{"name":"read","arguments":{{"path":"docs/readme.md","content":{content}}}}}}}"#
+            r#"{{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{{"name":"echo","arguments":{{"path":"docs/readme.md","text":"a short text","content":{content}}}}}}}"#
         );
         Self {
             name,
             text: text.into(),
+            content: content.to_owned(),
         }
+    }
+
+    /// Returns an answer of the same size.
+    pub(crate) fn answer(&self) -> Bytes {
+        let content = &self.content;
+        format!(r#"{{"jsonrpc":"2.0","id":7,"result":{{"content":[],"structuredContent":{{"content":{content}}}}}}}"#)
+            .into()
     }
 
     /// Returns the message as nobody has read it yet.
@@ -68,13 +80,13 @@ impl Body {
     /// Returns the circumstances, as a gateway has them.
     pub(crate) fn ctx(&self) -> CallContext {
         CallContext {
-            request_id: "0198f3d2-7b1c".to_owned(),
+            request_id: "0198f3d2-71".to_owned(),
             session: Some("6b86b273ff34fce1".to_owned()),
             direction: Direction::ClientToServer,
             kind: MessageKind::Request,
             method: "tools/call".to_owned(),
-            target: Some("read".to_owned()),
-            server: Some("files".to_owned()),
+            target: Some("echo".to_owned()),
+            server: Some("mock".to_owned()),
             mode: Some("chat".to_owned()),
             principal: Some(Principal {
                 subject: "alice".to_owned(),
@@ -83,7 +95,9 @@ impl Body {
             }),
             protocol_version: Some("2025-11-25".to_owned()),
             body_size: self.text.len() as u32,
-            attributes: vec![("client.name".to_owned(), "bench".to_owned())],
+            attributes: ["client.name", "client.version"]
+                .map(|key| (key.to_owned(), "1.0.0".to_owned()))
+                .to_vec(),
         }
     }
 

@@ -1,91 +1,150 @@
-//! The bundled policies, one after the other, as a request meets them.
+//! The bundled policies as `config/example.toml` has them, and as a request meets them: access and validation judge each
+//! call, validation each answer, and routing where a session begins.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
-use portcullis::plugin::call::{Candidate, CatalogItem};
-use portcullis::plugin::{Plugin, PluginHost};
-use serde_json::{Value, json};
+use bytes::Bytes;
+use portcullis::config::Loader;
+use portcullis::plugin::cache::CompileCache;
+use portcullis::plugin::call::{CallContext, Candidate, CatalogItem, Direction, MessageKind};
+use portcullis::plugin::{Aim, Matter, PluginOrders, PluginSet, Plugins, Refusal, Roster, RosterOptions};
+use portcullis::protocol::document::Document;
+use portcullis::protocol::scan::{ScanOptions, UniqueKeys};
 
-use crate::body::Body;
-use crate::guest::load;
+use crate::body::{self, Body};
 use crate::samples::Samples;
 
-/// The three.
+/// The set of them.
 pub(crate) struct Bundled {
-    access: Plugin,
-    validation: Plugin,
-    routing: Plugin,
+    set: Arc<PluginSet>,
+    /// Holds the set.
+    _roster: Arc<Roster>,
     item: CatalogItem,
     candidates: Vec<Candidate>,
 }
 
+/// Times of what a client does.
+#[derive(Default)]
+pub(crate) struct Times {
+    /// A call of a tool until it goes on to its server.
+    pub(crate) call: Samples,
+    /// The same, and its answer.
+    pub(crate) call_and_answer: Samples,
+    /// The beginning of a session whose way forks.
+    pub(crate) routing: Samples,
+}
+
+const SCAN: ScanOptions = ScanOptions {
+    depth_max: 128,
+    unique_keys: UniqueKeys::Everywhere,
+};
+
 impl Bundled {
-    /// Loads them with one mode with an allow-list, envelope rules and one pointer rule, and one weighted route; `None`
-    /// where they have not been built.
-    pub(crate) async fn load(host: &PluginHost, folder: &Path) -> Result<Option<Self>, String> {
-        let names = ["mode-access", "message-validation", "routing-policy"];
-        let is_built = |name: &&str| folder.join(name).join("plugin.wasm").exists();
-        if !names.iter().all(is_built) {
-            return Ok(None);
-        }
-        let get =
-            |name: &'static str, config: Value| async move { load(host, &folder.join(name), config).await };
-        let access = json!({ "modes": { "chat": {
-            "allowed-servers": ["files", "search"],
-            "allowed-capabilities": ["tools", "prompts"],
-            "tools": { "allow": ["read", "list*"] },
-        } } });
-        let validation = json!({
-            "max-size": 1_000_000,
-            "denied-methods": ["tasks/*"],
-            "require-params": true,
-            "arguments": [{ "tool": "read", "pointer": "/path", "deny-pattern": "\\.\\." }],
-        });
-        let item = CatalogItem {
-            kind: "tool".to_owned(),
-            name: "read".to_owned(),
-            server: "files".to_owned(),
-            description: None,
-            annotations: None,
+    /// Loads them as the gateway does.
+    pub(crate) async fn load(config: &Path) -> Result<Self, String> {
+        let loader = Loader {
+            file: Some(config.to_owned()),
+            ..Loader::for_process()
         };
-        let candidate = |server: &str, weight: u32| Candidate {
+        let config = loader.load().map_err(|error| error.to_string())?.config;
+        let orders = PluginOrders::of(&config);
+        let plugins = Arc::new(Plugins::default());
+        let options = RosterOptions {
+            source: Arc::new(move || Ok(orders.clone())),
+            cache: CompileCache::of_user(),
+            schemas: Arc::default(),
+            plugins: plugins.clone(),
+        };
+        let roster = Roster::start(options).await;
+        let built = |error| format!("{error}\n(`make plugins` builds the bundled policies)");
+        let candidate = |server: &str, weight: u32, tier: &str| Candidate {
             server: server.to_owned(),
             instance: None,
             healthy: true,
             in_flight: 0,
             weight,
-            labels: Vec::new(),
+            labels: vec![("tier".to_owned(), tier.to_owned())],
         };
-        Ok(Some(Self {
-            access: get(names[0], access).await?,
-            validation: get(names[1], validation).await?,
-            routing: get(names[2], json!({ "rules": [{ "strategy": "weighted" }] })).await?,
-            item,
-            candidates: vec![candidate("search-a", 9), candidate("search-b", 1)],
-        }))
+        Ok(Self {
+            _roster: roster.map_err(built)?,
+            set: plugins.current(),
+            item: CatalogItem {
+                kind: "tool".to_owned(),
+                name: "echo".to_owned(),
+                server: "mock".to_owned(),
+                description: Some("Returns its arguments, as they came, as text".to_owned()),
+                annotations: None,
+            },
+            candidates: vec![
+                candidate("mock", 9, "stable"),
+                candidate("mock-next", 1, "canary"),
+            ],
+        })
     }
 
-    /// Times whole chains.
-    pub(crate) async fn calls(&self, body: &Body, calls: usize, is_walked: bool) -> Result<Samples, String> {
-        let ctx = body.ctx();
-        let walked = body.walked();
-        let mut samples = Samples::default();
+    /// Times them; the messages have been walked.
+    pub(crate) async fn calls(&self, body: &Body, calls: usize) -> Result<Times, String> {
+        let answer = body.answer();
+        // The clients of the example have no token.
+        let ctx = CallContext {
+            principal: None,
+            ..body.ctx()
+        };
+        let answer_ctx = CallContext {
+            kind: MessageKind::Response,
+            direction: Direction::ServerToClient,
+            body_size: answer.len() as u32,
+            ..ctx.clone()
+        };
+        let opening_ctx = CallContext {
+            method: "initialize".to_owned(),
+            session: None,
+            server: None,
+            target: None,
+            protocol_version: None,
+            attributes: Vec::new(),
+            ..ctx.clone()
+        };
+        let (call, answer, opening) = (body.walked(), matter(answer), matter(body::INITIALIZE.into()));
+        let mut times = Times::default();
         for _ in 0..calls {
-            let matter = if is_walked { walked.clone() } else { body.matter() };
+            let (mut ctx, mut answer_ctx) = (ctx.clone(), answer_ctx.clone());
             let start = Instant::now();
-            let authorized = self.access.authorize(&ctx, &matter, Some(&self.item)).await;
-            let judged = self.validation.on_message(&ctx, &matter).await;
-            let chosen = self.routing.choose(&ctx, &matter, &self.candidates).await;
-            samples.push(start.elapsed());
-            let denied = |denial: portcullis::plugin::call::Denial| format!("denied: {}", denial.reason);
-            authorized.map_err(|error| error.to_string())?.map_err(denied)?;
-            judged
-                .map_err(|error| error.to_string())?
-                .outcome
-                .map_err(denied)?;
-            chosen.map_err(|error| error.to_string())?.map_err(denied)?;
+            self.judge(&mut ctx, &call).await.map_err(refused)?;
+            times.call.push(start.elapsed());
+            self.validate(&mut answer_ctx, &answer).await.map_err(refused)?;
+            times.call_and_answer.push(start.elapsed());
+            let start = Instant::now();
+            self.set
+                .choose(&opening_ctx, &opening, &self.candidates)
+                .await
+                .map_err(refused)?;
+            times.routing.push(start.elapsed());
         }
-        Ok(samples)
+        Ok(times)
     }
+
+    async fn judge(&self, ctx: &mut CallContext, matter: &Matter) -> Result<(), Refusal> {
+        self.set.authorize(ctx, matter, Some(&self.item)).await?;
+        self.validate(ctx, matter).await
+    }
+
+    async fn validate(&self, ctx: &mut CallContext, matter: &Matter) -> Result<(), Refusal> {
+        let aim_of = |_: &Document| Aim::default();
+        self.set.on_message(ctx, matter, SCAN, aim_of).await?;
+        Ok(())
+    }
+}
+
+fn matter(text: Bytes) -> Matter {
+    Matter {
+        message: Arc::new(Document::new(text)),
+        input_schema: None,
+    }
+}
+
+fn refused(refusal: Refusal) -> String {
+    format!("{} did not let a call pass: {:?}", refusal.plugin, refusal.why)
 }

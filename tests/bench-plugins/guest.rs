@@ -45,7 +45,7 @@ pub(crate) async fn all(host: &PluginHost, folder: &Path) -> Result<Vec<Guest>, 
             Some(Language::C) => "C",
             None => plugin.name(),
         };
-        let name = format!("guest in {language}, message walked");
+        let name = format!("guest in {language}");
         guests.push(Guest {
             name,
             plugin,
@@ -53,12 +53,6 @@ pub(crate) async fn all(host: &PluginHost, folder: &Path) -> Result<Vec<Guest>, 
         });
     }
     Ok(guests)
-}
-
-/// Loads one plugin, with a configuration.
-pub(crate) async fn load(host: &PluginHost, folder: &Path, config: Value) -> Result<Plugin, String> {
-    let (manifest, component) = read(host, folder)?;
-    start(host, manifest, component, config).await
 }
 
 fn read(host: &PluginHost, folder: &Path) -> Result<(Arc<Manifest>, Component), String> {

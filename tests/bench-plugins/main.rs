@@ -1,7 +1,8 @@
 //! `make bench-plugins`: what a policy costs a message, in one run: in WebAssembly, native, and behind HTTP on loopback.
 //!
-//! All guests are the template of their language: they look at one argument and let the call pass. The host's own first
-//! walk through a message is in a column of its own, because all plugins share it.
+//! All guests are the template of their language: they look at one argument and let the call pass. The bundled policies are
+//! those of `config/example.toml`. The host's own walk through a message is in a column of its own: whoever looks first has
+//! it done, for all. In the end, what hostile policies cost those who have nothing to do with them.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -12,7 +13,9 @@ mod body;
 mod bundled;
 mod callout;
 mod guest;
+mod hostile;
 mod idle;
+mod neighbours;
 mod report;
 mod samples;
 
@@ -22,7 +25,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::body::Body;
-use crate::report::Report;
+use crate::bundled::Bundled;
+use crate::report::{Report, WALK};
 use crate::samples::Samples;
 
 /// Measures what policies cost.
@@ -31,21 +35,41 @@ struct Options {
     /// A folder of plugins, each a guest with the hook on-message.
     #[arg(long)]
     guests: Option<PathBuf>,
+    /// The configuration with the bundled plugins, which have to be built.
+    #[arg(long, default_value = "config/example.toml")]
+    config: PathBuf,
     /// The folder of the bundled plugins.
     #[arg(long, default_value = "plugins")]
     bundled: PathBuf,
+    /// The gateway beside whose hostile policies others are measured.
+    #[arg(long, default_value = env!("CARGO_BIN_EXE_portcullis"))]
+    gateway: PathBuf,
     /// Rounds; each measures everything once, so that a slow minute is everybody's.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Calls of one thing in one round.
     #[arg(long, default_value_t = 4000)]
     calls: usize,
-    /// Only guests and the bundled plugins: for a profiler.
+    /// Only this: for a profiler.
     #[arg(long)]
-    only_guests: bool,
+    only: Option<Part>,
     /// Given by cargo.
     #[arg(long, hide = true)]
     bench: bool,
+}
+
+/// A part of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    Guests,
+    Bundled,
+    Neighbours,
+}
+
+impl Options {
+    fn wants(&self, part: Part) -> bool {
+        self.only.is_none_or(|only| only == part)
+    }
 }
 
 fn main() -> ExitCode {
@@ -65,6 +89,20 @@ fn main() -> ExitCode {
 }
 
 async fn measure(options: &Options) -> Result<Report, String> {
+    let mut report = Report::default();
+    if options.wants(Part::Guests) {
+        guests(options, &mut report).await?;
+    }
+    if options.wants(Part::Bundled) {
+        bundled(options, &mut report).await?;
+    }
+    if options.wants(Part::Neighbours) {
+        neighbours::measure(&options.gateway, &options.bundled, &mut report).await?;
+    }
+    Ok(report)
+}
+
+async fn guests(options: &Options, report: &mut Report) -> Result<(), String> {
     let host = guest::host()?;
     if !host.engine().is_pooling() {
         println!("without a pool for instances: the machine has no address space for one");
@@ -73,44 +111,43 @@ async fn measure(options: &Options) -> Result<Report, String> {
         Some(folder) => guest::all(&host, folder).await?,
         None => Vec::new(),
     };
-    let bundled = bundled::Bundled::load(&host, &options.bundled).await?;
     let callout = callout::Callout::start().map_err(|error| error.to_string())?;
-    let bodies = Body::all();
-    let mut report = Report::default();
     for _ in 0..options.rounds {
-        for body in &bodies {
-            if !options.only_guests {
-                report.add("the host's first walk", body, body.walks(options.calls));
-                report.add("native code, message walked", body, body.native(options.calls));
+        for body in &Body::all() {
+            if options.only.is_none() {
                 let calls = (options.calls / 10).max(100);
-                report.add(
-                    "HTTP callout on loopback",
-                    body,
-                    callout.calls(body, calls).await?,
-                );
+                let answers = callout.calls(body, calls).await?;
+                report.add("native code", body, body.native(options.calls));
+                report.add("HTTP callout on loopback", body, answers);
             }
             for guest in &guests {
                 let calls = (options.calls / guest.weight()).max(200);
                 report.add(guest.name(), body, guest.calls(body, calls).await?);
-            }
-            if let Some(bundled) = &bundled {
-                report.add(
-                    "bundled chain, message walked",
-                    body,
-                    bundled.calls(body, options.calls, true).await?,
-                );
-                report.add(
-                    "bundled chain, with the walk",
-                    body,
-                    bundled.calls(body, options.calls, false).await?,
-                );
             }
         }
     }
     for guest in &guests {
         report.idle(guest.name(), idle::bytes_of_one(&host, guest).await?);
     }
-    Ok(report)
+    Ok(())
+}
+
+async fn bundled(options: &Options, report: &mut Report) -> Result<(), String> {
+    let bundled = Bundled::load(&options.config).await?;
+    for _ in 0..options.rounds {
+        for body in &Body::all() {
+            let times = bundled.calls(body, options.calls).await?;
+            report.add(WALK, body, body.walks(options.calls));
+            report.add(
+                "bundled chain: a call and its answer",
+                body,
+                times.call_and_answer,
+            );
+            report.add("  the call: access, validation", body, times.call);
+            report.add("  routing, when a session begins", body, times.routing);
+        }
+    }
+    Ok(())
 }
 
 /// Times something so many times.

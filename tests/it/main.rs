@@ -20,6 +20,11 @@ mod readme;
 mod simulation;
 mod stress;
 mod support;
-#[path = "../../src/plugin/trial.rs"]
+#[path = "../../src/plugin/trial/mod.rs"]
+#[expect(
+    dead_code,
+    unused_imports,
+    reason = "the tests of the room use what these do not"
+)]
 mod trial;
 mod wire;

@@ -1,8 +1,11 @@
 //! Policies on the path of messages: the bundled plugins in front of the mock server, on every transport.
 
 mod bypass;
+mod context;
 mod door;
+mod edits;
 mod listening;
 mod routing;
 mod server_side;
+mod tasks;
 mod validation;

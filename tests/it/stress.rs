@@ -1,8 +1,10 @@
-//! The six stress topics at today's figures. What must hold holds hard: each request one right answer, and
+//! The stress topics at today's figures. What must hold holds hard: each request one right answer, and
 //! descriptors, memory and threads back where they were. Speed is printed, and asserted only where it is promised and
 //! far exceeded: `make bench` measures it.
 //!
 //! - `PORTCULLIS_STRESS_SCALE`: how many times as much of everything that is done again and again; the soak uses it.
+
+mod swap;
 
 use std::collections::HashSet;
 use std::io::Write;

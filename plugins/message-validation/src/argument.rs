@@ -1,16 +1,16 @@
 //! Rules for the arguments of tools and prompts.
 
-use glob::Glob;
-use serde::Deserialize;
-use serde_json::Number;
+use std::fmt;
+
+use kit::Glob;
+use kit::config::{self, Configured, Fault};
 
 use crate::message::{Circumstances, Value};
 use crate::pattern::Pattern;
 use crate::pointer::{Pointer, from_arguments};
 
 /// A rule for the values at a pointer.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[derive(Debug)]
 pub struct ArgumentRule {
     /// Whom it is for; absent: any.
     tool: Option<Glob>,
@@ -18,34 +18,85 @@ pub struct ArgumentRule {
     server: Option<Glob>,
     mode: Option<Glob>,
     pointer: Pointer,
-    #[serde(default)]
     required: bool,
     pattern: Option<Pattern>,
     deny_pattern: Option<Pattern>,
-    max_length: Option<usize>,
-    min: Option<Number>,
-    max: Option<Number>,
+    max_length: Option<u32>,
+    min: Option<Limit>,
+    max: Option<Limit>,
     one_of: Option<Vec<Value>>,
-    #[serde(default)]
     deny: Vec<Denied>,
     /// What the client reads in the place of our own words.
     message: Option<String>,
 }
 
+/// A number, with decimals to the sixth in words: printing any double exactly would be a tenth of the plugin.
+#[derive(Debug, Clone, Copy)]
+struct Limit(f64);
+
+impl fmt::Display for Limit {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "who writes greater limits reads smaller ones"
+    )]
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const PARTS: i64 = 1_000_000;
+        let parts = (self.0.abs() * PARTS as f64).round() as i64;
+        let sign = if self.0 < 0.0 { "-" } else { "" };
+        write!(formatter, "{sign}{}", parts / PARTS)?;
+        let (mut decimals, mut width) = (parts % PARTS, 6);
+        if decimals == 0 {
+            return Ok(());
+        }
+        while decimals % 10 == 0 {
+            (decimals, width) = (decimals / 10, width - 1);
+        }
+        write!(formatter, ".{decimals:0width$}")
+    }
+}
+
 /// What a value must not be: a text with wildcards, or any other value.
-#[derive(Debug, Deserialize)]
-#[serde(from = "Value")]
+#[derive(Debug)]
 enum Denied {
     Text(Glob),
     Other(Value),
 }
 
-impl From<Value> for Denied {
-    fn from(value: Value) -> Self {
-        match value {
+impl Configured for ArgumentRule {
+    fn read(value: config::Value) -> Result<Self, Fault> {
+        value.members(|members| {
+            Ok(Self {
+                tool: members.optional("tool")?,
+                prompt: members.optional("prompt")?,
+                server: members.optional("server")?,
+                mode: members.optional("mode")?,
+                pointer: members.required("pointer")?,
+                required: members.or_default("required")?,
+                pattern: members.optional("pattern")?,
+                deny_pattern: members.optional("deny-pattern")?,
+                max_length: members.optional("max-length")?,
+                min: members.optional("min")?,
+                max: members.optional("max")?,
+                one_of: members.optional("one-of")?,
+                deny: members.or_default("deny")?,
+                message: members.optional("message")?,
+            })
+        })
+    }
+}
+
+impl Configured for Limit {
+    fn read(value: config::Value) -> Result<Self, Fault> {
+        f64::read(value).map(Self)
+    }
+}
+
+impl Configured for Denied {
+    fn read(value: config::Value) -> Result<Self, Fault> {
+        Value::read(value).map(|value| match value {
             Value::Text(text) => Self::Text(Glob::new(text)),
             other => Self::Other(other),
-        }
+        })
     }
 }
 
@@ -107,7 +158,9 @@ impl ArgumentRule {
         if is_denied || !is_fitting {
             return Some("is not allowed".to_owned());
         }
-        let max = self.max_length.filter(|max| text.chars().nth(*max).is_some())?;
+        // A text has no more characters than bytes: most need not be counted.
+        let is_longer = |max: &u32| text.len() > *max as usize && text.chars().nth(*max as usize).is_some();
+        let max = self.max_length.filter(is_longer)?;
         Some(format!("is longer than {max} characters"))
     }
 
@@ -118,13 +171,10 @@ impl ArgumentRule {
         let Value::Number(number) = value else {
             return (!self.pointer.is_deep()).then(|| "has to be a number".to_owned());
         };
-        let breaks = |limit: &&Number, wrong: fn(&f64, &f64) -> bool| {
-            limit.as_f64().is_some_and(|limit| wrong(number, &limit))
-        };
-        if let Some(min) = self.min.as_ref().filter(|min| breaks(min, f64::lt)) {
+        if let Some(min) = self.min.filter(|min| *number < min.0) {
             return Some(format!("is less than {min}"));
         }
-        let max = self.max.as_ref().filter(|max| breaks(max, f64::gt))?;
+        let max = self.max.filter(|max| *number > max.0)?;
         Some(format!("is more than {max}"))
     }
 

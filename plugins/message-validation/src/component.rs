@@ -2,13 +2,14 @@
 
 use std::sync::OnceLock;
 
+use kit::{number, quoted};
+
 use crate::bindings::exports::portcullis::plugin::lifecycle::{Guest as Lifecycle, Info};
 use crate::bindings::exports::portcullis::plugin::on_message::{CallContext, Guest as OnMessage, Verdict};
 use crate::bindings::portcullis::plugin::types::{self, Direction, Edit, MessageKind};
 use crate::bindings::portcullis::plugin::{log, message, schema};
 use crate::message::{Circumstances, Kind, Message, Value};
 use crate::policy::{Decision, Policy, Refusal};
-use crate::walk::json;
 
 /// Set once, by `init`. An instance serves one call at a time and has one thread.
 static POLICY: OnceLock<Policy> = OnceLock::new();
@@ -76,7 +77,7 @@ fn circumstances(ctx: &CallContext) -> Circumstances<'_> {
 }
 
 fn denial(refusal: Refusal) -> types::Denial {
-    let data = |pointer: String| format!(r#"{{"pointer":{}}}"#, json(&pointer));
+    let data = |pointer: String| format!(r#"{{"pointer":{}}}"#, quoted(&pointer));
     types::Denial {
         code: refusal.code,
         message: refusal.message,
@@ -114,18 +115,8 @@ fn plain(value: message::Value) -> Value {
     match value {
         message::Value::Null => Value::Null,
         message::Value::Boolean(boolean) => Value::Boolean(boolean),
-        message::Value::Number(number) => Value::Number(double(&number)),
+        message::Value::Number(text) => number(&text).map_or(Value::Composite, Value::Number),
         message::Value::Text(text) => Value::Text(text),
         message::Value::Json(_) => Value::Composite,
     }
-}
-
-/// Returns the number that a JSON text means. What is too great for a double is greater than every limit.
-fn double(json: &str) -> f64 {
-    let beyond = if json.starts_with('-') {
-        f64::NEG_INFINITY
-    } else {
-        f64::INFINITY
-    };
-    serde_json::from_str(json).unwrap_or(beyond)
 }

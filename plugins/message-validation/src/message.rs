@@ -1,6 +1,8 @@
 //! The message and its circumstances, as the policy sees them. The gateway keeps the message; what is read of it is asked
 //! for by pointer, and only that is copied.
 
+use kit::config::{self, Configured, Fault};
+
 /// A JSON value, as far as rules can judge it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
@@ -14,6 +16,19 @@ pub enum Value {
     Text(String),
     /// An object or an array.
     Composite,
+}
+
+/// Rules have values in their configuration.
+impl Configured for Value {
+    fn read(value: config::Value) -> Result<Self, Fault> {
+        Ok(match value {
+            config::Value::Null => Self::Null,
+            config::Value::Boolean(boolean) => Self::Boolean(boolean),
+            config::Value::Number(number) => Self::Number(number),
+            config::Value::Text(text) => Self::Text(text),
+            config::Value::List(_) | config::Value::Object(_) => Self::Composite,
+        })
+    }
 }
 
 /// What the gateway knows of the message in question.

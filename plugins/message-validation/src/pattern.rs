@@ -1,11 +1,11 @@
 //! Regular expressions, as operators write them. Matching takes time in proportion to the text, whatever the expression.
 
+use kit::config::{Configured, Fault, Value};
+use kit::quoted;
 use regex_lite::Regex;
-use serde::Deserialize;
 
 /// A regular expression. It fits anywhere in a text unless it says `^` and `$`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone)]
 pub struct Pattern(Regex);
 
 impl Pattern {
@@ -23,12 +23,10 @@ impl Pattern {
     }
 }
 
-impl TryFrom<String> for Pattern {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        Regex::new(&text)
-            .map(Self)
-            .map_err(|error| format!("{text:?} is no regular expression: {error}"))
+impl Configured for Pattern {
+    fn read(value: Value) -> Result<Self, Fault> {
+        let text = String::read(value)?;
+        let wrong = |error| Fault::new(format!("{} is no regular expression: {error}", quoted(&text)));
+        Regex::new(&text).map(Self).map_err(wrong)
     }
 }

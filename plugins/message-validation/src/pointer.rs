@@ -1,14 +1,14 @@
 //! Pointers with wildcards, to the arguments in a message.
 
-use serde::Deserialize;
+use kit::config::{self, Configured, Fault};
+use kit::quoted;
 
 /// Where arguments are in a message.
 const ARGUMENTS: &str = "/params/arguments";
 
 /// An RFC 6901 pointer, from the arguments of a tool or prompt. The token `*` stands for any member or element, `**` at the
 /// end for everything below.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone)]
 pub struct Pointer {
     /// From the root of the message.
     whole: String,
@@ -47,12 +47,15 @@ impl Pointer {
     }
 }
 
-impl TryFrom<String> for Pointer {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
+impl Configured for Pointer {
+    fn read(value: config::Value) -> Result<Self, Fault> {
+        let text = String::read(value)?;
         if !text.is_empty() && !text.starts_with('/') {
-            return Err(format!("{text:?} is no pointer: write /{text}"));
+            let wanted = quoted(&format!("/{text}"));
+            return Err(Fault::new(format!(
+                "{} is no pointer: write {wanted}",
+                quoted(&text)
+            )));
         }
         let whole = format!("{ARGUMENTS}{text}");
         let is_wildcard = |token: &&str| matches!(*token, "*" | "**");
@@ -60,7 +63,8 @@ impl TryFrom<String> for Pointer {
         // Each token comes with its slash, but for the empty one at the beginning.
         let base_len = narrow.map(|token| token.len() + 1).sum::<usize>() - 1;
         if whole.split('/').rev().skip(1).any(|token| token == "**") {
-            return Err(format!("{text:?} is no pointer: ** stands at the end"));
+            let problem = format!("{} is no pointer: ** stands at the end", quoted(&text));
+            return Err(Fault::new(problem));
         }
         Ok(Self { whole, base_len })
     }
@@ -75,8 +79,12 @@ pub fn from_arguments(pointer: &str) -> &str {
 mod tests {
     use super::*;
 
+    fn read(text: &str) -> Result<Pointer, Fault> {
+        Pointer::read(config::Value::Text(text.to_owned()))
+    }
+
     fn pointer(text: &str) -> Pointer {
-        Pointer::try_from(text.to_owned()).expect("a pointer")
+        read(text).expect("a pointer")
     }
 
     #[test]
@@ -116,7 +124,7 @@ mod tests {
     #[test]
     fn what_is_no_pointer_is_refused() {
         for text in ["path", "/a/**/b"] {
-            assert!(Pointer::try_from(text.to_owned()).is_err(), "{text}");
+            assert!(read(text).is_err(), "{text}");
         }
     }
 }

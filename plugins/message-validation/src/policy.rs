@@ -1,7 +1,7 @@
 //! What the operator wants of messages, and the decision about one.
 
-use glob::Globs;
-use serde::Deserialize;
+use kit::config::{self, Configured, Fault};
+use kit::{Globs, quoted};
 
 use crate::argument::ArgumentRule;
 use crate::envelope::{self, Requirement};
@@ -14,8 +14,7 @@ const METHOD_NOT_FOUND: i32 = -32601;
 const INVALID_PARAMS: i32 = -32602;
 
 /// The rules. What is absent is not checked, and costs nothing.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+#[derive(Debug)]
 pub struct Policy {
     max_size: Option<u32>,
     max_depth: Option<u32>,
@@ -50,13 +49,31 @@ pub struct Refusal {
     pub pointer: Option<String>,
 }
 
+impl Configured for Policy {
+    fn read(value: config::Value) -> Result<Self, Fault> {
+        value.members(|members| {
+            Ok(Self {
+                max_size: members.optional("max-size")?,
+                max_depth: members.optional("max-depth")?,
+                max_result_size: members.optional("max-result-size")?,
+                allowed_methods: members.optional("allowed-methods")?,
+                denied_methods: members.or_default("denied-methods")?,
+                require_params: members.or_default("require-params")?,
+                validate_arguments: members.or_default("validate-arguments")?,
+                arguments: members.or_default("arguments")?,
+                redact: members.or_default("redact")?,
+            })
+        })
+    }
+}
+
 impl Policy {
     /// Reads the configuration.
     ///
     /// # Errors
     /// What is wrong with it, and where.
     pub fn new(config: &str) -> Result<Self, String> {
-        serde_json::from_str(config).map_err(|error| error.to_string())
+        config::read(config)
     }
 
     /// Decides about a message.
@@ -99,13 +116,13 @@ impl Policy {
             .as_ref()
             .is_none_or(|allowed| allowed.matches(call.method));
         let reason = match denied {
-            Some(glob) => format!("denied-methods has {:?}", glob.as_str()),
+            Some(glob) => format!("denied-methods has {}", quoted(glob.as_str())),
             None if !is_allowed => "not in allowed-methods".to_owned(),
             None => return Ok(()),
         };
         Err(Refusal {
             code: METHOD_NOT_FOUND,
-            message: format!("the method {:?} is not allowed", call.method),
+            message: format!("the method {} is not allowed", quoted(call.method)),
             reason,
             pointer: None,
         })

@@ -1,27 +1,21 @@
 //! What results must not reveal. Texts are changed, wherever they are in a result; names of members are not.
 
-use glob::Glob;
-use serde::Deserialize;
+use kit::config::{self, Configured, Fault};
+use kit::{Glob, quoted};
 
 use crate::message::{Circumstances, Value};
 use crate::pattern::Pattern;
-use crate::walk::{json, walk};
+use crate::walk::walk;
 
 /// Something that is not to be read in results.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[derive(Debug)]
 pub struct Redaction {
     /// Whose results; absent: anybody's.
     tool: Option<Glob>,
     server: Option<Glob>,
     mode: Option<Glob>,
     pattern: Pattern,
-    #[serde(default = "redacted")]
     with: String,
-}
-
-fn redacted() -> String {
-    "[redacted]".to_owned()
 }
 
 /// A text in the message, and what it becomes.
@@ -31,6 +25,22 @@ pub struct Change {
     pub pointer: String,
     /// The new text, as JSON.
     pub json: String,
+}
+
+impl Configured for Redaction {
+    fn read(value: config::Value) -> Result<Self, Fault> {
+        value.members(|members| {
+            Ok(Self {
+                tool: members.optional("tool")?,
+                server: members.optional("server")?,
+                mode: members.optional("mode")?,
+                pattern: members.required("pattern")?,
+                with: members
+                    .optional("with")?
+                    .unwrap_or_else(|| "[redacted]".to_owned()),
+            })
+        })
+    }
 }
 
 impl Redaction {
@@ -60,7 +70,7 @@ pub fn changes(redactions: &[&Redaction], text: &str, base: &str) -> Result<Vec<
         if let Some(changed) = redact(redactions, &text) {
             changes.push(Change {
                 pointer: pointer.to_owned(),
-                json: json(&changed),
+                json: quoted(&changed),
             });
         }
     })?;
@@ -82,7 +92,7 @@ mod tests {
     use super::*;
 
     fn redaction(json: &str) -> Redaction {
-        serde_json::from_str(json).expect("a redaction")
+        config::read(json).expect("a redaction")
     }
 
     #[test]

@@ -1,8 +1,6 @@
 //! Walks through JSON text, once and without a tree: every value with the pointer to it.
 
-use std::fmt::{self, Write as _};
-
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use kit::json::{Reader, Token};
 
 use crate::message::Value;
 
@@ -12,18 +10,13 @@ use crate::message::Value;
 /// # Errors
 /// The text is no JSON, or nested deeper than 128 levels.
 pub fn walk(json: &str, base: &str, found: &mut dyn FnMut(&str, Value)) -> Result<(), String> {
-    let mut pointer = base.to_owned();
-    let mut reader = serde_json::Deserializer::from_str(json);
-    let step = Step {
-        pointer: &mut pointer,
+    let mut walk = Walk {
+        reader: Reader::new(json),
+        pointer: base.to_owned(),
         found,
     };
-    step.deserialize(&mut reader).map_err(|error| error.to_string())
-}
-
-/// Returns a text as JSON.
-pub fn json(text: &str) -> String {
-    serde_json::to_string(text).expect("a text is always JSON")
+    walk.value()?;
+    walk.reader.end()
 }
 
 /// Returns how many objects and arrays of a JSON text are inside one another, at most.
@@ -49,105 +42,62 @@ pub fn depth(json: &str) -> u32 {
 }
 
 /// At one value.
-struct Step<'a> {
-    pointer: &'a mut String,
+struct Walk<'a> {
+    reader: Reader<'a>,
+    pointer: String,
     found: &'a mut dyn FnMut(&str, Value),
 }
 
-impl Step<'_> {
-    fn leaf<E>(self, value: Value) -> Result<(), E> {
-        (self.found)(self.pointer, value);
+impl Walk<'_> {
+    fn value(&mut self) -> Result<(), String> {
+        let token = self.reader.token()?;
+        let is_list = token == Token::List;
+        let value = match token {
+            Token::Null => Value::Null,
+            Token::Boolean(boolean) => Value::Boolean(boolean),
+            Token::Number(number) => Value::Number(number),
+            Token::Text(text) => Value::Text(text),
+            Token::List | Token::Object => Value::Composite,
+        };
+        let is_leaf = value != Value::Composite;
+        (self.found)(&self.pointer, value);
+        match (is_leaf, is_list) {
+            (true, _) => Ok(()),
+            (false, true) => self.elements(),
+            (false, false) => self.members(),
+        }
+    }
+
+    fn elements(&mut self) -> Result<(), String> {
+        let mut index = 0_u32;
+        while self.reader.next_element()? {
+            self.below(&index.to_string())?;
+            index += 1;
+        }
         Ok(())
     }
 
-    fn below(&mut self) -> Step<'_> {
-        Step {
-            pointer: self.pointer,
-            found: self.found,
+    fn members(&mut self) -> Result<(), String> {
+        while let Some(key) = self.reader.next_key()? {
+            self.below(&key)?;
         }
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Step<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Step<'_> {
-    type Value = ();
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("JSON")
+        Ok(())
     }
 
-    fn visit_unit<E>(self) -> Result<(), E> {
-        self.leaf(Value::Null)
-    }
-
-    fn visit_bool<E>(self, boolean: bool) -> Result<(), E> {
-        self.leaf(Value::Boolean(boolean))
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "rules compare numbers as doubles")]
-    fn visit_u64<E>(self, number: u64) -> Result<(), E> {
-        self.leaf(Value::Number(number as f64))
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "rules compare numbers as doubles")]
-    fn visit_i64<E>(self, number: i64) -> Result<(), E> {
-        self.leaf(Value::Number(number as f64))
-    }
-
-    fn visit_f64<E>(self, number: f64) -> Result<(), E> {
-        self.leaf(Value::Number(number))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        self.leaf(Value::Text(text.to_owned()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<(), A::Error> {
-        (self.found)(self.pointer, Value::Composite);
+    /// Walks through the value of a member or element.
+    fn below(&mut self, token: &str) -> Result<(), String> {
         let parent = self.pointer.len();
-        for index in 0_usize.. {
-            write!(self.pointer, "/{index}").map_err(A::Error::custom)?;
-            let is_over = elements.next_element_seed(self.below())?.is_none();
-            self.pointer.truncate(parent);
-            if is_over {
-                break;
+        self.pointer.push('/');
+        for character in token.chars() {
+            match character {
+                '~' => self.pointer.push_str("~0"),
+                '/' => self.pointer.push_str("~1"),
+                _ => self.pointer.push(character),
             }
         }
+        self.value()?;
+        self.pointer.truncate(parent);
         Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> Result<(), A::Error> {
-        (self.found)(self.pointer, Value::Composite);
-        let parent = self.pointer.len();
-        while let Some(key) = members.next_key::<String>()? {
-            self.pointer.push('/');
-            self.pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
-            members.next_value_seed(self.below())?;
-            self.pointer.truncate(parent);
-        }
-        Ok(())
-    }
-}
-
-/// The outermost value; rules have values in their configuration.
-impl<'de> Deserialize<'de> for Value {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut outermost = None;
-        let step = Step {
-            pointer: &mut String::new(),
-            found: &mut |_, value| {
-                outermost.get_or_insert(value);
-            },
-        };
-        step.deserialize(deserializer)?;
-        outermost.ok_or_else(|| D::Error::custom("there is no value"))
     }
 }
 

@@ -21,6 +21,11 @@ const ABOUT_ONE_THING: &[&str] = &[
     "resources/unsubscribe",
     "completion/complete",
     "notifications/resources/updated",
+    "tasks/get",
+    "tasks/update",
+    "tasks/result",
+    "tasks/cancel",
+    "notifications/tasks/status",
 ];
 
 /// Returns the capability that a method belongs to, or none where it is the protocol's own.
@@ -39,7 +44,7 @@ pub fn capability(method: &str) -> Option<&str> {
     })
 }
 
-/// Tells whether a method must name a tool, prompt or resource.
+/// Tells whether a method must name a tool, prompt, resource or task.
 pub fn names_something(method: &str) -> bool {
     ABOUT_ONE_THING.contains(&method)
 }

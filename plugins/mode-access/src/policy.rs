@@ -4,10 +4,8 @@
 //! What the client reads names its mode and what it asked for, but never tells a forbidden name from an unknown one. The
 //! reason, for the log, names the rule.
 
-use std::collections::BTreeMap;
-
-use glob::Globs;
-use serde::Deserialize;
+use kit::config::{self, Configured, Fault, Named, Value};
+use kit::{Globs, quoted};
 
 use crate::method::{capability, names_something};
 use crate::uri::is_plain;
@@ -19,32 +17,24 @@ const INVALID_PARAMS: i32 = -32602;
 const REFUSED: i32 = -32000;
 
 /// All modes. Without any, everything is refused.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug)]
 pub struct Policy {
-    /// A map that is ordered, because it is small: there are a handful of modes, and hashing costs more than comparing.
-    modes: BTreeMap<String, Mode>,
+    modes: Named<Mode>,
 }
 
 /// What one mode allows.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[derive(Debug)]
 struct Mode {
     allowed_servers: Globs,
     allowed_capabilities: Globs,
-    #[serde(default)]
     tools: Names,
-    #[serde(default)]
     prompts: Names,
-    #[serde(default)]
     resources: Names,
-    #[serde(default)]
     read_only: bool,
 }
 
 /// Which names of one kind.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Default)]
 struct Names {
     /// Absent: all.
     allow: Option<Globs>,
@@ -66,7 +56,7 @@ pub struct Circumstances<'a> {
 /// What a message names, or a list contains.
 #[derive(Debug, Clone, Copy)]
 pub struct Item<'a> {
-    /// `tool`, `prompt`, `resource`, `resource-template`, `capability` or `server`.
+    /// `tool`, `prompt`, `resource`, `resource-template`, `task`, `capability` or `server`.
     pub kind: &'a str,
     /// Its name, URI or template.
     pub name: &'a str,
@@ -93,7 +83,7 @@ impl Policy {
     /// # Errors
     /// What is wrong with it, and where.
     pub fn new(config: &str) -> Result<Self, String> {
-        serde_json::from_str(config).map_err(|error| error.to_string())
+        config::read(config)
     }
 
     /// Decides about a message and what it names.
@@ -122,7 +112,7 @@ impl Policy {
         visible.map(|(index, _)| index).collect()
     }
 
-    fn mode(&self, call: &Circumstances) -> Result<(&str, &Mode), Refusal> {
+    fn mode<'a>(&'a self, call: &Circumstances<'a>) -> Result<(&'a str, &'a Mode), Refusal> {
         let Some(name) = call.mode else {
             return Err(Refusal {
                 code: REFUSED,
@@ -130,14 +120,48 @@ impl Policy {
                 reason: "the call has no mode".to_owned(),
             });
         };
-        let found = self.modes.get_key_value(name);
-        found
-            .map(|(name, mode)| (name.as_str(), mode))
-            .ok_or_else(|| Refusal {
-                code: REFUSED,
-                message: format!("there is no mode {name:?}"),
-                reason: format!("mode {name:?} is not configured"),
+        let mode = self.modes.get(name).ok_or_else(|| Refusal {
+            code: REFUSED,
+            message: format!("there is no mode {}", quoted(name)),
+            reason: format!("mode {} is not configured", quoted(name)),
+        })?;
+        Ok((name, mode))
+    }
+}
+
+impl Configured for Policy {
+    fn read(value: Value) -> Result<Self, Fault> {
+        value.members(|members| {
+            Ok(Self {
+                modes: members.or_default("modes")?,
             })
+        })
+    }
+}
+
+impl Configured for Mode {
+    fn read(value: Value) -> Result<Self, Fault> {
+        value.members(|members| {
+            Ok(Self {
+                allowed_servers: members.required("allowed-servers")?,
+                allowed_capabilities: members.required("allowed-capabilities")?,
+                tools: members.or_default("tools")?,
+                prompts: members.or_default("prompts")?,
+                resources: members.or_default("resources")?,
+                read_only: members.or_default("read-only")?,
+            })
+        })
+    }
+}
+
+impl Configured for Names {
+    fn read(value: Value) -> Result<Self, Fault> {
+        value.members(|members| {
+            Ok(Self {
+                allow: members.optional("allow")?,
+                deny: members.or_default("deny")?,
+            })
+        })
     }
 }
 
@@ -176,6 +200,7 @@ impl Mode {
             "resource" | "resource-template" => self
                 .refuses_capability("resources")
                 .or_else(|| self.resources.refuse_uri(item.name)),
+            "task" => self.refuses_capability("tasks"),
             "capability" => self.refuses_capability(item.name),
             "server" => self.refuses_server(Some(item.name)),
             _ => Some(Cause::UnknownKind),
@@ -192,12 +217,15 @@ impl Mode {
 
 /// Tells whether a tool's annotations say that it changes nothing. What cannot be read says nothing.
 fn says_read_only(annotations: &str) -> bool {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Annotations {
-        read_only_hint: bool,
-    }
-    serde_json::from_str::<Annotations>(annotations).is_ok_and(|annotations| annotations.read_only_hint)
+    let Ok(Value::Object(hints)) = Value::parse(annotations) else {
+        return false;
+    };
+    // A hint that stands there twice could be read either way.
+    let mut hints = hints.iter().filter(|(name, _)| name == "readOnlyHint");
+    hints
+        .next()
+        .is_some_and(|(_, hint)| *hint == Value::Boolean(true))
+        && hints.next().is_none()
 }
 
 impl Names {
@@ -238,13 +266,13 @@ impl Cause<'_> {
         let (code, what) = match self {
             Self::Server => (REFUSED, "this server".to_owned()),
             Self::Capability(capability) => (METHOD_NOT_FOUND, capability.to_owned()),
-            _ => (INVALID_PARAMS, format!("{kind} {name:?}")),
+            _ => (INVALID_PARAMS, format!("{kind} {}", quoted(name))),
         };
         let rule = match self {
             Self::Server => "not in allowed-servers".to_owned(),
             Self::Capability(_) => "not in allowed-capabilities".to_owned(),
             Self::NothingNamed => "the message names nothing".to_owned(),
-            Self::Denied(pattern) => format!("denied by {pattern:?}"),
+            Self::Denied(pattern) => format!("denied by {}", quoted(pattern)),
             Self::NotAllowed => "fits nothing in allow".to_owned(),
             Self::NotReadOnly => "the mode is read-only, and the tool is not known to be".to_owned(),
             Self::NotPlain => {
@@ -252,11 +280,12 @@ impl Cause<'_> {
             }
             Self::UnknownKind => "no rule knows this kind".to_owned(),
         };
+        let (name, server, mode) = (quoted(name), quoted(server), quoted(mode));
         Refusal {
             code,
-            message: format!("mode {mode:?} does not allow {what}"),
+            message: format!("mode {mode} does not allow {what}"),
             reason: format!(
-                "{} of {kind} {name:?}, server {server:?}, mode {mode:?}: {rule}",
+                "{} of {kind} {name}, server {server}, mode {mode}: {rule}",
                 call.method
             ),
         }

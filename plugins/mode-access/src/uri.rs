@@ -1,27 +1,48 @@
 //! URIs that say plainly what they name. A pattern judges the text of a URI; one that spells the same resource in another
-//! way would pass by it: `file:///public/../etc/passwd`, `file:///%65tc/passwd`, `FILE:///etc/passwd`.
+//! way would pass by it: `file:///public/../etc/passwd`, `file:///%65tc/passwd`, `file://localhost/etc/passwd`.
 
 /// Tells whether a URI (or URI template) has none of the spellings that RFC 3986 calls equivalent to another: capitals in
 /// the scheme or host, `.` and `..` as segments, escapes of characters that need none; and neither empty segments nor
-/// backslashes nor control characters, which many servers read as something else.
+/// backslashes, spaces, control characters, nor a fragment, which many servers read as something else or not at all. A file
+/// has no host and no query, a web address neither a user nor a port that it has anyway.
 pub fn is_plain(uri: &str) -> bool {
     let Some((scheme, rest)) = uri.split_once(':') else {
         return false;
     };
     let (host, path) = match rest.strip_prefix("//") {
-        Some(rest) => rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len())),
+        Some(rest) => rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len())),
         None => ("", rest),
     };
-    let path = &path[..path.find(['?', '#']).unwrap_or(path.len())];
-    let has_capitals = |text: &str| text.bytes().any(|byte| byte.is_ascii_uppercase());
-    // What stands there in other schemes is a name of the server's own, whose case may matter.
-    let has_host = matches!(scheme, "file" | "http" | "https");
+    let (path, query) = path.split_at(path.find('?').unwrap_or(path.len()));
+    let has_plain_host = match scheme {
+        "file" => rest.starts_with("///") && query.is_empty(),
+        "http" => is_plain_host(host, ":80"),
+        "https" => is_plain_host(host, ":443"),
+        // What stands there in other schemes is a name of the server's own, whose case may matter.
+        _ => true,
+    };
+    let is_odd = |character: char| {
+        character.is_control() || character.is_whitespace() || matches!(character, '\\' | '#')
+    };
     let is_ambiguous = has_capitals(scheme)
-        || (has_host && has_capitals(host))
-        || uri.contains(|character: char| character.is_control() || character == '\\')
+        || uri.contains(is_odd)
         || path.contains("//")
         || path.split('/').any(|segment| matches!(segment, "." | ".."));
-    !is_ambiguous && escapes_are_needed(uri)
+    has_plain_host && !is_ambiguous && escapes_are_needed(uri)
+}
+
+fn has_capitals(text: &str) -> bool {
+    text.bytes().any(|byte| byte.is_ascii_uppercase())
+}
+
+fn is_plain_host(host: &str, usual_port: &str) -> bool {
+    let name = host.split(':').next().unwrap_or_default();
+    !name.is_empty()
+        && !name.ends_with('.')
+        && !has_capitals(host)
+        && !host.contains('@')
+        && !host.ends_with(':')
+        && !host.ends_with(usual_port)
 }
 
 /// Tells whether each `%` begins an escape, in capitals, of a character that cannot stand for itself. An escaped `/` or
@@ -53,7 +74,7 @@ mod tests {
         for uri in [
             "file:///etc/hosts",
             "file:///with%20space/%C3%A9",
-            "https://example.com:8080/a/b.txt?q=../x#y",
+            "https://example.com:8080/a/b.txt?q=../x",
             "https://example.com",
             "test://template/{id}/data",
             "file:///{+path}",
@@ -89,6 +110,22 @@ mod tests {
             "https://EXAMPLE.com/",
             "file:///a\\b",
             "file:///a\nb",
+            "file:/etc/passwd",
+            "file:etc/passwd",
+            "file://localhost/etc/passwd",
+            "file://files.example/etc/passwd",
+            "file:///etc/passwd?x",
+            "file:///etc/passwd#x",
+            "file:///etc/passwd ",
+            "https:/example.com/secret",
+            "https:example.com/secret",
+            "https://user@example.com/secret",
+            "https://example.com:443/secret",
+            "http://example.com:80/secret",
+            "https://example.com:/secret",
+            "https://example.com./secret",
+            "https://example.com/secret#x",
+            "note://inbox/1#x",
             "no scheme",
             "",
         ] {

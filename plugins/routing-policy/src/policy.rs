@@ -1,6 +1,6 @@
 //! All rules, and the decision about one request.
 
-use serde::Deserialize;
+use kit::config::{self, Configured, Fault, Value};
 
 use crate::rule::{Candidate, Request, Rule};
 
@@ -8,8 +8,7 @@ use crate::rule::{Candidate, Request, Rule};
 const SERVER_UNAVAILABLE: i32 = -32003;
 
 /// The rules, in their order.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+#[derive(Debug)]
 pub struct Policy {
     rules: Vec<Rule>,
 }
@@ -42,7 +41,7 @@ impl Policy {
     /// # Errors
     /// What is wrong with it, and where.
     pub fn new(config: &str) -> Result<Self, String> {
-        serde_json::from_str(config).map_err(|error| error.to_string())
+        config::read(config)
     }
 
     /// Decides by the first rule that is for a request.
@@ -60,6 +59,16 @@ impl Policy {
             });
         }
         Route::To(order)
+    }
+}
+
+impl Configured for Policy {
+    fn read(value: Value) -> Result<Self, Fault> {
+        value.members(|members| {
+            Ok(Self {
+                rules: members.or_default("rules")?,
+            })
+        })
     }
 }
 

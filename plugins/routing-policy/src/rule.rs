@@ -1,16 +1,14 @@
 //! One rule: which requests it is for, and how it puts candidates in order.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
 
-use glob::Glob;
-use serde::Deserialize;
+use kit::Glob;
+use kit::config::{Configured, Fault, Named, Value};
 
 use crate::chance::{draw, want};
 
 /// A rule.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[derive(Debug)]
 pub struct Rule {
     /// Which requests; absent: any.
     method: Option<Glob>,
@@ -19,26 +17,20 @@ pub struct Rule {
     principal: Option<Glob>,
     server: Option<Glob>,
     /// What candidates must have.
-    #[serde(default)]
     labels: Labels,
     canary: Option<Canary>,
-    #[serde(default)]
     strategy: Strategy,
     /// Servers, best first, for [`Strategy::Fallback`].
-    #[serde(default)]
     order: Vec<Glob>,
-    #[serde(default)]
     sticky_by: StickyBy,
-    #[serde(default)]
     unhealthy: Unhealthy,
 }
 
 /// Labels that a candidate must have; the values are patterns.
-type Labels = BTreeMap<String, Glob>;
+type Labels = Named<Glob>;
 
 /// A part of the callers that goes elsewhere.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[derive(Debug)]
 struct Canary {
     /// How many of a hundred.
     percent: f64,
@@ -47,8 +39,7 @@ struct Canary {
 }
 
 /// The order of equally good candidates.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Strategy {
     /// By chance, in proportion to their weights, and always the same for the same caller.
     #[default]
@@ -62,8 +53,7 @@ enum Strategy {
 }
 
 /// Who always gets the same choice.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum StickyBy {
     /// A session; where there is none, its principal.
     #[default]
@@ -75,8 +65,7 @@ enum StickyBy {
 }
 
 /// What becomes of candidates that do not answer.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Unhealthy {
     /// They come last.
     #[default]
@@ -125,6 +114,64 @@ struct Rank {
     is_unhealthy: bool,
     is_other_side: bool,
     cost: f64,
+}
+
+impl Configured for Rule {
+    fn read(value: Value) -> Result<Self, Fault> {
+        value.members(|members| {
+            Ok(Self {
+                method: members.optional("method")?,
+                tool: members.optional("tool")?,
+                mode: members.optional("mode")?,
+                principal: members.optional("principal")?,
+                server: members.optional("server")?,
+                labels: members.or_default("labels")?,
+                canary: members.optional("canary")?,
+                strategy: members.or_default("strategy")?,
+                order: members.or_default("order")?,
+                sticky_by: members.or_default("sticky-by")?,
+                unhealthy: members.or_default("unhealthy")?,
+            })
+        })
+    }
+}
+
+impl Configured for Canary {
+    fn read(value: Value) -> Result<Self, Fault> {
+        value.members(|members| {
+            Ok(Self {
+                percent: members.required("percent")?,
+                to_labels: members.required("to-labels")?,
+            })
+        })
+    }
+}
+
+impl Configured for Strategy {
+    fn read(value: Value) -> Result<Self, Fault> {
+        value.choice(&[
+            ("weighted", Self::Weighted),
+            ("least-in-flight", Self::LeastInFlight),
+            ("fallback", Self::Fallback),
+            ("given", Self::Given),
+        ])
+    }
+}
+
+impl Configured for StickyBy {
+    fn read(value: Value) -> Result<Self, Fault> {
+        value.choice(&[
+            ("session", Self::Session),
+            ("principal", Self::Principal),
+            ("request", Self::Request),
+        ])
+    }
+}
+
+impl Configured for Unhealthy {
+    fn read(value: Value) -> Result<Self, Fault> {
+        value.choice(&[("last", Self::Last), ("left-out", Self::LeftOut)])
+    }
 }
 
 impl Rule {
@@ -214,7 +261,7 @@ impl Rank {
 }
 
 fn has_labels(candidate: &Candidate, labels: &Labels) -> bool {
-    let has = |(name, wanted): (&String, &Glob)| {
+    let has = |(name, wanted): &(String, Glob)| {
         candidate
             .labels
             .iter()

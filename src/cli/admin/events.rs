@@ -31,9 +31,10 @@ pub(super) async fn follow(
 
 fn line(event: &Value) -> String {
     let time = event["time"].as_u64().map_or("-".to_owned(), timestamp);
-    let (kind, server, actor) = (
+    let subject = ["server", "plugin"].iter().find_map(|kind| event.get(*kind));
+    let (kind, subject, actor) = (
         cell(&event["type"]),
-        cell(&event["server"]),
+        subject.map(cell).unwrap_or_default(),
         cell(&event["actor"]),
     );
     let data = &event["data"];
@@ -43,15 +44,26 @@ fn line(event: &Value) -> String {
             let (from, to) = (cell(&data["previousPhase"]), cell(&data["phase"]));
             format!("instance {instance}: {from} -> {to}, {}", cell(&event["cause"]))
         }
+        Some("plugin.failed") => visible(data["error"].as_str().unwrap_or_default()),
         Some("server.registered" | "server.unregistered" | "server.status.changed") => cell(&event["cause"]),
         _ => format!("{}: {}", cell(&event["cause"]), visible(&data.to_string())),
     };
-    format!("{time}  {}  {kind}  {server}  {detail} ({actor})", event["id"])
+    format!("{time}  {}  {kind}  {subject}  {detail} ({actor})", event["id"])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_plugin_that_was_not_let_in_is_told_with_the_reason() {
+        let event = serde_json::json!({
+            "id": 4, "time": 1000, "type": "plugin.failed", "plugin": "guard", "actor": "gateway",
+            "cause": "not let in", "data": { "error": "init refused: x", "sha256": null, "generation": 2 },
+        });
+        let expect = "1970-01-01T00:00:01.000Z  4  plugin.failed  guard  init refused: x (gateway)";
+        assert_eq!(line(&event), expect);
+    }
 
     #[test]
     fn one_line_says_what_happened() {

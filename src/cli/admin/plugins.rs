@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::super::ConfigArgs;
 use super::failure::Failure;
-use super::output::{cell, print, print_json};
+use super::output::{cell, print, print_json, visible};
 use super::table::table;
 use super::verbs::{Form, FormArgs, connected};
 use crate::plugin::manifest::is_name;
@@ -65,17 +65,20 @@ fn show(answer: &Value, form: Form) -> Result<(), Failure> {
     let mut text = table(&head, &rows);
     for plugin in plugins {
         if let Some(error) = plugin["error"].as_str() {
-            text += &format!(
-                "\n{} was not let in: {}\n",
-                cell(&plugin["name"]),
-                super::output::visible(error)
-            );
+            text += &format!("\n{} was not let in: {}\n", cell(&plugin["name"]), lines(error));
         }
     }
     for problem in answer["problems"].as_array().into_iter().flatten() {
-        text += &format!("\nnothing was put in place: {}\n", cell(problem));
+        let problem = problem.as_str().unwrap_or_default();
+        text += &format!("\nnothing was put in place: {}\n", lines(problem));
     }
     Ok(print(&text)?)
+}
+
+/// Returns a text whose further lines are indented: none can pass for a line of ours.
+fn lines(text: &str) -> String {
+    let lines: Vec<String> = text.trim_end().split('\n').map(visible).collect();
+    lines.join("\n    ")
 }
 
 fn row(plugin: &Value) -> Vec<String> {
@@ -128,6 +131,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn an_error_keeps_its_lines_and_steers_nothing() {
+        assert_eq!(lines("line 7\n ^\u{1b}[2J\n"), "line 7\n     ^\\u{1b}[2J");
+    }
 
     #[test]
     fn a_row_sums_up_the_hooks_and_one_that_failed_has_none() {

@@ -27,6 +27,14 @@ pub(super) async fn show(client: &AdminClient, form: Form) -> Result<(), Failure
         line("streams", &status["openStreams"]),
         line("in flight", &status["inFlight"]),
         line("tasks", &status["tasks"]),
+        told("wrong", &status["configuration"]["problems"]),
+        told("restart", &status["configuration"]["needsRestart"]),
     ];
     Ok(print(&text.concat())?)
+}
+
+/// Returns a line for each of a list: what there is to say of the configuration, if anything.
+fn told(name: &str, list: &Value) -> String {
+    let lines = list.as_array().into_iter().flatten();
+    lines.map(|text| format!("{name:<11}{}\n", cell(text))).collect()
 }

@@ -3,21 +3,18 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::output::{print_anatomy, show_logs};
+use super::output::{print_anatomy, say, show_logs};
 use crate::author;
+use crate::plugin::folder::COMPONENT_FILE;
 
 /// Builds the plugin in a folder and prints what its component is made of.
 ///
 /// # Errors
 /// The manifest is wrong, a tool is missing or fails, or the component cannot be a plugin.
-#[expect(clippy::print_stdout, reason = "the command prints what it made")]
 pub(super) fn run(folder: &Path) -> anyhow::Result<ExitCode> {
     show_logs();
     let anatomy = author::build(folder)?;
-    println!(
-        "built    {}",
-        folder.join(author::paths::COMPONENT_FILE).display()
-    );
+    say!("built    {}", folder.join(COMPONENT_FILE).display());
     print_anatomy(&anatomy);
     Ok(ExitCode::SUCCESS)
 }

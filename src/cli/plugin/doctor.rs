@@ -3,23 +3,23 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use super::output::say;
 use crate::author::doctor::{Health, examine};
 
 /// Prints which languages plugins can be built in here, and the command for what is missing. Succeeds either way: an
 /// author needs one language.
-#[expect(clippy::print_stdout, reason = "the command prints what it found")]
 pub(super) fn run() -> ExitCode {
     for finding in examine(Path::new(".")) {
         let language = finding.language;
         match finding.health {
-            Health::Ready(with) => println!("{language:<8} ready: {with}"),
+            Health::Ready(with) => say!("{language:<8} ready: {with}"),
             Health::OnFirstBuild(kit) => {
-                println!("{language:<8} ready: the first build installs {kit} into your cache")
+                say!("{language:<8} ready: the first build installs {kit} into your cache")
             }
             Health::Missing { what, remedy } => {
-                println!("{language:<8} missing: {what}");
+                say!("{language:<8} missing: {what}");
                 for line in remedy.lines() {
-                    println!("         {line}");
+                    say!("         {line}");
                 }
             }
         }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
+use super::output::say;
 use crate::author::create::Wish;
 use crate::plugin::manifest::Language;
 
@@ -61,7 +62,6 @@ enum GrantArg {
 ///
 /// # Errors
 /// The name is none, or the folder exists.
-#[expect(clippy::print_stdout, reason = "the command says what comes next")]
 pub(super) fn run(args: &NewArgs) -> anyhow::Result<ExitCode> {
     let wish = Wish {
         name: args.name.clone(),
@@ -76,7 +76,7 @@ pub(super) fn run(args: &NewArgs) -> anyhow::Result<ExitCode> {
     };
     let folder = wish.create(&args.parent)?;
     let folder = folder.display();
-    println!("made {folder}; next:\n  portcullis plugin build {folder}\n  portcullis plugin test {folder}");
+    say!("made {folder}; next:\n  portcullis plugin build {folder}\n  portcullis plugin test {folder}");
     Ok(ExitCode::SUCCESS)
 }
 

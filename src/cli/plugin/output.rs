@@ -4,8 +4,16 @@ use crate::author::Anatomy;
 use crate::config::{LogConfig, LogFormat};
 use crate::telemetry;
 
+/// Prints a line of a result. Where the reader has enough, as with `| head`, nothing is wrong.
+macro_rules! say {
+    ($($line:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($line)*); // the exit code is that of the work, not of the reader
+    }};
+}
+pub(super) use say;
+
 /// Prints what a component is made of.
-#[expect(clippy::print_stdout, reason = "the command prints what it found")]
 pub(super) fn print_anatomy(anatomy: &Anatomy) {
     let list = |names: &[String]| match names {
         [] => "none".to_owned(),
@@ -15,18 +23,18 @@ pub(super) fn print_anatomy(anatomy: &Anatomy) {
         || "not portcullis:plugin".to_owned(),
         |line| format!("portcullis:plugin@{line}"),
     );
-    println!("size     {} bytes", grouped(anatomy.size));
-    println!("sha256   {}", anatomy.sha256);
-    println!("ABI      {line}");
-    println!("exports  {}", list(&anatomy.exports));
-    println!("imports  {}", list(&anatomy.imports));
-    println!(
+    say!("size     {} bytes", grouped(anatomy.size));
+    say!("sha256   {}", anatomy.sha256);
+    say!("ABI      {line}");
+    say!("exports  {}", list(&anatomy.exports));
+    say!("imports  {}", list(&anatomy.imports));
+    say!(
         "grants   {}",
         list(&anatomy.wants().map(str::to_owned).collect::<Vec<_>>())
     );
-    println!("WASI     {}", list(&anatomy.wasi));
+    say!("WASI     {}", list(&anatomy.wasi));
     if !anatomy.foreign.is_empty() {
-        println!("foreign  {}", anatomy.foreign.join(", "));
+        say!("foreign  {}", anatomy.foreign.join(", "));
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use super::output::say;
 use crate::author::signing;
 use crate::plugin::signature::PublicKey;
 
@@ -10,9 +11,8 @@ use crate::plugin::signature::PublicKey;
 ///
 /// # Errors
 /// The file exists or cannot be written.
-#[expect(clippy::print_stdout, reason = "the public key is the result")]
 pub(super) fn keygen(file: &Path) -> anyhow::Result<ExitCode> {
-    println!("{}", signing::generate(file)?);
+    say!("{}", signing::generate(file)?);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -20,10 +20,9 @@ pub(super) fn keygen(file: &Path) -> anyhow::Result<ExitCode> {
 ///
 /// # Errors
 /// The key or the plugin cannot be read.
-#[expect(clippy::print_stdout, reason = "the command says what it did")]
 pub(super) fn sign(folder: &Path, key: &Path) -> anyhow::Result<ExitCode> {
     let public = signing::sign(folder, key)?;
-    println!("{} signed with {public}", folder.display());
+    say!("{} signed with {public}", folder.display());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -31,7 +30,6 @@ pub(super) fn sign(folder: &Path, key: &Path) -> anyhow::Result<ExitCode> {
 ///
 /// # Errors
 /// There is none, or it does not fit.
-#[expect(clippy::print_stdout, reason = "the command says what it found")]
 pub(super) fn verify(folder: &Path, trusted: &[PublicKey]) -> anyhow::Result<ExitCode> {
     let key = signing::verify(folder, trusted)?;
     let trust = if trusted.is_empty() {
@@ -39,6 +37,6 @@ pub(super) fn verify(folder: &Path, trusted: &[PublicKey]) -> anyhow::Result<Exi
     } else {
         "which is trusted"
     };
-    println!("{} is as it was signed with {key}, {trust}", folder.display());
+    say!("{} is as it was signed with {key}, {trust}", folder.display());
     Ok(ExitCode::SUCCESS)
 }

@@ -41,7 +41,8 @@ pub enum PluginVerb {
         #[arg(default_value = ".")]
         folder: PathBuf,
     },
-    /// Measures what each hook of the plugin in a folder costs per call
+    /// Measures what each hook of the plugin in a folder costs per call: each is asked about a `tools/call` of the client
+    /// with the arguments `path` and a long `text`
     Bench {
         /// The folder with plugin.toml and plugin.wasm
         #[arg(default_value = ".")]
@@ -58,6 +59,9 @@ pub enum PluginVerb {
         /// The folder of the gateway's plugins; not needed where the plugin lies in there
         #[arg(long, value_name = "PLUGINS")]
         into: Option<PathBuf>,
+        /// The file with the secret key, to sign each build with
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
     },
     /// Makes a key to sign plugins with, and prints the public one
     Keygen {
@@ -109,7 +113,7 @@ pub fn run(args: &ConfigArgs, verb: PluginVerb) -> anyhow::Result<ExitCode> {
             bench::run(&folder, if fuel { Fuel::Counted } else { Fuel::Ignored })
         }
         PluginVerb::Check { folder } => test::check(&folder),
-        PluginVerb::Dev { folder, into } => dev::run(&folder, into.as_deref()),
+        PluginVerb::Dev { folder, into, key } => dev::run(&folder, into.as_deref(), key.as_deref()),
         PluginVerb::Keygen { file } => signing::keygen(&file),
         PluginVerb::Sign { folder, key } => signing::sign(&folder, &key),
         PluginVerb::Verify { folder, trusted } => signing::verify(&folder, &trusted),

@@ -8,6 +8,7 @@ mod mangled;
 mod modes;
 mod plugins;
 mod remote;
+mod restart;
 mod tables;
 mod violations;
 

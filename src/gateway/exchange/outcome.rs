@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tracing::debug;
 
-use super::{Exchange, Heir};
+use super::{Exchange, Heir, Owed};
 use crate::gateway::conversation::Session;
 use crate::gateway::error::GatewayError;
 use crate::gateway::exchange::End;
@@ -100,6 +100,13 @@ impl Waiter for Exchange {
             },
             (outcome, _) => outcome,
         };
+        let outcome = match (outcome, self.tasks.get()) {
+            (Outcome::Response(answer), Some(tasks)) => match tasks.arrive(&self.session, answer) {
+                Ok(answer) => Outcome::Response(answer),
+                Err(error) => return self.fail(&error),
+            },
+            (outcome, _) => outcome,
+        };
         let lane = self.session.attachment().lane();
         let judge = self.judge_of(&outcome);
         if judge.is_none() && lane.is_idle() {
@@ -111,6 +118,7 @@ impl Waiter for Exchange {
             Outcome::Failed(_) => 0,
         };
         let turn = async move {
+            let _owed = Owed(me.clone());
             match (outcome, judge) {
                 (Outcome::Response(answer), Some((judge, asked))) => {
                     match judged(&judge, &me.session, asked, answer).await {

@@ -2,10 +2,14 @@
 
 use std::sync::OnceLock;
 
+use serde_json::value::RawValue;
+
 use super::judge::Judge;
 use crate::gateway::Session;
+use crate::gateway::initialize::PARAMS_BYTES_MAX;
 use crate::plugin::call::{CallContext, Direction, MessageKind, Principal};
-use crate::protocol::member::string_member;
+use crate::protocol::Message;
+use crate::protocol::member::{member, string_member};
 use crate::session::Caller;
 
 /// What is the same for all messages of a session, put together when the first of them is judged.
@@ -13,6 +17,26 @@ use crate::session::Caller;
 pub(in super::super) struct Standing {
     handle: OnceLock<String>,
     client: OnceLock<Vec<(String, String)>>,
+}
+
+/// What a client says of itself in `initialize`, while nobody has agreed to that yet.
+#[derive(Debug)]
+pub(super) struct Introduction {
+    attributes: Vec<(String, String)>,
+    version: Option<String>,
+}
+
+impl Introduction {
+    /// Reads `initialize`. What is not there, or too long to be kept, is not told.
+    pub(super) fn of(message: &Message) -> Self {
+        let params = message.params().filter(|params| params.len() <= PARAMS_BYTES_MAX);
+        let params = params.unwrap_or_default();
+        let info = member(&params, "clientInfo").map(RawValue::get);
+        Self {
+            attributes: info.map(client_of).unwrap_or_default(),
+            version: string_member(&params, "protocolVersion"),
+        }
+    }
 }
 
 /// What a message is.
@@ -53,7 +77,7 @@ pub(super) fn circumstances_before_session(
     occasion: Occasion,
     body_size: usize,
 ) -> CallContext {
-    CallContext {
+    let mut ctx = CallContext {
         request_id: judge.request().to_owned(),
         session: None,
         direction: occasion.direction,
@@ -66,7 +90,12 @@ pub(super) fn circumstances_before_session(
         protocol_version: None,
         body_size: u32::try_from(body_size).unwrap_or(u32::MAX),
         attributes: judge.headers().to_vec(),
+    };
+    if let Some(introduction) = judge.introduction() {
+        ctx.attributes.extend_from_slice(&introduction.attributes);
+        ctx.protocol_version.clone_from(&introduction.version);
     }
+    ctx
 }
 
 fn principal_of(caller: &Caller) -> Option<Principal> {

@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::circumstances::{Occasion, circumstances};
-use super::item::{Named, Unclear, listed_item, named};
+use super::item::{Named, Unclear, listed_item, named, server_item};
 use super::judge::{Asked, Judge, kind_of};
 use super::shown::{can_show, shown, without};
 use crate::gateway::{GatewayError, Session};
 use crate::plugin::call::{CallContext, Candidate, CatalogItem, Direction, MessageKind, Topic};
-use crate::plugin::{Aim, Hook, Matter};
+use crate::plugin::{Aim, Changed, Hook, Matter};
 use crate::protocol::Message;
 use crate::protocol::document::Document;
 use crate::protocol::names::method;
@@ -90,7 +88,7 @@ impl<'a> Hearing<'a> {
             return Ok(());
         }
         let named = named(&self.ctx.method, &self.matter.message).map_err(|unclear| self.unclear(unclear))?;
-        let item = named.and_then(|named| named.item(server_of(self.session)));
+        let item = named.map(|named| named.item(server_of(self.session)));
         let set = self.judge.set();
         set.authorize(&self.ctx, &self.matter, item.as_ref()).await?;
         Ok(())
@@ -108,7 +106,7 @@ impl<'a> Hearing<'a> {
         let shown = shown(about, &self.matter.message, server.name().as_str(), &resource)
             .map_err(|unclear| self.unclear(unclear))?;
         let items: Vec<CatalogItem> = shown.iter().filter_map(|shown| shown.item.clone()).collect();
-        let mut seen = self.filter(&items).await.into_iter();
+        let mut seen = self.filter(&items).await?.into_iter();
         let kept: Vec<bool> = shown
             .iter()
             .map(|shown| shown.item.is_some() && seen.next().unwrap_or(false))
@@ -116,7 +114,12 @@ impl<'a> Hearing<'a> {
         if kept.contains(&false) {
             let left = without(&self.matter.message, &shown, &kept);
             let left = left.map_err(|ambiguous| self.unclear(ambiguous.into()))?;
-            self.go_on_with(left)?;
+            let scan = self.judge.scan(self.ctx.direction);
+            let message = Message::parse(left.clone(), scan).map_err(GatewayError::InvalidMessage)?;
+            self.go_on_with(Changed {
+                message,
+                document: Arc::new(Document::new(left)),
+            });
         }
         Ok(())
     }
@@ -146,15 +149,16 @@ impl<'a> Hearing<'a> {
         };
         let set = judge.set();
         let passed = set.on_message(&mut self.ctx, &self.matter, scan, aim_of).await?;
-        if let Some(changed) = &passed.changed {
-            self.go_on_with(changed.clone())?;
+        let is_changed = passed.changed.is_some();
+        if let Some(changed) = passed.changed {
+            self.go_on_with(changed);
         }
         if passed.is_retargeted {
             let tool = self.ctx.target.as_deref();
             self.matter.input_schema =
                 tool.and_then(|tool| input_schema(judge, session, &self.ctx.method, tool));
         }
-        Ok(passed.changed.is_some())
+        Ok(is_changed)
     }
 
     /// Asks where the message should go: places in `candidates`, best first; `None` leaves it to the gateway. With fewer
@@ -164,8 +168,14 @@ impl<'a> Hearing<'a> {
         Ok(set.choose(&self.ctx, &self.matter, candidates).await?)
     }
 
+    /// Asks whether the server may be used at all, for whatever it is.
+    pub(super) async fn may_use_server(&self) -> bool {
+        let server = server_item(server_of(self.session).name().as_str());
+        self.filter(&[server]).await.is_ok_and(|seen| seen == [true])
+    }
+
     /// Asks which capabilities may be announced.
-    pub(super) async fn may_announce(&self, capabilities: &[&str]) -> Vec<bool> {
+    pub(super) async fn may_announce(&self, capabilities: &[&str]) -> Result<Vec<bool>, GatewayError> {
         let item = |name: &&str| CatalogItem {
             kind: "capability".to_owned(),
             name: (*name).to_owned(),
@@ -186,10 +196,10 @@ impl<'a> Hearing<'a> {
         (self.message, asked)
     }
 
-    async fn filter(&self, items: &[CatalogItem]) -> Vec<bool> {
+    async fn filter(&self, items: &[CatalogItem]) -> Result<Vec<bool>, GatewayError> {
         match items {
-            [] => Vec::new(),
-            items => self.judge.set().filter(&self.ctx, &self.matter, items).await,
+            [] => Ok(Vec::new()),
+            items => Ok(self.judge.set().filter(&self.ctx, &self.matter, items).await?),
         }
     }
 
@@ -197,11 +207,9 @@ impl<'a> Hearing<'a> {
         self.judge.set().wants(Hook::Access, &Topic::of(&self.ctx))
     }
 
-    fn go_on_with(&mut self, text: Bytes) -> Result<(), GatewayError> {
-        let scan = self.judge.scan(self.ctx.direction);
-        self.message = Message::parse(text.clone(), scan).map_err(GatewayError::InvalidMessage)?;
-        self.matter.message = Arc::new(Document::new(text));
-        Ok(())
+    fn go_on_with(&mut self, changed: Changed) {
+        self.message = changed.message;
+        self.matter.message = changed.document;
     }
 
     fn unclear(&self, unclear: Unclear) -> GatewayError {

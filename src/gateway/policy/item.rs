@@ -9,8 +9,8 @@ use crate::registry::Server;
 /// Something that a message names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Named {
-    /// As in `catalog-item`; none for what is in no catalog.
-    pub(super) kind: Option<&'static str>,
+    /// As in `catalog-item`.
+    pub(super) kind: &'static str,
     pub(super) name: String,
 }
 
@@ -32,12 +32,11 @@ impl From<Ambiguous> for Unclear {
 /// Where a method names what.
 struct Place {
     method: &'static str,
-    kind: Option<&'static str>,
+    kind: &'static str,
     pointer: &'static str,
 }
 
 const fn place(method: &'static str, kind: &'static str, pointer: &'static str) -> Place {
-    let kind = Some(kind);
     Place {
         method,
         kind,
@@ -45,13 +44,9 @@ const fn place(method: &'static str, kind: &'static str, pointer: &'static str) 
     }
 }
 
-const fn of_task(method: &'static str) -> Place {
-    Place {
-        method,
-        kind: None,
-        pointer: "/params/taskId",
-    }
-}
+/// What is in no catalog.
+const TASK: &str = "task";
+const TASK_ID: &str = "/params/taskId";
 
 /// The methods that are about one thing. `completion/complete` is, too: see [`reference`].
 const PLACES: &[Place] = &[
@@ -61,10 +56,11 @@ const PLACES: &[Place] = &[
     place(method::SUBSCRIBE, "resource", "/params/uri"),
     place(method::UNSUBSCRIBE, "resource", "/params/uri"),
     place(method::RESOURCE_UPDATED, "resource", "/params/uri"),
-    of_task(method::TASKS_GET),
-    of_task(method::TASKS_RESULT),
-    of_task(method::TASKS_CANCEL),
-    of_task(method::TASK_STATUS),
+    place(method::TASKS_GET, TASK, TASK_ID),
+    place(method::TASKS_UPDATE, TASK, TASK_ID),
+    place(method::TASKS_RESULT, TASK, TASK_ID),
+    place(method::TASKS_CANCEL, TASK, TASK_ID),
+    place(method::TASK_STATUS, TASK, TASK_ID),
 ];
 
 /// Returns what a request or notification names; `None` where its method names nothing, or is unknown.
@@ -88,7 +84,7 @@ pub(super) fn named(method: &str, message: &Document) -> Result<Option<Named>, U
 /// Returns whether a request is about something that its server lists.
 pub(super) fn is_about_an_item(message: &Message) -> bool {
     let method = message.method();
-    let in_places = |place: &Place| place.method == method && place.kind.is_some();
+    let in_places = |place: &Place| place.method == method && place.kind != TASK;
     method == method::COMPLETE || PLACES.iter().any(in_places)
 }
 
@@ -101,7 +97,7 @@ fn reference(message: &Document) -> Result<Named, Unclear> {
         _ => return Err(Unclear::Nothing(TYPE)),
     };
     Ok(Named {
-        kind: Some(kind),
+        kind,
         name: string_at(message, pointer)?.ok_or(Unclear::Nothing(pointer))?,
     })
 }
@@ -113,9 +109,9 @@ pub(super) fn string_at(message: &Document, pointer: &str) -> Result<Option<Stri
 }
 
 impl Named {
-    /// Returns it with what the server has listed of it; `None` for what is in no catalog.
-    pub(super) fn item(&self, server: &Server) -> Option<CatalogItem> {
-        self.kind.map(|kind| listed_item(kind, self.name.clone(), server))
+    /// Returns it with what the server has listed of it.
+    pub(super) fn item(self, server: &Server) -> CatalogItem {
+        listed_item(self.kind, self.name, server)
     }
 }
 
@@ -131,6 +127,17 @@ pub(super) fn listed_item(kind: &str, name: String, server: &Server) -> CatalogI
     }
 }
 
+/// Returns a server as an item.
+pub(super) fn server_item(name: &str) -> CatalogItem {
+    CatalogItem {
+        kind: "server".to_owned(),
+        name: name.to_owned(),
+        server: name.to_owned(),
+        description: None,
+        annotations: None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,7 +147,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(method: &str, params: &str, expect: Option<(Option<&'static str>, &str)>) {
+    fn check(method: &str, params: &str, expect: Option<(&'static str, &str)>) {
         let expect = expect.map(|(kind, name)| Named {
             kind,
             name: name.to_owned(),
@@ -150,31 +157,34 @@ mod tests {
 
     #[test]
     fn each_method_names_what_it_is_about() {
-        check(
-            "tools/call",
-            r#"{"name":"re\u0061d"}"#,
-            Some((Some("tool"), "read")),
-        );
-        check("prompts/get", r#"{"name":"p"}"#, Some((Some("prompt"), "p")));
+        check("tools/call", r#"{"name":"re\u0061d"}"#, Some(("tool", "read")));
+        check("prompts/get", r#"{"name":"p"}"#, Some(("prompt", "p")));
         for method in [
             "resources/read",
             "resources/subscribe",
             "resources/unsubscribe",
             "notifications/resources/updated",
         ] {
-            check(method, r#"{"uri":"a:b"}"#, Some((Some("resource"), "a:b")));
+            check(method, r#"{"uri":"a:b"}"#, Some(("resource", "a:b")));
         }
         check(
             "completion/complete",
             r#"{"ref":{"type":"ref/prompt","name":"p"}}"#,
-            Some((Some("prompt"), "p")),
+            Some(("prompt", "p")),
         );
         check(
             "completion/complete",
             r#"{"ref":{"type":"ref/resource","uri":"a:{b}"}}"#,
-            Some((Some("resource-template"), "a:{b}")),
+            Some(("resource-template", "a:{b}")),
         );
-        check("tasks/result", r#"{"taskId":"7"}"#, Some((None, "7")));
+        for method in [
+            "tasks/get",
+            "tasks/result",
+            "tasks/cancel",
+            "notifications/tasks/status",
+        ] {
+            check(method, r#"{"taskId":"7"}"#, Some(("task", "7")));
+        }
         check("tools/list", r#"{"name":"x"}"#, None);
         check("unheard/of", r#"{"name":"x"}"#, None);
     }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use uuid::Uuid;
 
+use super::circumstances::Introduction;
 use super::hearing::{Hearing, target_of};
 use super::shown::can_show;
 use crate::gateway::{GatewayError, Session};
@@ -31,6 +32,8 @@ pub(in super::super) struct Policy {
 #[derive(Debug, Clone)]
 pub struct Pinned {
     set: Arc<PluginSet>,
+    /// Its name in the log.
+    request: Arc<str>,
     /// Each key with its prefix.
     headers: Arc<[(String, String)]>,
 }
@@ -39,9 +42,9 @@ pub struct Pinned {
 #[derive(Debug, Clone)]
 pub(in super::super) struct Judge {
     pinned: Pinned,
-    /// The request's name in the log.
-    request: Arc<str>,
     client_scan: ScanOptions,
+    /// What a client says of itself that opens a session by this very message.
+    introduction: Option<Arc<Introduction>>,
 }
 
 /// What a request asked, as far as its answer is judged by it.
@@ -94,22 +97,45 @@ impl Policy {
         }
         let attribute = |name| Some((format!("header.{name}"), header(name)?));
         let headers = set.headers().into_iter().filter_map(attribute).collect();
-        Some(Pinned { set, headers })
+        let number = self.next_request.fetch_add(1, Ordering::Relaxed);
+        Some(Pinned {
+            headers,
+            request: format!("{}-{number}", self.run).into(),
+            set,
+        })
     }
 
-    /// Returns who judges a request.
-    pub(in super::super) fn judge(&self, pinned: &Pinned) -> Judge {
-        let number = self.next_request.fetch_add(1, Ordering::Relaxed);
+    /// Returns who judges a message of a client, and its answer.
+    pub(in super::super) fn judge(&self, pinned: &Pinned, message: &Message) -> Judge {
+        let opens = message.kind() == Kind::Request && message.method() == method::INITIALIZE;
         Judge {
-            pinned: pinned.clone(),
-            request: format!("{}-{number}", self.run).into(),
+            introduction: opens.then(|| Arc::new(Introduction::of(message))),
+            ..self.judge_without_client(pinned.clone())
+        }
+    }
+
+    /// Returns who judges what no client has sent.
+    pub(super) fn judge_without_client(&self, pinned: Pinned) -> Judge {
+        Judge {
+            pinned,
             client_scan: self.client_scan,
+            introduction: None,
         }
     }
 
     /// Returns who judges a message of a server that belongs to no request; `None` without plugins.
     pub(in super::super) fn judge_of_server(&self) -> Option<Judge> {
-        self.pin(|_| None).map(|pinned| self.judge(&pinned))
+        self.pin(|_| None).map(|pinned| self.judge_without_client(pinned))
+    }
+}
+
+impl Pinned {
+    /// Returns the same for one of several messages of the HTTP request.
+    pub(in super::super) fn of_part(&self, number: usize) -> Self {
+        Self {
+            request: format!("{}.{number}", self.request).into(),
+            ..self.clone()
+        }
     }
 }
 
@@ -199,7 +225,7 @@ impl Judge {
         direction: Direction,
         message: &Message,
         capabilities: &[&str],
-    ) -> Vec<bool> {
+    ) -> Result<Vec<bool>, GatewayError> {
         let hearing = Hearing::of_answer(
             self,
             session,
@@ -212,7 +238,11 @@ impl Judge {
 
     /// Returns the request's name in the log.
     pub(in super::super) fn request(&self) -> &str {
-        &self.request
+        &self.pinned.request
+    }
+
+    pub(super) fn introduction(&self) -> Option<&Introduction> {
+        self.introduction.as_deref()
     }
 
     pub(super) fn set(&self) -> &PluginSet {

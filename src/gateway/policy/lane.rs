@@ -84,10 +84,9 @@ impl Lane {
             }
             self.is_busy.store(true, Ordering::Release);
         }
-        let rest = begin(turn).or_else(|| self.next());
-        if let Some(turn) = rest {
-            let lane = self.clone();
-            self.tasks.spawn(async move { lane.finish(turn).await });
+        let _successor = Successor(self);
+        if let Some(turn) = begin(turn).or_else(|| self.next()) {
+            self.finish_in_task(turn);
         }
         Ok(())
     }
@@ -109,7 +108,13 @@ impl Lane {
         }
     }
 
-    async fn finish(&self, first: Turn) {
+    fn finish_in_task(self: &Arc<Self>, turn: Turn) {
+        let lane = self.clone();
+        self.tasks.spawn(async move { lane.finish(turn).await });
+    }
+
+    async fn finish(self: &Arc<Self>, first: Turn) {
+        let _successor = Successor(self);
         first.await;
         while let Some(turn) = self.next() {
             turn.await;
@@ -142,8 +147,23 @@ impl Lane {
     }
 }
 
+/// Sees to it that a message that is lost in a panic does not hold up those behind it.
+struct Successor<'a>(&'a Arc<Lane>);
+
+impl Drop for Successor<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking()
+            && let Some(turn) = self.0.next()
+        {
+            self.0.finish_in_task(turn);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::task::Poll;
+
     use tokio::sync::{Semaphore, mpsc};
 
     use super::*;
@@ -204,6 +224,27 @@ mod tests {
         for number in 1..=4 {
             assert_eq!(world.heard.recv().await, Some(number));
         }
+        world.lane.tasks.close();
+        world.lane.tasks.wait().await;
+        assert!(world.lane.is_idle());
+    }
+
+    #[tokio::test]
+    async fn a_message_that_is_lost_in_a_panic_holds_up_nobody() {
+        let mut world = World::new();
+        let lost = || std::future::poll_fn(|_| -> Poll<()> { panic!("this is what the test is about") });
+        let push = std::panic::AssertUnwindSafe(|| world.lane.push(Box::pin(lost()), 1, Priority::Required));
+        std::panic::catch_unwind(push).expect_err("it panics at once");
+        assert!(world.lane.is_idle());
+        world.push(1, 1, true, Priority::Required).expect("room");
+        world
+            .lane
+            .push(Box::pin(lost()), 1, Priority::Required)
+            .expect("room");
+        world.push(2, 1, false, Priority::Required).expect("room");
+        world.gate.add_permits(1);
+        assert_eq!(world.heard.recv().await, Some(1));
+        assert_eq!(world.heard.recv().await, Some(2));
         world.lane.tasks.close();
         world.lane.tasks.wait().await;
         assert!(world.lane.is_idle());

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::hearing::Hearing;
 use super::judge::Judge;
+use crate::gateway::GatewayError;
 use crate::gateway::Session;
 use crate::plugin::call::Direction;
 use crate::protocol::Message;
@@ -14,16 +15,19 @@ use crate::upstream::SCAN;
 
 impl Judge {
     /// Takes out of what a client wants to hear what it may not. `message` is its request, which has been judged itself.
+    ///
+    /// # Errors
+    /// A policy could not judge it.
     pub(in super::super) async fn restrain_listener(
         &self,
         session: &Session,
         message: &Message,
         mut wanted: Filter,
-    ) -> Filter {
+    ) -> Result<Filter, GatewayError> {
         let lists: Vec<&'static str> = wanted.lists.iter().copied().collect();
         let may = self
             .may_announce(session, Direction::ServerToClient, message, &lists)
-            .await;
+            .await?;
         let may = lists.into_iter().zip(may).filter(|(_, may)| *may);
         wanted.lists = may.map(|(list, _)| list).collect();
         for uri in std::mem::take(&mut wanted.uris) {
@@ -33,7 +37,7 @@ impl Judge {
                 wanted.uris.insert(uri);
             }
         }
-        wanted
+        Ok(wanted)
     }
 }
 

@@ -22,6 +22,7 @@ pub use judge::Pinned;
 pub(super) use judge::{Asked, Judge, Policy};
 pub(super) use lane::Lane;
 pub(super) use listening::subscription_to;
+pub(super) use once::run_now_or_spawn;
 pub(super) use turns::in_turn;
 
 /// What a session needs to have its messages judged.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde_json::json;
 
 use super::circumstances::{Occasion, circumstances_before_session};
+use super::item::server_item;
 use super::judge::Judge;
 use crate::gateway::{Gateway, GatewayError};
 use crate::plugin::call::{CallContext, CatalogItem, Direction, MessageKind, Topic};
@@ -36,9 +37,16 @@ impl Gateway {
     }
 
     /// Returns the servers that a caller may know of, by name.
-    pub async fn servers_seen_by(&self, caller: &Caller, method: &str) -> Vec<Arc<Server>> {
+    ///
+    /// # Errors
+    /// A policy could not judge.
+    pub async fn servers_seen_by(
+        &self,
+        caller: &Caller,
+        method: &str,
+    ) -> Result<Vec<Arc<Server>>, GatewayError> {
         let Some(operation) = self.operation(caller, method, None) else {
-            return Vec::new();
+            return Ok(Vec::new());
         };
         let servers = self.registry.servers();
         let items: Vec<CatalogItem> = servers
@@ -46,14 +54,14 @@ impl Gateway {
             .map(|server| server_item(server.name().as_str()))
             .collect();
         let Operation { judge, ctx, matter } = &operation;
-        let kept = judge.set().filter(ctx, matter, &items).await;
+        let kept = judge.set().filter(ctx, matter, &items).await?;
         let kept = servers.into_iter().zip(kept).filter(|(_, kept)| *kept);
-        kept.map(|(server, _)| server).collect()
+        Ok(kept.map(|(server, _)| server).collect())
     }
 
     /// Returns what the policies are told; `None` if none of them judges access to it.
     fn operation(&self, caller: &Caller, method: &str, server: Option<&str>) -> Option<Operation> {
-        let judge = self.judge_of(&self.pin(|_| None)?);
+        let judge = self.policy().judge_without_client(self.pin(|_| None)?);
         let params = server.map_or_else(|| json!({}), |server| json!({ "name": server }));
         let message = json!({ "jsonrpc": "2.0", "id": 0, "method": method, "params": params });
         let message = Bytes::from(message.to_string());
@@ -81,14 +89,4 @@ struct Operation {
     judge: Judge,
     ctx: CallContext,
     matter: Matter,
-}
-
-fn server_item(name: &str) -> CatalogItem {
-    CatalogItem {
-        kind: "server".to_owned(),
-        name: name.to_owned(),
-        server: name.to_owned(),
-        description: None,
-        annotations: None,
-    }
 }

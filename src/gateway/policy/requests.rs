@@ -6,11 +6,12 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
+use super::hearing::Hearing;
 use super::item::is_about_an_item;
 use super::judge::{Asked, Judge};
 use super::once::run_now_or_spawn;
 use crate::gateway::conversation::ServerRequest;
-use crate::gateway::exchange::Exchange;
+use crate::gateway::exchange::{Exchange, Owed};
 use crate::gateway::gateway::end_refused;
 use crate::gateway::{Gateway, GatewayError, Session};
 use crate::plugin::call::Direction::{ClientToServer, ServerToClient};
@@ -39,6 +40,7 @@ impl Gateway {
         }
         let (gateway, session, exchange) = (self.clone(), session.clone(), exchange.clone());
         run_now_or_spawn(&self.tasks, async move {
+            let _owed = Owed(exchange.clone());
             let started = gateway
                 .judge_and_dispatch(judge, &session, &exchange, message)
                 .await;
@@ -54,7 +56,7 @@ impl Gateway {
         exchange: &Arc<Exchange>,
         message: Message,
     ) -> Result<(), GatewayError> {
-        self.know_listings(session, &message).await;
+        self.know_listings(Some(&judge), session, &message).await;
         let (message, asked) = judge.question(session, ClientToServer, message).await?;
         if session.is_alone() {
             let facts = session.facts();
@@ -69,13 +71,24 @@ impl Gateway {
     }
 
     /// Waits, within the time of a request, until it is known what the server says of the thing that the request names:
-    /// a policy may judge it by that. A server that has not run yet is started.
-    pub(in super::super) async fn know_listings(self: &Arc<Self>, session: &Arc<Session>, message: &Message) {
+    /// a policy may judge it by that. A server that has not run yet is started, if the client may use it at all.
+    pub(in super::super) async fn know_listings(
+        self: &Arc<Self>,
+        judge: Option<&Judge>,
+        session: &Arc<Session>,
+        message: &Message,
+    ) {
         let server = session.attachment().server();
         let is_open = session.facts().is_some() || session.is_alone();
         let is_wanted = is_open && server.is_enabled() && is_about_an_item(message);
         if server.catalog().is_read() || !is_wanted {
             return;
+        }
+        if let Some(judge) = judge {
+            let hearing = Hearing::of_question(judge, session, ClientToServer, message.clone());
+            if !hearing.may_use_server().await {
+                return;
+            }
         }
         let deadline = self.patience(&server.spec()).deadline();
         let deadline = deadline.min(Instant::now() + LISTINGS_WAIT_MAX);
@@ -162,11 +175,14 @@ impl Judge {
         session: &Session,
         message: &Message,
         facts: &mut InitializeParams,
-    ) {
+    ) -> Result<(), GatewayError> {
         let names: Vec<&str> = facts.capabilities.keys().map(String::as_str).collect();
-        let may = self.may_announce(session, ClientToServer, message, &names).await;
+        let may = self
+            .may_announce(session, ClientToServer, message, &names)
+            .await?;
         let mut may = may.into_iter();
         facts.capabilities.retain(|_, _| may.next().unwrap_or(false));
+        Ok(())
     }
 
     /// Returns the answer in which the server says what it can do, without the capabilities that the client must not see;
@@ -187,7 +203,7 @@ impl Judge {
         names.retain(|name| !hidden.contains(name));
         let may = self
             .may_announce(session, ServerToClient, &write(hidden)?, &names)
-            .await;
+            .await?;
         let forbidden = names.into_iter().zip(may).filter(|(_, may)| !may);
         let mut hidden = hidden.to_vec();
         hidden.extend(forbidden.map(|(name, _)| name));

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::circumstances::{Occasion, circumstances_before_session};
 use super::hearing::{Hearing, target_of};
+use super::item::server_item;
 use super::judge::{Judge, Pinned, topic};
 use crate::gateway::{Gateway, GatewayError, Session};
 use crate::plugin::call::{CallContext, Candidate, CatalogItem, Direction, MessageKind};
@@ -49,8 +50,8 @@ impl Gateway {
         let (Target::Route(servers), Some(pinned)) = (target, pinned) else {
             return enabled(target.usual());
         };
-        let fork = Fork::new(self.judge_of(pinned), caller, message);
-        let allowed = fork.allowed(servers).await;
+        let fork = Fork::new(self.policy().judge(pinned, message), caller, message);
+        let allowed = fork.allowed(servers).await?;
         if allowed.is_empty() {
             return Err(GatewayError::NoServer);
         }
@@ -125,18 +126,12 @@ impl Fork {
     }
 
     /// Returns those servers that access allows.
-    async fn allowed(&self, servers: &[RouteTarget]) -> Vec<RouteTarget> {
-        let item = |target: &RouteTarget| CatalogItem {
-            kind: "server".to_owned(),
-            name: target.server.name().to_string(),
-            server: target.server.name().to_string(),
-            description: None,
-            annotations: None,
-        };
+    async fn allowed(&self, servers: &[RouteTarget]) -> Result<Vec<RouteTarget>, GatewayError> {
+        let item = |target: &RouteTarget| server_item(target.server.name().as_str());
         let items: Vec<CatalogItem> = servers.iter().map(item).collect();
-        let kept = self.judge.set().filter(&self.ctx, &self.matter, &items).await;
+        let kept = self.judge.set().filter(&self.ctx, &self.matter, &items).await?;
         let kept = servers.iter().zip(kept).filter(|(_, kept)| *kept);
-        kept.map(|(target, _)| target.clone()).collect()
+        Ok(kept.map(|(target, _)| target.clone()).collect())
     }
 
     /// Returns the places of those that are left, best first; `None` leaves it to the gateway.

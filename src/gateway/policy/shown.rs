@@ -1,5 +1,8 @@
-//! What a message of a server shows: the elements of a list, and the resources in a result or a prompt. Each can be taken
-//! out without the rest.
+//! What a message of a server shows: the elements of a list, the resources in a result or a prompt, and the resource that
+//! a tool is drawn with (`_meta.ui.resourceUri`, of the extension for apps). Each can be taken out without the rest.
+//!
+//! What is free text to the protocol is not looked into: `structuredContent`, `instructions`, descriptions. A name in there
+//! opens nothing, since access is asked about whatever is then read or called.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,25 +13,48 @@ use super::item::Unclear;
 use crate::plugin::call::{CatalogItem, MessageKind};
 use crate::protocol::document::{Ambiguous, Document};
 use crate::protocol::edit;
-use crate::protocol::mcp::{LISTINGS, Listing};
+use crate::protocol::mcp::LISTINGS;
 use crate::protocol::names::method;
 use crate::protocol::scan::Span;
 
 /// Something that a message shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Shown {
-    /// The array of which an element goes if this may not be seen.
-    array: String,
-    index: usize,
+    /// What goes if this may not be seen.
+    place: Place,
     /// None for what does not say clearly what it is, which nobody may see.
     pub(super) item: Option<CatalogItem>,
 }
+
+/// Where something is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Place {
+    /// In an element of the array at a pointer.
+    Element { array: String, index: usize },
+    /// In a member of the object at a pointer.
+    Member { object: String, key: &'static str },
+}
+
+/// A list of what a server has.
+#[derive(Debug, Clone, Copy)]
+struct Listed {
+    member: &'static str,
+    key: &'static str,
+    kind: &'static str,
+}
+
+/// Tasks are listed too, though they are in no catalog.
+const TASKS: Listed = Listed {
+    member: "tasks",
+    key: "taskId",
+    kind: "task",
+};
 
 /// In which form a message shows things.
 #[derive(Debug, Clone, Copy)]
 enum Form {
     /// A list of what the server has.
-    List(&'static Listing),
+    List(Listed),
     /// Content blocks.
     Blocks(&'static str),
     /// Messages with content blocks.
@@ -45,9 +71,14 @@ fn form(method: &str, kind: MessageKind) -> Option<Form> {
         }
         (MessageKind::Response, method::PROMPTS_GET) => Some(Form::Messages("/result/messages")),
         (MessageKind::Response, method::READ) => Some(Form::Contents("/result/contents")),
+        (MessageKind::Response, method::TASKS_LIST) => Some(Form::List(TASKS)),
         (MessageKind::Response, _) => {
-            let listing = LISTINGS.iter().find(|listing| listing.method == method);
-            listing.map(Form::List)
+            let listing = LISTINGS.iter().find(|listing| listing.method == method)?;
+            Some(Form::List(Listed {
+                member: listing.member,
+                key: listing.key,
+                kind: listing.kind,
+            }))
         }
         _ => None,
     }
@@ -76,9 +107,14 @@ pub(super) fn shown(
     };
     match form(method, kind) {
         None => {}
-        Some(Form::List(listing)) => found.list(listing)?,
+        Some(Form::List(listed)) => found.list(listed)?,
         Some(Form::Contents(pointer)) => found.contents(pointer)?,
-        Some(Form::Blocks(pointer)) if may_hold_resources(message) => found.blocks(pointer, true)?,
+        Some(Form::Blocks(pointer)) if may_hold_resources(message) => {
+            found.blocks(pointer, true)?;
+            if let Some(result) = message.at("/result")? {
+                found.drawn_with(&result, "/result")?;
+            }
+        }
         Some(Form::Messages(pointer)) if may_hold_resources(message) => found.messages(pointer)?,
         Some(Form::Blocks(_) | Form::Messages(_)) => {}
     }
@@ -91,10 +127,18 @@ pub(super) fn shown(
 /// An object on the way holds a key twice.
 pub(super) fn without(message: &Document, shown: &[Shown], kept: &[bool]) -> Result<Bytes, Ambiguous> {
     let mut gone: BTreeMap<&str, BTreeSet<usize>> = BTreeMap::new();
+    let mut members = Vec::new();
     for (shown, _) in shown.iter().zip(kept).filter(|(_, kept)| !**kept) {
-        gone.entry(&shown.array).or_default().insert(shown.index);
+        match &shown.place {
+            Place::Element { array, index } => drop(gone.entry(array).or_default().insert(*index)),
+            Place::Member { object, key } => members.push((object.as_str(), *key)),
+        }
     }
-    let mut text = message.bytes().clone();
+    // First of all, while every element is where its pointer says.
+    let mut text = match members.is_empty() {
+        true => message.bytes().clone(),
+        false => edit::without_members(message, &members)?,
+    };
     // Inner arrays stand behind the outer ones in this order, and go first: their places depend on those.
     for (array, indexes) in gone.into_iter().rev() {
         let document = Document::new(text.clone());
@@ -118,13 +162,17 @@ struct Finder<'a> {
 }
 
 impl Finder<'_> {
-    fn list(&mut self, listing: &Listing) -> Result<(), Unclear> {
-        let array = format!("/result/{}", listing.member);
+    fn list(&mut self, listed: Listed) -> Result<(), Unclear> {
+        let array = format!("/result/{}", listed.member);
+        let may_be_drawn = listed.kind == "tool" && may_hold_resources(self.message);
         for (index, element) in self.elements(&array)?.into_iter().enumerate() {
-            let item = match self.text(&element, listing.key)? {
+            if may_be_drawn {
+                self.drawn_with(&element, &format!("{array}/{index}"))?;
+            }
+            let item = match self.text(&element, listed.key)? {
                 None => None,
                 Some(name) => Some(CatalogItem {
-                    kind: listing.kind.to_owned(),
+                    kind: listed.kind.to_owned(),
                     name,
                     server: self.server.to_owned(),
                     description: self.text(&element, "description")?,
@@ -132,6 +180,27 @@ impl Finder<'_> {
                 }),
             };
             self.add(&array, index, item);
+        }
+        Ok(())
+    }
+
+    /// Looks at the resource that the object at a pointer is drawn with, by its name of today and by that of before.
+    fn drawn_with(&mut self, object: &Span, pointer: &str) -> Result<(), Unclear> {
+        let Some(meta) = self.message.member(object, "_meta")? else {
+            return Ok(());
+        };
+        let ui = self.message.member(&meta, "ui")?;
+        let places = [
+            (ui, format!("{pointer}/_meta/ui"), "resourceUri"),
+            (Some(meta), format!("{pointer}/_meta"), "ui/resourceUri"),
+        ];
+        for (holder, object, key) in places {
+            let Some(holder) = holder else { continue };
+            if self.message.member(&holder, key)?.is_some() {
+                let item = self.text(&holder, key)?.map(self.resource);
+                let place = Place::Member { object, key };
+                self.shown.push(Shown { place, item });
+            }
         }
         Ok(())
     }
@@ -215,7 +284,8 @@ impl Finder<'_> {
 
     fn add(&mut self, array: &str, index: usize, item: Option<CatalogItem>) {
         let array = array.to_owned();
-        self.shown.push(Shown { array, index, item });
+        let place = Place::Element { array, index };
+        self.shown.push(Shown { place, item });
     }
 }
 

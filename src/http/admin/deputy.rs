@@ -2,28 +2,22 @@
 //! configuration lets each of them (`principals.NAME.registry`) and the policies on access allow it in its mode. Where
 //! there are no modes, or no policy judges, they may do nothing.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::HeaderMap;
 use tracing::info;
 
-use super::super::auth::Principals;
-use super::super::mode::ModePolicy;
+use super::super::entrance::Entrance;
 use super::error::AdminError;
 use super::operation::Operation;
-use crate::config::{Config, RegistryAccess};
+use crate::config::RegistryAccess;
 use crate::gateway::Gateway;
 use crate::registry::Server;
 use crate::session::Caller;
 
 /// The principals that may do something here.
 #[derive(Debug)]
-pub(super) struct Deputies {
-    principals: Principals,
-    modes: ModePolicy,
-    access: BTreeMap<Arc<str>, RegistryAccess>,
-}
+pub(super) struct Deputies(Arc<Entrance>);
 
 /// One of them, who has shown its token.
 #[derive(Debug)]
@@ -33,17 +27,9 @@ pub(super) struct Deputy {
 }
 
 impl Deputies {
-    /// Returns those of a configuration.
-    pub(super) fn new(config: &Config) -> Self {
-        let access = config.principals.iter();
-        Self {
-            principals: Principals::new(config),
-            modes: ModePolicy::new(config),
-            access: access
-                .filter(|(_, principal)| principal.registry != RegistryAccess::None)
-                .map(|(name, principal)| (name.as_str().into(), principal.registry))
-                .collect(),
-        }
+    /// Returns those that an entrance knows.
+    pub(super) fn new(entrance: Arc<Entrance>) -> Self {
+        Self(entrance)
     }
 
     /// Returns whose token the headers hold, if it is one of a deputy.
@@ -51,13 +37,14 @@ impl Deputies {
     /// # Errors
     /// It is, and the request is in no mode.
     pub(super) fn find(&self, headers: &HeaderMap) -> Result<Option<Deputy>, AdminError> {
-        let Ok(principal) = self.principals.of(headers) else {
+        let admission = self.0.current();
+        let Ok(principal) = admission.principals.of(headers) else {
             return Ok(None);
         };
-        let Some(access) = self.access.get(&principal).copied() else {
+        let Some(access) = admission.registry.get(&principal).copied() else {
             return Ok(None);
         };
-        let selected = self.modes.select(&principal, None, headers);
+        let selected = admission.modes.select(&principal, None, headers);
         let mode = selected.map_err(|refusal| AdminError::Forbidden(refusal.to_string()))?;
         let Some(mode) = mode.mode().cloned() else {
             return Ok(None);
@@ -98,8 +85,9 @@ impl Deputy {
     }
 
     /// Returns the servers that it may know of.
-    pub(super) async fn servers(&self, gateway: &Gateway) -> Vec<Arc<Server>> {
-        gateway.servers_seen_by(&self.caller, LIST).await
+    pub(super) async fn servers(&self, gateway: &Gateway) -> Result<Vec<Arc<Server>>, AdminError> {
+        let seen = gateway.servers_seen_by(&self.caller, LIST).await;
+        seen.map_err(|error| AdminError::Forbidden(error.to_string()))
     }
 }
 

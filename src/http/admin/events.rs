@@ -114,7 +114,7 @@ fn write_events(events: &[Arc<Event>], server: Option<&ServerName>) -> Bytes {
     use std::io::Write;
     let mut out = Vec::new();
     for event in events {
-        if server.is_none_or(|server| *server == event.server) {
+        if server.is_none_or(|server| event.subject.is_server(server)) {
             write!(out, "id: {}\nevent: {}\ndata: ", event.id, event.kind.as_str())
                 .and_then(|()| serde_json::to_writer(&mut out, event).map_err(Into::into))
                 .expect("writing to memory does not fail");
@@ -129,13 +129,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::registry::events::NewEvent;
+    use crate::registry::events::{NewEvent, Subject};
     use crate::registry::{Actor, EventKind, EventLog};
 
     fn emit(log: &EventLog, server: &str) {
         log.emit(NewEvent {
             kind: EventKind::StatusChanged,
-            server: server.parse().expect("a name"),
+            subject: Subject::Server(server.parse().expect("a name")),
             actor: Actor::Admin,
             cause: "disabled".to_owned(),
             data: json!({ "status": "disabled" }),

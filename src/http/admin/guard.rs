@@ -1,11 +1,13 @@
 //! Who may use the admin API: whoever speaks to it by its own name, not from a web page elsewhere, with the token.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, HOST, ORIGIN};
 
 use super::super::auth::{AuthRefused, TokenHash, bearer};
+use super::super::entrance::Entrance;
 use super::super::origin::OriginPolicy;
 use super::deputy::{Deputies, Deputy};
 use super::error::AdminError;
@@ -31,14 +33,14 @@ pub(super) enum Operator {
 impl Guard {
     /// Returns the guard of a listener. Names beyond the loopback ones count only where somebody put the API on an
     /// address that others can reach.
-    pub(super) fn new(listen: SocketAddr, config: &Config, token: &str) -> Self {
+    pub(super) fn new(listen: SocketAddr, config: &Config, entrance: Arc<Entrance>, token: &str) -> Self {
         let allowed_hosts = if listen.ip().is_loopback() {
             &[]
         } else {
             &*config.http.allowed_hosts
         };
         Self {
-            deputies: Deputies::new(config),
+            deputies: Deputies::new(entrance),
             hosts: OriginPolicy::new(listen, allowed_hosts, &[]),
             token: TokenHash::of(token),
         }
@@ -107,10 +109,15 @@ mod tests {
         loader.load().expect("it is valid").config
     }
 
+    fn guard(listen: SocketAddr) -> Guard {
+        let config = config();
+        Guard::new(listen, &config, Arc::new(Entrance::new(&config)), TOKEN)
+    }
+
     #[track_caller]
     fn check(headers: &[(http::HeaderName, &str)], expect: &str) {
         let listen = "127.0.0.1:4100".parse().expect("an address");
-        let guard = Guard::new(listen, &config(), TOKEN);
+        let guard = guard(listen);
         let bearer = format!("Bearer {TOKEN}");
         let mut map = HeaderMap::new();
         for (name, value) in headers {
@@ -165,7 +172,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(HOST, "gate.example".parse().expect("a value"));
         let listen = "0.0.0.0:4101".parse().expect("an address");
-        let guard = Guard::new(listen, &config(), TOKEN);
+        let guard = guard(listen);
         assert!(matches!(guard.check(&headers), Err(AdminError::Unauthorized(_))));
     }
 }

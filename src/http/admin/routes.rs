@@ -8,6 +8,7 @@ use bytes::Buf;
 use futures_util::Stream;
 use http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
 use http::{HeaderMap, Method};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 use warp::Filter;
@@ -15,6 +16,7 @@ use warp::filters::BoxedFilter;
 use warp::path::FullPath;
 
 use super::super::body::BodyLimits;
+use super::super::entrance::Entrance;
 use super::super::reply::Response;
 use super::super::routes::not_found;
 use super::body::Body;
@@ -36,6 +38,10 @@ pub struct AdminOptions<'a> {
     pub gateway: Arc<Gateway>,
     /// Its plugins, if it has any.
     pub roster: Option<Arc<Roster>>,
+    /// Which principals may do something here.
+    pub entrance: Arc<Entrance>,
+    /// The keys of the configuration that have changed and hold after a restart only.
+    pub needs_restart: watch::Receiver<Vec<String>>,
     /// The address of its listener.
     pub listen: SocketAddr,
     /// Its bearer token.
@@ -49,6 +55,7 @@ pub struct AdminOptions<'a> {
 pub struct AdminContext {
     pub(super) gateway: Arc<Gateway>,
     pub(super) roster: Option<Arc<Roster>>,
+    pub(super) needs_restart: watch::Receiver<Vec<String>>,
     pub(super) stopped: CancellationToken,
     guard: Arc<Guard>,
 }
@@ -59,14 +66,17 @@ impl AdminContext {
         let AdminOptions {
             gateway,
             roster,
+            entrance,
+            needs_restart,
             listen,
             token,
             stopped,
         } = options;
-        let guard = Guard::new(listen, gateway.config(), token);
+        let guard = Guard::new(listen, gateway.config(), entrance, token);
         Self {
             gateway,
             roster,
+            needs_restart,
             stopped,
             guard: Arc::new(guard),
         }
@@ -145,10 +155,10 @@ impl AdminContext {
                 Ok(events::stream(self, request))
             }
             Operation::OpenApi => Ok(openapi::document()),
-            Operation::Status => Ok(status::show(gateway)),
+            Operation::Status => Ok(status::show(self)),
             Operation::ListServers => Ok(match operator {
                 Operator::Admin => servers::list(&gateway.registry().servers()),
-                Operator::Deputy(deputy) => servers::list(&deputy.servers(gateway).await),
+                Operator::Deputy(deputy) => servers::list(&deputy.servers(gateway).await?),
             }),
             Operation::ShowServer => servers::show(gateway, parameter),
             Operation::Unregister => servers::unregister(gateway, parameter).await,

@@ -7,12 +7,15 @@ use serde_json::json;
 use tokio::runtime::Handle;
 
 use super::super::reply::Response;
+use super::routes::AdminContext;
 use super::servers::answer;
 use crate::gateway::Gateway;
 use crate::registry::record::{ConnectionState, ServerStatus};
 
 /// What the gateway holds.
-pub(super) fn show(gateway: &Gateway) -> Response {
+pub(super) fn show(context: &AdminContext) -> Response {
+    let gateway = &*context.gateway;
+    let problems = context.roster.as_ref().map(|roster| roster.problems());
     let sessions = gateway.sessions().all();
     let streams: usize = sessions.iter().map(|session| session.open_streams()).sum();
     answer(
@@ -28,6 +31,10 @@ pub(super) fn show(gateway: &Gateway) -> Response {
             "suspended": gateway.suspended(),
             "tasks": Handle::current().metrics().num_alive_tasks(),
             "servers": servers_by_state(gateway),
+            "configuration": {
+                "problems": problems.unwrap_or_default(),
+                "needsRestart": &*context.needs_restart.borrow(),
+            },
         }),
     )
 }

@@ -1,11 +1,12 @@
 //! `http`: requests to the hosts that the operator granted.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, Method, Url, redirect};
+use tokio::sync::Semaphore;
 
 use crate::config::HttpGrant;
 use crate::plugin::bindings::host::http::{Host, Request, Response};
@@ -14,6 +15,9 @@ use crate::plugin::state::State;
 
 /// Most bytes of an answer's body.
 const BODY_MAX: usize = 1 << 20;
+
+/// Names of one plugin that are looked up at once. A look-up cannot be stopped, only left alone, and takes a thread.
+const LOOKUPS_MAX: usize = 4;
 
 /// Headers that say where a request goes and where it ends. A `host` of its own would reach others behind a granted name.
 const HEADERS_OF_OURS: [&str; 8] = [
@@ -40,9 +44,7 @@ impl HttpClient {
         let client = Client::builder()
             .redirect(redirect::Policy::none())
             .no_proxy()
-            .dns_resolver(Arc::new(Resolver {
-                private_addresses: grant.private_addresses,
-            }))
+            .dns_resolver(Arc::new(Resolver::new(grant.private_addresses)))
             .pool_max_idle_per_host(4)
             .build()
             .map_err(|error| error.to_string())?;
@@ -129,19 +131,37 @@ fn reason(error: &reqwest::Error) -> String {
 /// Resolves names, without the addresses that a plugin may not reach: a public name can point anywhere.
 struct Resolver {
     private_addresses: bool,
+    lookups: Arc<Semaphore>,
+}
+
+impl Resolver {
+    fn new(private_addresses: bool) -> Self {
+        Self {
+            private_addresses,
+            lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)),
+        }
+    }
 }
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let private_addresses = self.private_addresses;
+        let lookups = self.lookups.clone();
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let permit = lookups.acquire_owned().await?;
+            let none = format!("{} has no address that the plugin may reach", name.as_str());
+            // The permit is the thread's: who asked may be gone before the answer is there.
+            let found = tokio::task::spawn_blocking(move || {
+                let found = (name.as_str(), 0).to_socket_addrs();
+                drop(permit);
+                found
+            });
             let allowed: Vec<SocketAddr> = found
+                .await??
                 .filter(|address| private_addresses || !is_private(address.ip()))
                 .collect();
             if allowed.is_empty() {
-                let text = format!("{} has no address that the plugin may reach", name.as_str());
-                return Err(text.into());
+                return Err(none.into());
             }
             Ok(Box::new(allowed.into_iter()) as Addrs)
         })
@@ -163,24 +183,17 @@ fn is_private(address: IpAddr) -> bool {
                 || first == 0
                 || first >= 240
                 || (first == 100 && (64..128).contains(&second))
-                || (first == 192 && second == 0 && address.octets()[2] == 0)
+                || matches!(address.octets(), [192, 0, 0, _] | [192, 88, 99, _])
                 || (first == 198 && (second == 18 || second == 19))
         }
         IpAddr::V6(address) => {
-            let segments = address.segments();
-            address.is_loopback()
-                || address.is_unspecified()
-                || address.is_multicast()
-                || address.is_unique_local()
-                || address.is_unicast_link_local()
-                || (segments[0] & 0xffc0) == 0xfec0
-                || segments[..2] == [0x2001, 0xdb8]
-                || segments[..4] == [0x100, 0, 0, 0]
-                // Ways to an IPv4 address: compatible, NAT64, 6to4, Teredo.
-                || segments[..6] == [0; 6]
-                || segments[..2] == [0x64, 0xff9b]
-                || segments[0] == 0x2002
-                || segments[..2] == [0x2001, 0]
+            let [first, second, ..] = address.segments();
+            // Only 2000::/3 is given out. The rest is local, or leads to an IPv4 address (mapped, translated, NAT64).
+            first & 0xe000 != 0x2000
+                // Protocols (Teredo among them), documentation, 6to4.
+                || (first == 0x2001 && (second < 0x200 || second == 0xdb8))
+                || (first == 0x3fff && second < 0x1000)
+                || first == 0x2002
         }
     }
 }
@@ -191,6 +204,7 @@ impl Host for State {
         let Some(client) = self.shared.http.clone() else {
             return Err(Stopped::new(ErrorKind::HostCall, "http is not granted").into());
         };
+        self.wait();
         // The engine's interruption does not reach in here.
         let time = self.deadline.saturating_duration_since(Instant::now());
         Ok(client.send(request, time).await)
@@ -219,17 +233,59 @@ mod tests {
             "2001:db8::1",
             "::127.0.0.1",
             "::ffff:127.0.0.1",
+            "::ffff:0:127.0.0.1",
             "64:ff9b::7f00:1",
+            "64:ff9b:1::7f00:1",
+            "100::1",
+            "2001::1",
+            "2001:2::1",
             "2002:7f00:1::",
+            "3fff:fff::1",
+            "4000::1",
+            "5f00::1",
+            "ff02::1",
+            "192.88.99.1",
             "224.0.0.1",
             "255.255.255.255",
             "198.18.0.1",
         ] {
             assert!(is_private(private.parse().expect("an address")), "{private}");
         }
-        for public in ["1.1.1.1", "172.32.0.1", "2606:4700::1111", "100.128.0.1"] {
+        for public in [
+            "1.1.1.1",
+            "172.32.0.1",
+            "2606:4700::1111",
+            "2001:4860:4860::8888",
+            "100.128.0.1",
+        ] {
             assert!(!is_private(public.parse().expect("an address")), "{public}");
         }
+    }
+
+    #[tokio::test]
+    async fn few_names_are_looked_up_at_once_and_private_ones_not_found() {
+        let resolver = Resolver::new(true);
+        let name = || "localhost".parse::<Name>().expect("a name");
+        let all = resolver.lookups.clone().acquire_many_owned(LOOKUPS_MAX as u32);
+        let all = all.await.expect("open");
+        let mut waiting = resolver.resolve(name());
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        assert_eq!(resolver.lookups.available_permits(), 0);
+        drop(all);
+        assert!(
+            waiting
+                .await
+                .expect("this machine")
+                .all(|address| address.ip().is_loopback())
+        );
+        assert_eq!(resolver.lookups.available_permits(), LOOKUPS_MAX);
+        let refused = Resolver::new(false).resolve(name()).await.err().expect("private");
+        assert!(
+            refused
+                .to_string()
+                .contains("no address that the plugin may reach"),
+            "{refused}"
+        );
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::super::set::Why;
 use super::super::signature::SecretKey;
 use super::super::trial::Trial;
 use super::super::watch::Watched;
+use super::entry::ERROR_MAX;
 use super::*;
 use crate::config::{ExpandedJson, OnError, PluginSpec};
 use crate::plugin::Aim;
@@ -71,6 +72,76 @@ async fn what_is_dropped_judges_where_the_operator_wants_it() {
     assert_eq!(shown(&roster), ["b active 1.0.0"], "and is gone with them");
 }
 
+#[tokio::test]
+async fn nobody_who_judges_is_missed_because_the_folder_cannot_be_seen() {
+    let rig = Rig::new();
+    Trial::new("a", "1.0.0").drop_into(&rig.dir);
+    rig.change(|orders| orders.host.activate = Activate::Dropped);
+    let roster = rig.started().await;
+    let judges = || {
+        let set = rig.plugins.current();
+        set.plugins()
+            .iter()
+            .map(|plugin| plugin.name().to_owned())
+            .collect::<Vec<_>>()
+    };
+    // No folder that can be read.
+    let aside = rig.dir.with_extension("aside");
+    fs::rename(&rig.dir, &aside).expect("ours");
+    fs::write(&rig.dir, "").expect("written");
+    assert!(refused(roster.reload().await)[0].starts_with("plugins.dir: it cannot be read"));
+    assert_eq!(judges(), ["a"]);
+    fs::remove_file(&rig.dir).expect("ours");
+    fs::rename(&aside, &rig.dir).expect("ours");
+    // Half of a plugin, while the other half is replaced.
+    fs::remove_file(rig.dir.join("a/plugin.wasm")).expect("ours");
+    roster.reload().await.expect("nobody named it");
+    assert_eq!(shown(&roster), ["a active 1.0.0", "a failed -"]);
+    assert_eq!(judges(), ["a"]);
+    Trial::new("a", "1.1.0").drop_into(&rig.dir);
+    roster.reload().await.expect("whole again");
+    assert_eq!(shown(&roster), ["a active 1.1.0"]);
+    // So many that not all would be looked at.
+    for number in 0..DROPPED_MAX {
+        let folder = rig.dir.join(format!("a-{number}"));
+        fs::create_dir(&folder).expect("a folder");
+        for file in ["plugin.toml", "plugin.wasm"] {
+            fs::write(folder.join(file), "").expect("written");
+        }
+    }
+    assert!(refused(roster.reload().await)[0].contains("at most 64 are looked at"));
+    assert_eq!(judges(), ["a"]);
+}
+
+#[tokio::test]
+async fn what_is_dropped_and_has_to_judge_is_let_in_at_the_start_or_nothing_starts() {
+    let rig = Rig::new();
+    let mut bad = Trial::new("a", "1.0.0");
+    bad.refuses = true;
+    bad.drop_into(&rig.dir);
+    drop(rig.started().await);
+    rig.change(|orders| orders.host.activate = Activate::Dropped);
+    assert_eq!(
+        rig.not_started().await,
+        ["plugins.a: init refused: it never starts"]
+    );
+    bad.refuses = false;
+    bad.drop_into(&rig.dir);
+    let roster = rig.started().await;
+    // Later on a new one that is not let in changes nothing.
+    bad = Trial::new("b", "1.0.0");
+    bad.refuses = true;
+    bad.drop_into(&rig.dir);
+    roster.reload().await.expect("nobody named it");
+    assert_eq!(shown(&roster), ["a active 1.0.0", "b failed -"]);
+    // What could not start is tried again, what is no plugin is not.
+    fs::write(rig.dir.join("b/plugin.toml"), "").expect("written");
+    let is_tried = || roster.book().entries["b"].tried.is_some();
+    assert!(!is_tried());
+    roster.reload().await.expect("nobody named it");
+    assert!(is_tried());
+}
+
 /// Its component is not of the version that its manifest says.
 fn drop_impostor(rig: &Rig) {
     let mut impostor = Trial::new("impostor", "1.0.0");
@@ -78,6 +149,19 @@ fn drop_impostor(rig: &Rig) {
     impostor.version = "1.0.1".to_owned();
     fs::write(rig.dir.join("impostor/plugin.toml"), impostor.manifest()).expect("written");
     rig.name("impostor", |_| {});
+}
+
+#[tokio::test]
+async fn what_is_said_of_a_plugin_is_no_longer_than_people_read() {
+    let rig = Rig::new();
+    let mut boasting = Trial::new("a", "1.0.0");
+    boasting.version = "x".repeat(100_000);
+    boasting.drop_into(&rig.dir);
+    boasting.version = "1.0.0".to_owned();
+    fs::write(rig.dir.join("a/plugin.toml"), boasting.manifest()).expect("written");
+    rig.name("a", |_| {});
+    let problems = rig.not_started().await;
+    assert!(problems[0].len() < ERROR_MAX + 100, "{}", problems[0].len());
 }
 
 /// Its component is none.
@@ -238,7 +322,12 @@ async fn a_new_plugin_that_is_not_let_in_leaves_the_whole_set_as_it_was() {
     assert!(Arc::ptr_eq(&rig.plugins.current(), &set));
     assert_eq!(shown(&roster), ["guard active 1.0.0", "second failed -"]);
     assert_eq!(roster.problems().len(), 1);
+    // What is right by now is no longer called wrong, although it still waits for another.
+    rig.name("third", |_| {});
     Trial::new("second", "1.0.0").drop_into(&rig.dir);
+    assert!(refused(roster.reload().await)[0].starts_with("plugins.third: there is no folder"));
+    assert_eq!(shown(&roster), ["guard active 1.0.0", "third failed -"]);
+    rig.change(|orders| orders.plugins.retain(|spec| spec.name != "third"));
     roster.reload().await.expect("now all are there");
     drop(set);
     assert_eq!(shown(&roster), ["guard active 2.0.0", "second active 1.0.0"]);

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::guest::{Guest, RESULT};
 use super::rig::{build, built, failure, fine, refused};
 use crate::plugin::ErrorKind;
+use crate::plugin::trial::{Guest, RESULT};
 
 const SPIN: &str = "(loop $l (br $l))";
 
@@ -77,6 +77,16 @@ async fn several_memories_count_together() {
         "(drop (memory.grow $b (i32.const 8))) (drop (memory.grow $c (i32.const 8))) (drop (memory.grow (i32.const 1)))",
     );
     contained(guest, ErrorKind::Memory, "memory-max").await;
+}
+
+#[tokio::test]
+async fn a_memory_that_does_not_grow_is_not_counted() {
+    let grow = "(loop $l (drop (memory.grow (i32.const 1))) (local.set $i (i32.add (local.get $i) (i32.const 1))) \
+                (br_if $l (i32.lt_u (local.get $i) (i32.const 1000))))";
+    let guest = Guest::new().memory("16 17").doing("on-message", grow);
+    let plugin = built(&guest, |spec| spec.limits.memory_max = 4 << 20).await;
+    super::rig::evil(&plugin).await.expect("17 pages are allowed");
+    assert_eq!(plugin.instances(), (1, 0, 1, 17 << 16));
 }
 
 #[tokio::test]
@@ -222,4 +232,14 @@ async fn a_guest_that_waited_for_its_turn_has_not_taken_too_long() {
         .filter(|error| error.kind == ErrorKind::Timeout);
     assert_eq!(timeouts.count(), 0, "{served} served in {:?}", start.elapsed());
     assert!(served >= 8);
+}
+
+#[tokio::test]
+async fn a_guest_whose_instructions_take_long() {
+    // Each is counted as a tick, and takes some: longer than its time, not for ever.
+    let fill = "(loop $l (memory.fill (i32.const 0) (i32.const 0) (i32.const 0x3f00000)) (br $l))";
+    let plugin = built(&Guest::new().memory("1024").doing("on-message", fill), |_| {}).await;
+    let start = std::time::Instant::now();
+    check(&failure(&plugin).await, ErrorKind::Timeout, "too long");
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
 }

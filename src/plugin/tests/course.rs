@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use super::guest::{EVIL, Guest};
 use super::rig::{MESSAGE, built, ctx, matter};
 use crate::plugin::set::shown_to;
+use crate::plugin::trial::{EVIL, Guest};
 use crate::plugin::{Aim, ErrorKind, Passed, Plugin, PluginSet, Refusal, Why};
 use crate::protocol::document::Document;
 use crate::protocol::scan::{ScanOptions, UniqueKeys};
@@ -47,7 +47,10 @@ async fn later_plugins_are_told_of_the_new_target() {
     assert!(passed.is_retargeted);
     assert_eq!(target.as_deref(), Some("write"));
     let expect = MESSAGE.replace("\"read\"", "\"write\"");
-    assert_eq!(passed.changed.as_deref(), Some(expect.as_bytes()));
+    assert_eq!(
+        passed.changed.map(|changed| changed.message.bytes().clone()),
+        Some(expect.into())
+    );
 }
 
 #[tokio::test]

@@ -1,10 +1,10 @@
 //! Decisions that cannot be carried out.
 
-use super::guest::{EVIL, Guest, RESULT};
-use super::image::Image;
 use super::rig::{MESSAGE, built, ctx, evil, failure, fine, items, matter};
 use crate::plugin::ErrorKind;
 use crate::plugin::call::Candidate;
+use crate::plugin::trial::Image;
+use crate::plugin::trial::{EVIL, Guest, RESULT};
 
 async fn misjudges(guest: &Guest, text: &str) {
     let plugin = built(guest, |spec| spec.limits.output_max = 64 << 10).await;

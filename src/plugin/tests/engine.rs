@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::guest::Guest;
 use super::rig::{MANIFEST, build_in, fine};
 use crate::plugin::engine::pool;
+use crate::plugin::trial::Guest;
 use crate::plugin::{ErrorKind, PluginEngine, PluginHost};
 
 #[tokio::test]

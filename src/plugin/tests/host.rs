@@ -8,9 +8,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
-use super::guest::{EVIL, Guest, RESULT};
 use super::rig::{MESSAGE, built, ctx, evil, failure, matter};
 use crate::config::HttpGrant;
+use crate::plugin::trial::{EVIL, Guest, RESULT};
 use crate::plugin::{ErrorKind, Plugin};
 
 /// Returns a guest that does something so many times.
@@ -140,6 +140,54 @@ async fn too_many_random_bytes_at_once() {
         );
     let plugin = built(&guest, |spec| spec.grant.random = true).await;
     assert_eq!(failure(&plugin).await.0, ErrorKind::HostCall);
+}
+
+/// Returns a guest that has the whole message checked against a schema, and denies what does not fit.
+fn checking(schema: &str) -> Guest {
+    let mut guest =
+        Guest::new()
+            .wanting("import schema;")
+            .importing("schema", "validate", "(param i32 i32 i32 i32 i32)");
+    let [at, len] = guest.image.text(schema);
+    let mut denial = vec![1];
+    denial.extend(guest.image.denial(None));
+    let denial = guest.image.verdict(&denial, [0, 0]);
+    guest.doing(
+        "on-message",
+        format!(
+            "(call $validate (i32.const 0) (i32.const 0) (i32.const {at}) (i32.const {len}) (i32.const {RESULT})) \
+             (if (i32.load8_u (i32.const {RESULT})) (then (return (i32.const {denial}))))"
+        ),
+    )
+}
+
+#[tokio::test]
+async fn a_schema_decides_and_one_that_takes_for_ever_ends_the_call_in_time() {
+    for (schema, fits) in [(r#"{"required":["id"]}"#, true), (r#"{"required":["x"]}"#, false)] {
+        let plugin = built(&checking(schema), |spec| spec.grant.schema = true).await;
+        for _ in 0..2 {
+            let judged = evil(&plugin).await.expect("a verdict");
+            assert_eq!(judged.outcome.is_ok(), fits, "{schema}");
+        }
+    }
+    // 2^24 steps: some seconds, in which the only thread of this runtime serves others.
+    let step = |n: usize| {
+        format!(
+            r##""{n}":{{"allOf":[{{"$ref":"#/$defs/{0}"}},{{"$ref":"#/$defs/{0}"}}]}}"##,
+            n + 1
+        )
+    };
+    let steps: Vec<_> = (0..24).map(step).collect();
+    let doubling = format!(
+        r##"{{"$defs":{{{},"24":true}},"$ref":"#/$defs/0"}}"##,
+        steps.join(",")
+    );
+    let plugin = built(&checking(&doubling), |spec| spec.grant.schema = true).await;
+    let start = std::time::Instant::now();
+    let (kind, detail) = failure(&plugin).await;
+    assert_eq!(kind, ErrorKind::Timeout, "{detail}");
+    assert!(detail.contains("takes too long"), "{detail}");
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
 }
 
 /// A plugin that denies what it gets no HTTP answer for.

@@ -1,7 +1,7 @@
 //! Components that are not what is said of them: refused before they judge anything, with the remedy named.
 
-use super::guest::Guest;
 use super::rig::{build, build_some, refused};
+use crate::plugin::trial::Guest;
 
 #[track_caller]
 fn check(refusal: &str, texts: &[&str]) {
@@ -80,8 +80,8 @@ async fn a_component_that_calls_itself_something_else() {
     check(
         &refusal,
         &[
-            "says that it is friendly 1.0.0, and its manifest hostile 1.0.0",
-            "build it anew",
+            "says that it is friendly 1.0.0 (`describe`), and plugin.toml hostile 1.0.0",
+            "let them agree",
         ],
     );
 }

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::guest::Guest;
 use super::rig::{built, eventually, evil, fine};
 use crate::plugin::ErrorKind;
+use crate::plugin::trial::Guest;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn others_serve_while_a_plugin_spins_on_every_thread() {
     let spinning = Guest::new().doing("on-message", "(loop $l (br $l))");
     let spinner = built(&spinning, |spec| {
-        spec.limits.timeout = Duration::from_secs(2);
+        spec.limits.timeout = Duration::from_secs(1);
         spec.limits.instances_max = 4;
     });
     let spinner = Arc::new(spinner.await);

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 
-use super::guest::Guest;
 use super::rig::{built, eventually, evil, fine};
 use crate::config::Isolation;
+use crate::plugin::trial::Guest;
 use crate::plugin::{ErrorKind, Plugin};
 
 const SPIN: &str = "(loop $l (br $l))";

@@ -11,7 +11,7 @@ use crate::plugin::{
 };
 use crate::protocol::document::Document;
 
-use super::guest::{EVIL, Guest};
+use crate::plugin::trial::{EVIL, Guest};
 
 /// The message that most calls are about.
 pub(super) const MESSAGE: &str =

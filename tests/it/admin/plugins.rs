@@ -118,6 +118,54 @@ async fn plugins_are_listed_and_reloaded() {
 }
 
 #[tokio::test]
+async fn what_happens_to_plugins_is_told() {
+    let folder = Folder::new();
+    Trial::new("guard", "1.0.0").drop_into(&folder.0);
+    let gateway = Gateway::start(&folder.configuration());
+    let operator = Operator::of(&gateway).await;
+    let schema = json!({ "$ref": "#/components/schemas/Event" });
+    let reload = async || operator.request(Method::POST, "/plugins/reload", None).await;
+    let (mut events, _connection) = operator.events("/events", Some(0)).await;
+    let mut next = async || loop {
+        let event = crate::support::within("an event", events.next())
+            .await
+            .expect("it goes on");
+        if event.data.is_empty() {
+            continue;
+        }
+        let event = event.json();
+        operator.validate(&schema, &event);
+        let data = &event["data"];
+        break json!([event["type"], event["plugin"], data["status"], data["version"]]);
+    };
+    assert_eq!(next().await, json!(["plugin.loaded", "guard", "active", "1.0.0"]));
+    Trial::new("other", "2.0.0").drop_into(&folder.0);
+    reload().await;
+    assert_eq!(next().await, json!(["plugin.loaded", "other", "idle", "2.0.0"]));
+    let mut bad = Trial::new("guard", "1.1.0");
+    bad.refuses = true;
+    bad.drop_into(&folder.0);
+    reload().await;
+    reload().await;
+    assert_eq!(next().await, json!(["plugin.failed", "guard", null, null]));
+    Trial::new("guard", "1.2.0").drop_into(&folder.0);
+    reload().await;
+    assert_eq!(next().await, json!(["plugin.loaded", "guard", "active", "1.2.0"]));
+    let file = gateway.directory().join("portcullis.toml");
+    let text = fs::read_to_string(&file).expect("the directory is ours");
+    let dropped = text.replace("[plugin-host]\n", "[plugin-host]\nactivate = \"dropped\"\n");
+    fs::write(&file, dropped).expect("the directory is ours");
+    reload().await;
+    assert_eq!(
+        next().await,
+        json!(["plugin.status.changed", "other", "active", null])
+    );
+    fs::remove_dir_all(folder.0.join("other")).expect("it is there");
+    reload().await;
+    assert_eq!(next().await, json!(["plugin.removed", "other", null, null]));
+}
+
+#[tokio::test]
 async fn a_changed_configuration_is_followed() {
     let folder = Folder::new();
     Trial::new("guard", "1.0.0").drop_into(&folder.0);
@@ -163,7 +211,7 @@ async fn a_gateway_without_plugins_has_no_engine() {
     let answer = Operator::of(&gateway).await.get("/plugins").await;
     assert_eq!(answer, json!({ "plugins": [], "problems": [] }));
     assert!(
-        !threads(&gateway).iter().any(|name| name.starts_with("plugin")),
+        !threads(&gateway).contains(&"plugin-ticker".to_owned()),
         "{:?}",
         threads(&gateway)
     );

@@ -82,7 +82,11 @@ const ANY: &[&str] = &[
 
 /// What shows things: the request, what its answer must not contain, and what it must.
 const SHOWING: &[(&str, &[&str], &str)] = &[
-    (r#""method":"tools/list""#, &["\"echo\""], "\"count\""),
+    (
+        r#""method":"tools/list""#,
+        &["\"echo\"", "test://static-text"],
+        "\"visibility\"",
+    ),
     (
         r#""method":"prompts/list""#,
         &["test_simple_prompt"],

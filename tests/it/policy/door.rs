@@ -164,7 +164,8 @@ impl<'a> Visitor<'a> {
         }
     }
 
-    async fn post_in_session(&self, text: String) -> Vec<Value> {
+    /// Posts a body to the session and returns every message that comes back.
+    pub(super) async fn post_in_session(&self, text: String) -> Vec<Value> {
         let (answer, _connection) = self.post("/mcp/mock", &self.headers(), text).await;
         if !answer.is_stream() {
             return match answer.json().await {

@@ -68,6 +68,56 @@ async fn no_route_leads_to_what_access_forbids() {
 }
 
 #[tokio::test]
+async fn a_route_leads_each_mode_to_what_it_allows_of_it() {
+    let mode = |name: &str, server: &str| {
+        format!("[modes.{name}]\nallowed-servers = [\"{server}\"]\nallowed-capabilities = [\"tools\"]\n")
+    };
+    let modes = [
+        mode("old", "stable"),
+        mode("new", "canary"),
+        mode("any", "*"),
+        mode("none", "other"),
+    ];
+    let plugin = "[[plugins]]\nname = \"mode-access\"\n";
+    let anonymous = "[anonymous]\nmodes = [\"old\", \"new\", \"any\", \"none\"]\n";
+    let guarded = Guarded::start(
+        &["mode-access"],
+        "",
+        &format!("{plugin}{anonymous}{SERVERS}{}", modes.concat()),
+    );
+    let open = async |mode: &str| {
+        let mut connection = crate::support::Connection::open(guarded.gateway.address()).await;
+        let headers = [
+            ("content-type", "application/json"),
+            ("accept", "application/json, text/event-stream"),
+        ];
+        let info = json!({ "name": "it", "version": "1.0.0" });
+        let params = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": info });
+        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params });
+        let path = format!("/modes/{mode}/mcp/mock");
+        let answer = connection
+            .send(http::Method::POST, &path, &headers, body.to_string().into())
+            .await;
+        answer.header("mcp-session-id").is_some()
+    };
+    for (mode, servers) in [
+        ("old", &["stable"][..]),
+        ("new", &["canary"]),
+        ("any", &["canary", "stable"]),
+    ] {
+        for _ in 0..4 {
+            assert!(open(mode).await, "{mode}");
+        }
+        let answer = guarded.gateway.admin("sessions").await;
+        let sessions = answer["sessions"].as_array().expect("a list").iter();
+        let its = sessions.filter(|session| session["mode"] == mode);
+        let names: BTreeSet<_> = its.filter_map(|session| session["server"].as_str()).collect();
+        assert_eq!(names.into_iter().collect::<Vec<_>>(), servers, "{mode}");
+    }
+    assert!(!open("none").await);
+}
+
+#[tokio::test]
 async fn a_route_that_leads_nowhere_allowed_is_an_error() {
     let mode = "[modes.tried]\nallowed-servers = [\"other\"]\nallowed-capabilities = [\"tools\"]\n";
     let access = "[[plugins]]\nname = \"mode-access\"\n";

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::door::{Door, Visitor};
+use super::door::{Door, Visitor, message};
 use crate::support::Guarded;
 use crate::support::text_of;
 
@@ -71,5 +71,67 @@ async fn a_policy_that_breaks_does_not_look_like_one_that_says_no() {
         assert!(!broken.to_string().contains("s3cret"), "{door:?}");
         let fine = answer(&mut visitor, &echo("a text")).await;
         assert!(text_of(&fine).contains("a text"), "{door:?} {fine}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_client_answers_is_validated_too() {
+    let server = "[servers.mock]\ncommand = \"@self\"\nargs = [\"mock-server\"]\nsharing = \"session\"\n";
+    let plugin = "[[plugins]]\nname = \"message-validation\"\ngrant = { schema = true }\n[plugins.config]\nmax-size = 1000\n";
+    let guarded = Guarded::start(&["message-validation"], "", &format!("{server}{plugin}"));
+    let able = json!({ "sampling": {}, "elicitation": {}, "roots": {} });
+    let (visitor, _) = Visitor::enter(&guarded.gateway, Door::Streamable, able).await;
+    let text = |size: usize| json!({ "type": "text", "text": "x".repeat(size) });
+    let answers = [
+        (
+            "sampling/createMessage",
+            json!({ "role": "assistant", "model": "m", "content": text(2000) }),
+            json!({ "role": "assistant", "model": "m", "content": text(20) }),
+        ),
+        (
+            "elicitation/create",
+            json!({ "action": "accept", "content": { "answer": "x".repeat(2000) } }),
+            json!({ "action": "accept", "content": { "answer": "xxxxxxxx" } }),
+        ),
+        (
+            "roots/list",
+            json!({ "roots": [{ "uri": format!("file:///{}", "x".repeat(2000)) }] }),
+            json!({ "roots": [{ "uri": "file:///xxxxxxxx" }] }),
+        ),
+    ];
+    for (method, long, short) in answers {
+        for (result, is_refused) in [(long, true), (short, false)] {
+            let asking = format!(
+                r#""method":"tools/call","params":{{"name":"ask","arguments":{{"method":"{method}"}}}}"#
+            );
+            let (mut events, _connection) = visitor.begin(&asking).await;
+            let question = message(&mut events).await;
+            assert_eq!(question["method"], method, "{question}");
+            visitor
+                .tell(&format!(r#""id":{},"result":{result}"#, question["id"]))
+                .await;
+            let answer = message(&mut events).await;
+            let heard = text_of(&answer);
+            assert_eq!(heard.contains("failed: "), is_refused, "{method}: {answer}");
+            assert_eq!(heard.contains("xxxxxxxx"), !is_refused, "{method}: {answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_the_gateway_says_for_a_server_is_redacted_like_its_own_words() {
+    let server = "[servers.mock]\ncommand = \"@self\"\nargs = [\"mock-server\"]\nsharing = \"shared\"\nautostart = true\nvalidate-arguments = \"enforce\"\n";
+    let plugin = "[[plugins]]\nname = \"message-validation\"\ngrant = { schema = true }\n[plugins.config]\nredact = [{ pattern = \"s3cret\" }]\n";
+    let guarded = Guarded::start(&["message-validation"], "", &format!("{server}{plugin}"));
+    for door in Door::ALL {
+        let (mut visitor, _) = Visitor::enter(&guarded.gateway, door, json!({})).await;
+        let wrong = r#""method":"tools/call","params":{"name":"sleep","arguments":{"ms":"s3cret"}}"#;
+        let refused = answer(&mut visitor, wrong).await;
+        assert_eq!(refused["result"]["isError"], true, "{door:?} {refused}");
+        let text = text_of(&refused);
+        assert!(
+            text.contains("[redacted]") && !text.contains("s3cret"),
+            "{door:?} {text}"
+        );
     }
 }

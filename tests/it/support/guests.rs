@@ -1,11 +1,14 @@
-//! The bundled plugins, built where they are not yet.
+//! Gateways with plugins: the bundled ones and those of `tests/guests`, built where they are not yet, and trials.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
+use rustix::process::Signal;
+
 use super::Gateway;
+use crate::trial::Trial;
 
 /// A gateway with some of the bundled plugins, and the folder that holds them.
 pub(crate) struct Guarded {
@@ -16,16 +19,32 @@ pub(crate) struct Guarded {
 impl Guarded {
     /// Starts a gateway with these plugins. `top` are keys of the configuration before any table, `more` the rest.
     pub(crate) fn start(plugins: &[&str], top: &str, more: &str) -> Self {
+        Self::start_with(plugins, &[], top, more)
+    }
+
+    /// Starts a gateway that has these trials in its folder, too.
+    pub(crate) fn start_with(plugins: &[&str], trials: &[Trial], top: &str, more: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("portcullis-guests-{}", uuid::Uuid::new_v4()));
         for plugin in plugins {
             copy(&built(plugin), &folder.join(plugin));
         }
+        trials.iter().for_each(|trial| trial.drop_into(&folder));
         let dir = folder.display().to_string();
         let host = format!("[plugin-host]\ndir = {dir:?}\nwatch = false\n");
         Self {
             gateway: Gateway::start(&format!("{top}\n{host}{more}\n")),
             folder,
         }
+    }
+
+    /// Changes the text of the configuration's file and tells the gateway to look at it.
+    pub(crate) fn rewrite(&self, change: impl Fn(&str) -> String) {
+        let file = self.gateway.directory().join("portcullis.toml");
+        let text = fs::read_to_string(&file).expect("the directory is ours");
+        let new = file.with_extension("new");
+        fs::write(&new, change(&text)).expect("the directory is ours");
+        fs::rename(&new, &file).expect("the directory is ours");
+        self.gateway.process().signal(Signal::HUP);
     }
 }
 
@@ -35,11 +54,17 @@ impl Drop for Guarded {
     }
 }
 
-/// Returns the folder of a bundled plugin with its component in it.
+/// Returns the folder of a plugin with its component in it.
 fn built(plugin: &str) -> PathBuf {
     static BUILDING: Mutex<()> = Mutex::new(());
     let _one_at_a_time = BUILDING.lock();
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("plugins").join(plugin);
+    let source = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let place = |parent: &str| source.join(parent).join(plugin);
+    let folder = [place("plugins"), place("tests/guests")];
+    let folder = folder
+        .into_iter()
+        .find(|folder| folder.exists())
+        .expect("it is there");
     if !folder.join("plugin.wasm").exists() {
         let mut build = Command::new(env!("CARGO_BIN_EXE_portcullis"));
         let status = build.args(["plugin", "build"]).arg(&folder).status();

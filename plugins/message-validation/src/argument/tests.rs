@@ -4,11 +4,11 @@ use super::*;
 use crate::message::Kind;
 
 fn rule(json: &str) -> ArgumentRule {
-    serde_json::from_str(json).unwrap_or_else(|error| panic!("{json}: {error}"))
+    config::read(json).unwrap_or_else(|error| panic!("{json}: {error}"))
 }
 
 fn value(json: &str) -> Value {
-    serde_json::from_str(json).expect("JSON")
+    config::read(json).expect("JSON")
 }
 
 fn call<'a>(method: &'a str, target: &'a str) -> Circumstances<'a> {
@@ -46,10 +46,8 @@ fn values_keep_to_their_rules() {
         (r#""deny":["x"]"#, r#""y""#, r#"{"x":"x"}"#),
     ] {
         let rule = rule(&format!(r#"{{"pointer":"/x",{rules}}}"#));
-        let judge =
-            |json: &str| serde_json::from_str(json).map_or(Some(String::new()), |value| rule.problem(&value));
-        assert_eq!(judge(fits), None, "{rules} {fits}");
-        assert!(judge(fits_not).is_some(), "{rules} {fits_not}");
+        assert_eq!(rule.problem(&value(fits)), None, "{rules} {fits}");
+        assert!(rule.problem(&value(fits_not)).is_some(), "{rules} {fits_not}");
     }
     assert_eq!(
         rule(r#"{"pointer":"/x","required":true}"#).problem(&value("[1]")),
@@ -105,7 +103,24 @@ fn a_wrong_rule_is_named() {
         (r#"{"pointer":"/x","pattern":"("}"#, "regular expression"),
         (r#"{"pointer":"/x","maximum":1}"#, "maximum"),
     ] {
-        let error = serde_json::from_str::<ArgumentRule>(json).expect_err(json);
-        assert!(error.to_string().contains(named), "{error}");
+        let error = config::read::<ArgumentRule>(json).expect_err(json);
+        assert!(error.contains(named), "{error}");
+    }
+}
+
+#[test]
+fn limits_are_told_as_they_were_written() {
+    for (limit, text) in [
+        ("0", "0"),
+        ("-7", "-7"),
+        ("100.0", "100"),
+        ("0.5", "0.5"),
+        ("-2.05", "-2.05"),
+        ("1e3", "1000"),
+        ("0.000001", "0.000001"),
+        ("1.9999999", "2"),
+    ] {
+        let limit: Limit = config::read(limit).expect("a number");
+        assert_eq!(limit.to_string(), text);
     }
 }

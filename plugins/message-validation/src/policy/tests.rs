@@ -16,7 +16,7 @@ impl Text<'_> {
 
 impl Message for Text<'_> {
     fn get_many(&self, pointers: &[&str]) -> Vec<Option<Value>> {
-        let get = |pointer: &&str| serde_json::from_value(self.at(pointer)?).ok();
+        let get = |pointer: &&str| config::read(&self.at(pointer)?.to_string()).ok();
         pointers.iter().map(get).collect()
     }
 
@@ -232,7 +232,7 @@ fn a_wrong_configuration_is_named() {
     for (config, named) in [
         (r#"{"max-sise": 1}"#, "max-sise"),
         (r#"{"redact": [{"pattern": "["}]}"#, "regular expression"),
-        ("1", "Policy"),
+        ("1", "must be an object"),
     ] {
         assert!(Policy::new(config).expect_err(config).contains(named), "{config}");
     }

@@ -123,7 +123,7 @@ fn capabilities_are_refused_as_if_the_server_had_none() {
         ("sampling/createMessage", "sampling"),
         ("elicitation/create", "elicitation"),
         ("roots/list", "roots"),
-        ("tasks/get", "tasks"),
+        ("tasks/list", "tasks"),
         ("notifications/prompts/list_changed", "prompts"),
         ("vendor/anything", "vendor"),
     ] {
@@ -163,6 +163,9 @@ fn a_thing_is_judged_by_its_kind_whatever_names_it() {
     assert_eq!(decide("chat", "resources/read", inside), Ok(()));
     let template = Some(item("resource-template", "file:///docs/{name}"));
     assert_eq!(decide("chat", "completion/complete", template), Ok(()));
+    let task = Some(item("task", "1"));
+    assert_eq!(decide("all", "tasks/result", task), Ok(()));
+    assert!(decide("chat", "tasks/result", task).is_err());
     assert!(
         decide("all", "tools/call", Some(item("spell", "x"))).is_err(),
         "an unknown kind"
@@ -177,6 +180,9 @@ fn what_must_name_something_and_does_not_is_refused() {
         "resources/read",
         "resources/subscribe",
         "completion/complete",
+        "tasks/get",
+        "tasks/cancel",
+        "notifications/tasks/status",
     ] {
         assert!(decide("all", method, None).is_err(), "{method}");
     }

@@ -3,7 +3,7 @@
 use super::*;
 
 fn rule(json: &str) -> Rule {
-    serde_json::from_str(json).unwrap_or_else(|error| panic!("{json}: {error}"))
+    kit::config::read(json).unwrap_or_else(|error| panic!("{json}: {error}"))
 }
 
 fn request(session: &str) -> Request<'_> {

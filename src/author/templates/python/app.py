@@ -6,9 +6,7 @@ the WIT returns the value here, or raises Err.
 
 import json
 
-%if access
 from componentize_py_types import Err
-%end
 from wit_world import exports
 from wit_world.exports import lifecycle
 from wit_world.imports import log
@@ -40,10 +38,29 @@ from wit_world.imports.types import Route_To
 CONFIG = {}  # what the operator wrote
 
 
+def logged(function):
+    """Without this, all that the log says of an exception is "unreachable": Python has nowhere to print it."""
+
+    def run(*arguments):
+        try:
+            return function(*arguments)
+        except Err:
+            raise
+        except Exception as error:
+            place = error.__traceback__
+            while place.tb_next:
+                place = place.tb_next
+            log.write(log.Level.ERROR, repr(error), [("line", str(place.tb_lineno))])
+            raise
+
+    return run
+
+
 class Lifecycle(exports.Lifecycle):
     def describe(self):
         return lifecycle.Info("{{name}}", "0.1.0")
 
+    @logged
     def init(self, config):
         CONFIG.update(json.loads(config))
         log.write(log.Level.DEBUG, "initialised", [("config", config)])
@@ -51,6 +68,7 @@ class Lifecycle(exports.Lifecycle):
 
 
 class OnMessage(exports.OnMessage):
+    @logged
     def on_message(self, ctx):
         match message.get("/params/arguments/path"):
             case message.Value_Text(path) if any(text in path for text in CONFIG.get("deny", ["../"])):
@@ -67,11 +85,13 @@ def is_hidden(item):
 
 
 class Access(exports.Access):
+    @logged
     def authorize(self, ctx, item):
         if item and is_hidden(item):
             # The client reads the message, and only the log the reason.
             raise Err(Denial(-32001, f"there is no {item.kind} {item.name}", "it is hidden", None))
 
+    @logged
     def filter(self, ctx, items):
         return [index for index, item in enumerate(items) if not is_hidden(item)]
 %end
@@ -79,6 +99,7 @@ class Access(exports.Access):
 
 
 class Routing(exports.Routing):
+    @logged
     def choose(self, ctx, candidates):
         """Whoever has the least to do first; who is not healthy last."""
 

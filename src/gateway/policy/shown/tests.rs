@@ -79,6 +79,59 @@ fn lists_show_their_elements() {
 }
 
 #[test]
+fn a_tool_loses_the_name_of_what_it_is_drawn_with_and_stays() {
+    let ui = |uri: &str| json!({ "resourceUri": uri, "visibility": ["model"] });
+    let tools = json!([
+        { "name": "a", "_meta": { "ui": ui("ui:secret"), "x": 1 } },
+        { "name": "b", "_meta": { "ui/resourceUri": "ui:secret", "ui": ui("ui:b") } },
+        { "name": "secret", "_meta": { "ui": ui("ui:c") } },
+        { "name": "d", "_meta": { "ui": { "resourceUri": 7 }, "ui/resourceUri": "ui:secret" } },
+    ]);
+    let left = json!([
+        { "name": "a", "_meta": { "ui": { "visibility": ["model"] }, "x": 1 } },
+        { "name": "b", "_meta": { "ui": ui("ui:b") } },
+        { "name": "d", "_meta": { "ui": {} } },
+    ]);
+    let names = [
+        "ui:secret",
+        "a",
+        "ui:b",
+        "ui:secret",
+        "b",
+        "ui:c",
+        "secret",
+        "-",
+        "ui:secret",
+        "d",
+    ];
+    check(
+        "tools/list",
+        MessageKind::Response,
+        result(json!({ "tools": tools })),
+        &names,
+        result(json!({ "tools": left })),
+    );
+    check(
+        "tools/call",
+        MessageKind::Response,
+        result(json!({ "content": [text()], "_meta": { "ui": ui("ui:secret") } })),
+        &["ui:secret"],
+        result(json!({ "content": [text()], "_meta": { "ui": { "visibility": ["model"] } } })),
+    );
+}
+
+#[test]
+fn tasks_are_listed_as_such() {
+    check(
+        "tasks/list",
+        MessageKind::Response,
+        result(json!({ "tasks": [{ "taskId": "a" }, { "taskId": "secret" }] })),
+        &["a", "secret"],
+        result(json!({ "tasks": [{ "taskId": "a" }] })),
+    );
+}
+
+#[test]
 fn an_element_has_what_its_list_says_of_it() {
     let message = result(
         json!({ "tools": [{ "name": "a", "description": "d", "annotations": { "readOnlyHint": true } }] }),

@@ -17,9 +17,9 @@ const FUNCTIONS: [(&str, &str, &str, bool); 6] = [
     ("routing", "choose", "(param $ctx i32)", true),
 ];
 /// The method that a guest misbehaves at. Others are not so short.
-pub(super) const EVIL: &str = "evil";
+pub(crate) const EVIL: &str = "evil";
 /// Where results of the host's functions, and answers of zeroes, stand: pass, nothing to say, the default.
-pub(super) const RESULT: u32 = 1024;
+pub(crate) const RESULT: u32 = 1024;
 
 const WIT: [(&str, &str); 3] = [
     ("types.wit", include_str!("../../../wit/plugin-0.1/types.wit")),
@@ -29,9 +29,9 @@ const WIT: [(&str, &str); 3] = [
 
 /// A guest to be.
 #[derive(Debug, Clone)]
-pub(super) struct Guest {
+pub(crate) struct Guest {
     /// What stands in its memory.
-    pub(super) image: Image,
+    pub(crate) image: Image,
     world: String,
     wit: Vec<(String, String)>,
     foreign: Vec<String>,
@@ -39,13 +39,15 @@ pub(super) struct Guest {
     items: String,
     memory: String,
     bodies: BTreeMap<&'static str, String>,
+    answers: BTreeMap<&'static str, String>,
     missing: Vec<&'static str>,
     name: String,
+    version: String,
 }
 
 impl Guest {
     /// Returns one that exports every hook and lets everything pass.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             image: Image::default(),
             world: "include policy;".to_owned(),
@@ -55,42 +57,61 @@ impl Guest {
             items: String::new(),
             memory: "16".to_owned(),
             bodies: BTreeMap::new(),
+            answers: BTreeMap::new(),
             missing: Vec::new(),
             name: "hostile".to_owned(),
+            version: "1.0.0".to_owned(),
         }
     }
 
     /// Has it do something in a function: always in `describe` and `init`, in hooks for the method [`EVIL`].
-    pub(super) fn doing(mut self, function: &'static str, body: impl Into<String>) -> Self {
+    pub(crate) fn doing(mut self, function: &'static str, body: impl Into<String>) -> Self {
         self.bodies.insert(function, body.into());
         self
     }
 
     /// Has it return an answer that stands in its memory.
-    pub(super) fn returning(self, function: &'static str, at: u32) -> Self {
+    pub(crate) fn returning(self, function: &'static str, at: u32) -> Self {
         self.doing(function, format!("(return (i32.const {at}))"))
     }
 
+    /// Has it always return an answer that stands in its memory.
+    pub(crate) fn always(self, function: &'static str, at: u32) -> Self {
+        self.answering(function, format!("(i32.const {at})"))
+    }
+
+    /// Has it always return what an expression says: where an answer stands.
+    pub(crate) fn answering(mut self, function: &'static str, expression: String) -> Self {
+        self.answers.insert(function, expression);
+        self
+    }
+
     /// Gives it further items: functions, globals, tables.
-    pub(super) fn with(mut self, items: &str) -> Self {
+    pub(crate) fn with(mut self, items: &str) -> Self {
         self.items.push_str(items);
         self
     }
 
     /// Gives it a memory of another size, in pages, or with a maximum.
-    pub(super) fn memory(mut self, pages: &str) -> Self {
+    pub(crate) fn memory(mut self, pages: &str) -> Self {
         self.memory = pages.to_owned();
         self
     }
 
     /// Has it call itself something.
-    pub(super) fn named(mut self, name: &str) -> Self {
+    pub(crate) fn named(mut self, name: &str) -> Self {
         self.name = name.to_owned();
         self
     }
 
+    /// Has it say that it is of a version.
+    pub(crate) fn of_version(mut self, version: &str) -> Self {
+        self.version = version.to_owned();
+        self
+    }
+
     /// Imports a function of an interface of the package, as `$name`. The interface has to be in the world.
-    pub(super) fn importing(mut self, interface: &str, function: &str, kind: &str) -> Self {
+    pub(crate) fn importing(mut self, interface: &str, function: &str, kind: &str) -> Self {
         let full = format!("portcullis:plugin/{interface}@0.1.0");
         self.imports.push_str(&format!(
             "(import \"{full}\" \"{function}\" (func ${function} {kind}))\n"
@@ -99,25 +120,25 @@ impl Guest {
     }
 
     /// Adds to its world.
-    pub(super) fn wanting(mut self, line: &str) -> Self {
+    pub(crate) fn wanting(mut self, line: &str) -> Self {
         self.world.push_str(line);
         self
     }
 
     /// Gives it another world.
-    pub(super) fn in_world(mut self, world: &str) -> Self {
+    pub(crate) fn in_world(mut self, world: &str) -> Self {
         self.world = world.to_owned();
         self
     }
 
     /// Has it believe that another package exists.
-    pub(super) fn knowing(mut self, wit: &str) -> Self {
+    pub(crate) fn knowing(mut self, wit: &str) -> Self {
         self.foreign.push(wit.to_owned());
         self
     }
 
     /// Imports a function of another package.
-    pub(super) fn importing_foreign(mut self, interface: &str, function: &str, kind: &str) -> Self {
+    pub(crate) fn importing_foreign(mut self, interface: &str, function: &str, kind: &str) -> Self {
         self.imports.push_str(&format!(
             "(import \"{interface}\" \"{function}\" (func {kind}))\n"
         ));
@@ -125,20 +146,20 @@ impl Guest {
     }
 
     /// Has it believe that the WIT says something else.
-    pub(super) fn believing(mut self, truth: &str, belief: &str) -> Self {
+    pub(crate) fn believing(mut self, truth: &str, belief: &str) -> Self {
         assert!(WIT.iter().any(|(_, text)| text.contains(truth)), "{truth}");
         self.wit.push((truth.to_owned(), belief.to_owned()));
         self
     }
 
     /// Has it lack a function.
-    pub(super) fn without(mut self, function: &'static str) -> Self {
+    pub(crate) fn without(mut self, function: &'static str) -> Self {
         self.missing.push(function);
         self
     }
 
     /// Returns the component.
-    pub(super) fn component(&self) -> Vec<u8> {
+    pub(crate) fn component(&self) -> Vec<u8> {
         let mut resolve = Resolve::default();
         for foreign in &self.foreign {
             resolve
@@ -192,7 +213,7 @@ impl Guest {
         } = self;
         let mut image = self.image.clone();
         let name = image.text(&self.name);
-        let version = image.text("1.0.0");
+        let version = image.text(&self.version);
         let info = image.words(&[name[0], name[1], version[0], version[1]]);
         let segment = image.segment();
         format!(
@@ -223,7 +244,10 @@ impl Guest {
         };
         let answer = match function {
             "describe" => "(global.get $info)".to_owned(),
-            _ => format!("(i32.const {RESULT})"),
+            _ => {
+                let told = self.answers.get(function).cloned();
+                told.unwrap_or_else(|| format!("(i32.const {RESULT})"))
+            }
         };
         format!(
             r#"(func (export "{interface}#{function}") {params} (result i32)

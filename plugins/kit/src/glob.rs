@@ -1,16 +1,12 @@
 //! Names with wildcards, as operators write them: `*` stands for any text, also none, and `?` for one character. Case
 //! matters, and there is nothing to escape. Matching needs no memory, and time in proportion to both lengths.
-#![no_std]
-
-extern crate alloc;
 
 use alloc::{string::String, vec::Vec};
 
-use serde::Deserialize;
+use crate::config::{Configured, Fault, Value};
 
 /// One name with wildcards.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Glob(String);
 
 impl Glob {
@@ -54,6 +50,12 @@ impl Glob {
     }
 }
 
+impl Configured for Glob {
+    fn read(value: Value) -> Result<Self, Fault> {
+        String::read(value).map(Self)
+    }
+}
+
 /// Returns the length of the UTF-8 character that begins with a byte.
 fn width(first: u8) -> usize {
     match first {
@@ -65,8 +67,7 @@ fn width(first: u8) -> usize {
 }
 
 /// Several names with wildcards.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Globs(Vec<Glob>);
 
 impl Globs {
@@ -83,6 +84,12 @@ impl Globs {
     /// Tells whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+impl Configured for Globs {
+    fn read(value: Value) -> Result<Self, Fault> {
+        Vec::read(value).map(Self)
     }
 }
 

@@ -1,0 +1,209 @@
+//! Whose task is whose in a process that several clients share (2025-11-25, "Tasks").
+//!
+//! The server sees one client and would give any of its tasks to whoever names it. So the gateway takes note of who
+//! began which, and what is not known to be a client's own is not there for it: not in lists, not by its id. A task is
+//! its principal's, in its mode; that of an anonymous client is its session's alone.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use memchr::memmem;
+
+use super::conversation::Session;
+use super::error::GatewayError;
+use super::shared_hub::SharedHub;
+use crate::protocol::Message;
+use crate::protocol::document::{Ambiguous, Document};
+use crate::protocol::edit::retain;
+use crate::protocol::member::{member, string_member};
+use crate::protocol::names::method;
+use crate::session::{Caller, SessionId};
+use crate::upstream::SCAN;
+
+/// Tasks of one process that are remembered; beyond it the oldest one is forgotten, and cannot be reached any more.
+const TASKS_MAX: usize = 4096;
+/// Bytes of a task's id; a longer one is not remembered.
+const ID_BYTES_MAX: usize = 256;
+
+/// Whose a task is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Owner {
+    Caller(Caller),
+    Session(SessionId),
+}
+
+impl Owner {
+    fn of(session: &Session) -> Self {
+        match session.caller().subject() {
+            Some(_) => Self::Caller(session.caller().clone()),
+            None => Self::Session(session.id()),
+        }
+    }
+}
+
+/// The tasks of one process. A std mutex: held for look-ups and single changes.
+#[derive(Debug, Default)]
+pub(super) struct Tasks(Mutex<Book>);
+
+#[derive(Debug, Default)]
+struct Book {
+    owners: HashMap<String, Owner>,
+    /// The ids, oldest first.
+    ids: VecDeque<String>,
+}
+
+impl Tasks {
+    /// Refuses a request that is about a task of somebody else, or of nobody; without `tasks` all are nobody's.
+    ///
+    /// # Errors
+    /// It is; or it does not say which task it is about.
+    pub(super) fn check(
+        tasks: Option<&Self>,
+        session: &Session,
+        request: &Message,
+    ) -> Result<(), GatewayError> {
+        let name = request.method();
+        if !name.starts_with("tasks/") || name == method::TASKS_LIST {
+            return Ok(());
+        }
+        let params = request.params().unwrap_or_default();
+        let id = string_member(&params, "taskId");
+        let id = id.ok_or_else(|| GatewayError::InvalidParams("params.taskId is missing".to_owned()))?;
+        match tasks.is_some_and(|tasks| tasks.is_of(&id, &Owner::of(session))) {
+            true => Ok(()),
+            false => Err(GatewayError::InvalidParams(
+                "there is no such task of this client".to_owned(),
+            )),
+        }
+    }
+
+    fn is_of(&self, id: &str, owner: &Owner) -> bool {
+        self.lock().owners.get(id) == Some(owner)
+    }
+
+    /// Takes note of a task. Whoever was told of an id first keeps it.
+    fn note(&self, id: String, owner: Owner) {
+        let mut book = self.lock();
+        if id.len() > ID_BYTES_MAX || book.owners.contains_key(&id) {
+            return;
+        }
+        if book.ids.len() >= TASKS_MAX
+            && let Some(oldest) = book.ids.pop_front()
+        {
+            book.owners.remove(&oldest);
+        }
+        book.ids.push_back(id.clone());
+        book.owners.insert(id, owner);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Book> {
+        self.0.lock().expect("no holder panics")
+    }
+}
+
+/// What the answer to a request will mean for the tasks of a shared process.
+#[derive(Debug)]
+pub(super) enum TaskAnswer {
+    /// It may begin a task, which is the client's.
+    Begins(Arc<SharedHub>),
+    /// It lists tasks, of which the client sees its own.
+    Lists(Arc<SharedHub>),
+}
+
+impl TaskAnswer {
+    /// Returns what the answer to a request will mean; `None` for most.
+    pub(super) fn of(request: &Message, hub: &Arc<SharedHub>) -> Option<Self> {
+        if request.method() == method::TASKS_LIST {
+            return Some(Self::Lists(hub.clone()));
+        }
+        if request.method() != method::TOOLS_CALL {
+            return None;
+        }
+        let params = request.params()?;
+        // A task that nobody takes note of is nobody's.
+        let may_begin = memmem::find(&params, b"\"task\"").is_some() && member(&params, "task").is_some();
+        may_begin.then(|| Self::Begins(hub.clone()))
+    }
+
+    /// Takes note of an answer and returns it as its client may see it.
+    ///
+    /// # Errors
+    /// It does not say clearly what it lists.
+    pub(super) fn arrive(&self, session: &Session, answer: Message) -> Result<Message, GatewayError> {
+        let Some(result) = answer.result() else {
+            return Ok(answer);
+        };
+        match self {
+            Self::Begins(hub) => {
+                let task = member(&result, "task");
+                if let Some(id) = task.and_then(|task| string_member(task.get().as_bytes(), "taskId")) {
+                    hub.tasks().note(id, Owner::of(session));
+                }
+                Ok(answer)
+            }
+            Self::Lists(hub) => own_only(hub.tasks(), session, answer),
+        }
+    }
+}
+
+/// Leaves of a list of tasks those of this client.
+fn own_only(tasks: &Tasks, session: &Session, answer: Message) -> Result<Message, GatewayError> {
+    const LIST: &str = "/result/tasks";
+    let document = Document::new(answer.bytes().clone());
+    let owner = Owner::of(session);
+    let unclear = |problem: String| GatewayError::Unjudgeable {
+        server: session.attachment().server().name().clone(),
+        problem,
+    };
+    let own = || -> Result<_, Ambiguous> {
+        let mut own = BTreeSet::new();
+        let list = document.at(LIST)?;
+        let level = list.map(|list| document.level(&list)).transpose()?.flatten();
+        for (index, entry) in level.iter().flat_map(|level| level.entries()).enumerate() {
+            let id = document.member(&entry.value, "taskId")?;
+            let id = id.and_then(|id| serde_json::from_str::<String>(document.text(id)).ok());
+            if id.is_some_and(|id| tasks.is_of(&id, &owner)) {
+                own.insert(index);
+            }
+        }
+        retain(&document, LIST, |index| own.contains(&index))
+    };
+    let left = own().map_err(|ambiguous| unclear(ambiguous.to_string()))?;
+    let left = left.ok_or_else(|| unclear("its result.tasks is no list".to_owned()))?;
+    Message::parse(left, SCAN).map_err(GatewayError::InvalidMessage)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owner(number: usize) -> Owner {
+        Owner::Caller(Caller {
+            principal: format!("p{number}").into(),
+            mode: None,
+        })
+    }
+
+    #[test]
+    fn a_task_is_of_whom_it_was_begun_for_and_stays_so() {
+        let tasks = Tasks::default();
+        tasks.note("a".to_owned(), owner(1));
+        tasks.note("a".to_owned(), owner(2));
+        assert!(tasks.is_of("a", &owner(1)));
+        assert!(!tasks.is_of("a", &owner(2)));
+        assert!(!tasks.is_of("b", &owner(1)));
+        tasks.note("x".repeat(ID_BYTES_MAX + 1), owner(1));
+        assert!(!tasks.is_of(&"x".repeat(ID_BYTES_MAX + 1), &owner(1)));
+    }
+
+    #[test]
+    fn the_oldest_is_forgotten_where_there_are_too_many() {
+        let tasks = Tasks::default();
+        for number in 0..=TASKS_MAX {
+            tasks.note(number.to_string(), owner(1));
+        }
+        assert!(!tasks.is_of("0", &owner(1)));
+        assert!(tasks.is_of("1", &owner(1)) && tasks.is_of(&TASKS_MAX.to_string(), &owner(1)));
+        assert_eq!(tasks.lock().owners.len(), TASKS_MAX);
+    }
+}

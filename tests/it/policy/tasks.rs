@@ -1,0 +1,120 @@
+//! Whose task is whose on a server that clients share: by session, by principal and by mode.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::door::{Door, Visitor};
+use crate::support::{Connection, Gateway, Guarded, text_of};
+
+const SHARED: &str = "[servers.mock]\ncommand = \"@self\"\nargs = [\"mock-server\"]\nsharing = \"shared\"\n";
+
+const BEGIN: &str = r#""method":"tools/call","params":{"name":"pid","task":{"ttl":60000}}"#;
+
+async fn answer(visitor: &mut Visitor<'_>, request: &str) -> Value {
+    visitor.ask(request).await.pop().expect("an answer")
+}
+
+async fn begin(visitor: &mut Visitor<'_>) -> String {
+    let begun = answer(visitor, BEGIN).await;
+    let id = begun["result"]["task"]["taskId"].as_str();
+    id.unwrap_or_else(|| panic!("{begun}")).to_owned()
+}
+
+fn listed(answer: &Value) -> Vec<&str> {
+    let tasks = answer["result"]["tasks"].as_array().expect("a list").iter();
+    tasks.filter_map(|task| task["taskId"].as_str()).collect()
+}
+
+#[tokio::test]
+async fn a_task_of_another_session_is_not_there() {
+    let gateway = Gateway::start(SHARED);
+    let (mut one, _) = Visitor::enter(&gateway, Door::Streamable, json!({})).await;
+    let (mut other, _) = Visitor::enter(&gateway, Door::Plain, json!({})).await;
+    let (mine, its) = (begin(&mut one).await, begin(&mut other).await);
+    assert_ne!(mine, its, "one process has both");
+    for method in ["tasks/get", "tasks/result", "tasks/cancel", "tasks/unheard"] {
+        let request = |id: &str| format!(r#""method":"{method}","params":{{"taskId":"{id}"}}"#);
+        for id in [its.as_str(), "99"] {
+            let refused = answer(&mut one, &request(id)).await;
+            assert_eq!(refused["error"]["code"], -32602, "{method} {id}: {refused}");
+            assert_eq!(
+                refused["error"]["message"],
+                "there is no such task of this client"
+            );
+        }
+        let missing = answer(&mut one, &format!(r#""method":"{method}","params":{{}}"#)).await;
+        assert_eq!(missing["error"]["code"], -32602, "{method}: {missing}");
+    }
+    let list = r#""method":"tasks/list""#;
+    assert_eq!(listed(&answer(&mut one, list).await), [mine.as_str()]);
+    assert_eq!(listed(&answer(&mut other, list).await), [its.as_str()]);
+    let result = format!(r#""method":"tasks/result","params":{{"taskId":"{mine}"}}"#);
+    assert!(!text_of(&answer(&mut one, &result).await).is_empty());
+    let cancel = format!(r#""method":"tasks/cancel","params":{{"taskId":"{mine}"}}"#);
+    assert_eq!(answer(&mut one, &cancel).await["result"]["status"], "cancelled");
+}
+
+#[tokio::test]
+async fn a_session_with_a_server_of_its_own_has_all_of_its_tasks() {
+    let gateway = Gateway::start(&SHARED.replace("\"shared\"", "\"session\""));
+    let (mut visitor, _) = Visitor::enter(&gateway, Door::Streamable, json!({})).await;
+    let id = begin(&mut visitor).await;
+    let got = answer(
+        &mut visitor,
+        &format!(r#""method":"tasks/get","params":{{"taskId":"{id}"}}"#),
+    )
+    .await;
+    assert_eq!(got["result"]["taskId"], id.as_str(), "{got}");
+}
+
+/// Sends one request without a session.
+async fn ask(guarded: &Guarded, token: &str, mode: &str, rest: &str) -> Value {
+    let mut connection = Connection::open(guarded.gateway.address()).await;
+    let bearer = format!("Bearer {token}");
+    let headers = [
+        ("content-type", "application/json"),
+        ("accept", "application/json"),
+        ("authorization", bearer.as_str()),
+    ];
+    let body = format!(r#"{{"jsonrpc":"2.0","id":1,{rest}}}"#);
+    let path = format!("/modes/{mode}/mcp/mock");
+    let answer = connection.send(Method::POST, &path, &headers, body.into()).await;
+    answer.json().await
+}
+
+#[tokio::test]
+async fn a_task_is_its_principals_in_its_mode() {
+    let (alice, bob) = ("alice-token-0123456789", "bob-token-0123456789abc");
+    let mode =
+        |name: &str| format!("[modes.{name}]\nallowed-servers = [\"*\"]\nallowed-capabilities = [\"*\"]\n");
+    let principal = |name: &str, token: &str| {
+        format!("[principals.{name}]\ntoken = {token:?}\nmodes = [\"chat\", \"code\"]\n")
+    };
+    let parts = [
+        "[[plugins]]\nname = \"mode-access\"\n".to_owned(),
+        mode("chat"),
+        mode("code"),
+        principal("alice", alice),
+        principal("bob", bob),
+        SHARED.to_owned(),
+    ];
+    let guarded = Guarded::start(&["mode-access"], "", &parts.concat());
+    let begun = ask(&guarded, alice, "chat", BEGIN).await;
+    let id = begun["result"]["task"]["taskId"].as_str().expect("an id");
+    let get = format!(r#""method":"tasks/get","params":{{"taskId":"{id}"}}"#);
+    for (token, mode, is_its_own) in [
+        (alice, "chat", true),
+        (alice, "code", false),
+        (bob, "chat", false),
+        (bob, "code", false),
+    ] {
+        let got = ask(&guarded, token, mode, &get).await;
+        assert_eq!(got.get("result").is_some(), is_its_own, "{mode}: {got}");
+        let listed_ids = ask(&guarded, token, mode, r#""method":"tasks/list""#).await;
+        assert_eq!(
+            !listed(&listed_ids).is_empty(),
+            is_its_own,
+            "{mode}: {listed_ids}"
+        );
+    }
+}
