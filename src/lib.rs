@@ -10,7 +10,7 @@
 //! | [`protocol`] | what is said on the wire: messages, ids, versions, framing; pure data |
 //! | [`config`] | layers of text become one valid model |
 //! | [`schema`] | compiled JSON Schema validators |
-//! | [`upstream`] | one server's instances: processes, supervision, connections, leases |
+//! | [`upstream`] | one server's instances: processes or remote servers, supervision, connections, leases |
 //! | [`registry`] | what is registered, in which state, and who is told |
 //! | [`session`] | handshake-era sessions and their event streams |
 //! | [`plugin`] | the host of the policies: WebAssembly components that judge messages |
@@ -27,7 +27,8 @@
 //! `main -> cli -> app -> http -> gateway -> {registry -> upstream, plugin -> schema, session} ->
 //! protocol`; `cli -> mock -> protocol`; `cli -> author -> plugin`; `telemetry` from `app` and `cli` only; `config` is plain data that any room but `protocol` and `schema`
 //! may read. No cycles. Walls: figment stays in `config`, jsonschema in `schema`, warp and hyper in `http`, the
-//! starting of processes in `upstream::launch` and, for an author's tools, in `author::tool`. The test `layers` holds the code to this.
+//! starting of processes in `upstream::launch` and, for an author's tools, in `author::tool`, reqwest in
+//! `upstream::remote` and in what plugins may call. The test `layers` holds the code to this.
 //!
 //! # Invariants
 //!
@@ -35,7 +36,7 @@
 //! 2. Only a supervisor holds a child; only `upstream::launch` creates one, always in a process group of its own, under
 //!    a guard, with a cleared environment.
 //! 3. The era is known to `http::mcp` (downstream) and `upstream::handshake` (upstream); nothing else asks.
-//! 4. HTTP types stay in `http`.
+//! 4. HTTP types stay in `http`, those of clients in `upstream::remote`.
 //! 5. No lock guard lives across an await. No task without an owner that reaps it.
 //! 6. Every queue, map, buffer, body, line, wait and retry has a limit and a stated behaviour at it.
 //! 7. Every request is answered exactly once: response, error or closed stream, also when the process dies.
@@ -57,6 +58,8 @@
 //!
 //! A WebSocket, or the pipes of `portcullis stdio`, are a [`gateway::Link`]: a session whose messages come one after the
 //! other and whose answers all go to its own stream. `http::websocket` and `app::pipes` carry them.
+//!
+//! A remote server has no stdout; a task in `upstream::remote` gives the supervisor lines as if it had.
 //!
 //! Where there are plugins, the request holds the set of them that it began with: `gateway::policy` asks it for access,
 //! shows it the message, asks it where a session goes, and shows it the answer and all that comes before. What a server

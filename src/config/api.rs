@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::choice::name_of;
 use super::name::ServerName;
 use super::normalise::{Null, normalise_server};
+use super::remote::{RemoteTransport, same_origin};
 use super::secret::{Expanded, HIDDEN, shown_secret};
 use super::server::{INVOCATION, ServerDefaults, ServerSpec};
 use super::texts::Texts;
@@ -49,14 +50,39 @@ impl ServerSpec {
             );
         }
         let mut document = self.document();
+        let moves = self.is_moved_by(&patch);
+        if moves {
+            document.shift_remove("headers");
+        }
         merge_patch(&mut document, patch);
         let mut patched = finish(Some(self.name.clone()), document, defaults, findings)?;
-        self.restore(&mut patched);
+        self.restore(&mut patched, moves);
         patched.without_hidden()
     }
 
-    /// Returns the server as the API shows it: camelCase, variables by name, and no other value of the environment.
+    /// Returns the server as the API shows it: camelCase, variables by name, and no other value of the environment or
+    /// of a header.
     pub fn shown(&self) -> Value {
+        let mut shown = self.shown_settings();
+        let fields = shown.as_object_mut().expect("it is an object");
+        if let Some(remote) = &self.remote {
+            for key in ["command", "args", "env", "cwd", "inheritEnv"] {
+                fields.shift_remove(key);
+            }
+            let transport = match remote.transport {
+                RemoteTransport::Auto => None,
+                pinned => Some(name_of(Some(pinned))),
+            };
+            fields.extend([
+                ("url".to_owned(), remote.shown_url().into()),
+                ("headers".to_owned(), json!(remote.shown_headers())),
+                ("type".to_owned(), transport.into()),
+            ]);
+        }
+        shown
+    }
+
+    fn shown_settings(&self) -> Value {
         let never =
             |duration: Option<std::time::Duration>| duration.map_or("never".to_owned(), format_duration);
         let size = |bytes: usize| format_size(bytes as u64);
@@ -117,9 +143,10 @@ impl ServerSpec {
         changed
     }
 
-    /// Returns whether both start the same program in the same surroundings.
+    /// Returns whether both start the same program in the same surroundings, or are at the same place.
     pub fn invokes_the_same(&self, other: &Self) -> bool {
-        self.command == other.command
+        self.remote == other.remote
+            && self.command == other.command
             && self.args == other.args
             && self.env == other.env
             && self.cwd == other.cwd
@@ -147,6 +174,8 @@ impl ServerSpec {
     pub fn redacted(&self, text: &str) -> String {
         let texts = [&self.command].into_iter().chain(&self.args);
         let texts = texts.chain(self.env.values()).chain(&self.cwd);
+        let remote = self.remote.iter();
+        let texts = texts.chain(remote.flat_map(|remote| remote.headers.values().chain([&remote.url])));
         let mut expanded: Vec<&Expanded> = texts
             .filter(|text| text.value() != text.template() && text.value().len() >= REDACTED_BYTES_MIN)
             .collect();
@@ -167,9 +196,27 @@ impl ServerSpec {
             json!(self.args),
             json!(self.env),
             json!(self.cwd),
+            json!(self.remote.as_ref().map(|remote| &remote.url)),
+            json!(self.remote.as_ref().map(|remote| &remote.headers)),
         ];
         document.extend(INVOCATION.map(str::to_owned).into_iter().zip(texts));
+        if self.remote.is_some() {
+            document.shift_remove("command");
+        }
         document
+    }
+
+    /// Returns whether a patch brings a remote server to another origin. Its headers, which the sender of the patch may
+    /// not know, do not go there: they are to be given anew.
+    fn is_moved_by(&self, patch: &Map<String, Value>) -> bool {
+        match (&self.remote, patch.get("url").and_then(Value::as_str)) {
+            (Some(remote), Some(url)) => {
+                url != remote.url.template()
+                    && url != remote.shown_url()
+                    && !same_origin(url, remote.url.value())
+            }
+            _ => false,
+        }
     }
 
     /// Refuses what the API shows in the place of a value: whoever copied it does not mean it.
@@ -180,11 +227,25 @@ impl ServerSpec {
             let message = "is hidden here: send the value itself";
             findings.refuse(&Place::Request, format!("env.{name}"), message);
         }
+        if let Some(remote) = &self.remote {
+            for (name, _) in remote
+                .headers
+                .iter()
+                .filter(|(_, text)| text.template() == HIDDEN)
+            {
+                let message = "is hidden here: send the value itself";
+                findings.refuse(&Place::Request, format!("headers.{name}"), message);
+            }
+            if remote.url.template().contains(HIDDEN) {
+                let message = "is hidden here in part: send the whole of it";
+                findings.refuse(&Place::Request, "url", message);
+            }
+        }
         findings.conclude(self).map(|(server, _)| server)
     }
 
     /// Gives the texts of a patched server that are this server's the values they have here.
-    fn restore(&self, patched: &mut Self) {
+    fn restore(&self, patched: &mut Self, moves: bool) {
         let same = |texts: &[Expanded], text: &Expanded| {
             texts
                 .iter()
@@ -197,18 +258,30 @@ impl ServerSpec {
         for arg in &mut patched.args {
             *arg = same(&self.args, arg).unwrap_or_else(|| arg.clone());
         }
-        for (name, text) in &mut patched.env {
-            let is_repeated = |known: &&Expanded| {
-                [known.template(), shown_secret(known.template())].contains(&text.template())
-            };
-            if let Some(known) = self.env.get(name).filter(is_repeated) {
-                *text = known.clone();
+        restore_secrets(&self.env, &mut patched.env);
+        if let (Some(remote), Some(known)) = (&mut patched.remote, &self.remote) {
+            if !moves {
+                restore_secrets(&known.headers, &mut remote.headers);
+            }
+            if [known.url.template(), &known.shown_url()].contains(&remote.url.template()) {
+                remote.url = known.url.clone();
             }
         }
         if let (Some(cwd), Some(known)) = (&mut patched.cwd, &self.cwd)
             && cwd.template() == known.template()
         {
             *cwd = known.clone();
+        }
+    }
+}
+
+/// Gives the texts that repeat what is known, or how it is shown, the values they had.
+fn restore_secrets(known: &BTreeMap<String, Expanded>, texts: &mut BTreeMap<String, Expanded>) {
+    for (name, text) in texts {
+        let is_repeated =
+            |known: &&Expanded| [known.template(), shown_secret(known.template())].contains(&text.template());
+        if let Some(known) = known.get(name).filter(is_repeated) {
+            *text = known.clone();
         }
     }
 }

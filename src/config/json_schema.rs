@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::keys::{Absent, Key, MODES, PLUGINS, PRINCIPAL, PRINCIPALS, ROUTES, SECTIONS, SERVERS, TOP};
 use super::kind::Kind;
 use super::plugin_keys::{PLUGIN, ROUTE};
-use super::server_keys::{IDENTITY, SETTINGS};
+use super::server_keys::{ALIASES, IDENTITY, SETTINGS};
 use super::units::{format_duration, format_size};
 
 /// Returns the schema. Keys are in the one spelling that the documentation uses.
@@ -79,6 +79,14 @@ fn server() -> Value {
         "disabled".to_owned(),
         json!({"description": "The opposite of `enabled`.", "type": "boolean"}),
     );
+    for (alias, key) in ALIASES {
+        properties.insert(
+            (*alias).to_owned(),
+            json!({"description": format!("Another name for `{key}`."), "type": "string", "minLength": 1}),
+        );
+    }
+    let either = ["command", "url", "serverUrl", "httpUrl"];
+    server["anyOf"] = either.iter().map(|key| json!({"required": [key]})).collect();
     server
 }
 
@@ -155,7 +163,7 @@ fn constraints(kind: Kind) -> Value {
         Kind::Size(min, max) => {
             json!({"type": ["string", "integer"], "pattern": SIZE, "minimum": min, "maximum": max})
         }
-        Kind::Text | Kind::Path | Kind::LogFilter | Kind::Template | Kind::Secret => {
+        Kind::Text | Kind::Path | Kind::LogFilter | Kind::Template | Kind::Url | Kind::Secret => {
             json!({"type": "string", "minLength": 1})
         }
         Kind::Segment => json!({"type": "string", "pattern": "^[A-Za-z0-9._~-]+$"}),
@@ -164,7 +172,7 @@ fn constraints(kind: Kind) -> Value {
         Kind::Choices(names) => list(json!({"enum": names})),
         Kind::Hosts | Kind::Origins | Kind::VariableNames => list(json!({"type": "string", "minLength": 1})),
         Kind::Templates => list(json!({"type": "string"})),
-        Kind::TemplateTable | Kind::TextTable => {
+        Kind::TemplateTable | Kind::HeaderTable | Kind::TextTable => {
             json!({"type": "object", "additionalProperties": {"type": "string"}})
         }
         Kind::Names => list(json!({"type": "string", "pattern": NAME_PATTERN})),

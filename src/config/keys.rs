@@ -254,6 +254,11 @@ const ADMIN: &[Key] = &[
         Kind::Flag,
         "Whether the API may register and change commands.",
     ),
+    key(
+        "allow-urls",
+        Kind::Flag,
+        "Whether the API may register and change remote servers.",
+    ),
     optional(
         "token-file",
         Kind::Path,

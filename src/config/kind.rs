@@ -48,6 +48,10 @@ pub(super) enum Kind {
     Templates,
     /// A table of such texts whose keys are names of environment variables.
     TemplateTable,
+    /// A URL in which variables expand. Names, passwords and queries in it are never shown.
+    Url,
+    /// A table of texts in which variables expand, whose keys are names of headers. They are never shown.
+    HeaderTable,
     /// Like a template, and never shown.
     Secret,
     /// A list of names of other things of the configuration.
@@ -87,7 +91,7 @@ impl Kind {
             Self::Hosts => every(value, "hosts such as \"gateway.example:4100\"", host),
             Self::Origins => every(value, "origins such as \"https://app.example\"", origin),
             Self::VariableNames => every(value, "names such as \"PATH\" or \"LC_*\"", variable_pattern),
-            Self::Template | Self::Secret => value
+            Self::Template | Self::Url | Self::Secret => value
                 .as_str()
                 .map(drop)
                 .ok_or_else(|| expected("text (in quotes)", true, value)),
@@ -97,7 +101,9 @@ impl Kind {
             Self::PublicKeys => every(value, "keys such as \"ed25519:BASE64\"", public_key),
             Self::HeaderNames => every(value, "names of headers such as \"x-tenant\"", header_name),
             // What is a table is looked into elsewhere: this is none.
-            Self::TemplateTable | Self::TextTable => Err("expected a table of texts".to_owned()),
+            Self::TemplateTable | Self::HeaderTable | Self::TextTable => {
+                Err("expected a table of texts".to_owned())
+            }
             Self::Table(_) | Self::Free => Err(expected("a table", true, value)),
             Self::Entries(_) => Err(expected("a list of tables", true, value)),
         }
@@ -107,7 +113,13 @@ impl Kind {
     pub(super) fn expands(self) -> bool {
         matches!(
             self,
-            Self::Template | Self::Templates | Self::TemplateTable | Self::Secret | Self::Free
+            Self::Template
+                | Self::Templates
+                | Self::TemplateTable
+                | Self::Url
+                | Self::HeaderTable
+                | Self::Secret
+                | Self::Free
         )
     }
 
@@ -132,7 +144,8 @@ impl Kind {
         let json = || serde_json::from_str(text).unwrap_or_else(|_| Value::from(text));
         match self {
             Self::Flag | Self::Count(..) => json(),
-            Self::TemplateTable | Self::TextTable | Self::Table(_) | Self::Entries(_) | Self::Free => json(),
+            Self::TemplateTable | Self::HeaderTable | Self::TextTable => json(),
+            Self::Table(_) | Self::Entries(_) | Self::Free => json(),
             _ if self.is_list() && text.trim_start().starts_with('[') => json(),
             _ if self.is_list() && text.trim().is_empty() => Value::Array(Vec::new()),
             _ if self.is_list() => text.split(',').map(|part| Value::from(part.trim())).collect(),
@@ -368,7 +381,7 @@ fn public_key(text: &str) -> Result<(), String> {
     }
 }
 
-fn header_name(text: &str) -> Result<(), String> {
+pub(super) fn header_name(text: &str) -> Result<(), String> {
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     match !text.is_empty() && text.bytes().all(is_token) {
         true => Ok(()),

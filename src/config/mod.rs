@@ -16,6 +16,7 @@ mod mode;
 mod model;
 mod name;
 mod plugin;
+mod remote;
 mod route;
 mod secret;
 mod server;
@@ -61,6 +62,7 @@ pub use origins::{Origin, Origins};
 pub use plugin::{
     Activate, Grants, HttpGrant, Isolation, OnError, PluginHostConfig, PluginLimits, PluginSpec,
 };
+pub use remote::{RemoteSpec, RemoteTransport};
 pub use route::{RouteServer, RouteSpec, Routes};
 pub use secret::{Expanded, ExpandedJson, Secret};
 pub use server::{RestartPolicy, SELF_COMMAND, ServerDefaults, ServerSpec};

@@ -132,6 +132,8 @@ pub struct AdminConfig {
     pub listen: Option<SocketAddr>,
     /// Whether it may register and change commands.
     pub allow_commands: bool,
+    /// Whether it may register and change remote servers.
+    pub allow_urls: bool,
     /// The file with its bearer token. It may not exist yet.
     pub token_file: PathBuf,
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::keys::{Key, MODES, SECTIONS, SERVERS, TOP, find, named};
 use super::kind::Kind;
-use super::server_keys::{FOREIGN, SERVER, describe_server};
+use super::server_keys::{ALIASES, FOREIGN, HTTP_URL, SERVER, describe_server};
 use super::violation::{Findings, Place};
 
 /// What a document is.
@@ -141,12 +141,23 @@ impl Normaliser<'_> {
         }
     }
 
-    fn server(&self, server: Map<String, Value>, path: &str) -> Map<String, Value> {
+    fn server(&self, mut server: Map<String, Value>, path: &str) -> Map<String, Value> {
+        let http_url = server
+            .iter()
+            .any(|(key, value)| kebab(key) == kebab(HTTP_URL) && !value.is_null());
+        if http_url && !server.contains_key("type") {
+            server.insert("type".to_owned(), "http".into());
+        }
         let mut normal = self.rename(server, &SERVER, path);
-        if let Some(Value::Object(variables)) = normal.get_mut("env")
-            && self.null == Null::Absent
-        {
-            variables.retain(|_, value| !value.is_null());
+        if let Some(Value::String(transport)) = normal.get_mut("type") {
+            *transport = kebab(transport);
+        }
+        for table in ["env", "headers"] {
+            if let Some(Value::Object(texts)) = normal.get_mut(table)
+                && self.null == Null::Absent
+            {
+                texts.retain(|_, value| !value.is_null());
+            }
         }
         if let Some(disabled) = normal.shift_remove("disabled") {
             let key = join(path, "disabled");
@@ -264,6 +275,12 @@ impl Normaliser<'_> {
 /// Returns the one spelling of a key, if the table knows it.
 fn spelling(key: &str, groups: &[&'static [Key]]) -> String {
     let is_root = find(groups, "state-dir").is_some();
+    let alias = |(alias, _): &&(&str, &str)| kebab(alias) == kebab(key);
+    if describe_server(groups)
+        && let Some((_, name)) = ALIASES.iter().find(alias)
+    {
+        return (*name).to_owned();
+    }
     let spelled = if is_root { root_key(key) } else { kebab(key) };
     let is_section =
         is_root && (named(&spelled).is_some() || SECTIONS.iter().any(|(name, _)| *name == spelled));
@@ -278,7 +295,7 @@ fn spelling(key: &str, groups: &[&'static [Key]]) -> String {
 /// A file can be one server, as in other clients' directories.
 fn is_one_server(map: &Map<String, Value>) -> bool {
     let has = |wanted: &str| map.keys().any(|key| root_key(key) == wanted);
-    (has("command") || has("url")) && !has(SERVERS)
+    (has("command") || has("url") || has("server-url") || has("http-url")) && !has(SERVERS)
 }
 
 fn root_key(key: &str) -> String {

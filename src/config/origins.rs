@@ -8,6 +8,7 @@ use super::keys::{Absent, Key, NAMED, SECTIONS, TOP, find};
 use super::kind::Kind;
 use super::model::Config;
 use super::normalise::join;
+use super::remote::shown_url;
 use super::secret::{HIDDEN, shown_secret};
 use super::tree::{Node, Table};
 use super::violation::Place;
@@ -115,7 +116,7 @@ fn push_set(entries: &mut Vec<Origin>, path: &str, kind: Kind, node: &Node) {
         Node::Table(table) => {
             // A variable for a process may hold anything.
             let kind = match kind {
-                Kind::TemplateTable => Kind::Secret,
+                Kind::TemplateTable | Kind::HeaderTable => Kind::Secret,
                 kind => kind,
             };
             for (name, node) in &table.entries {
@@ -138,6 +139,7 @@ fn show(kind: Kind, node: &Node) -> String {
         (Kind::Secret, _, Value::String(text)) => shown_secret(&text).to_owned(),
         (Kind::Secret, ..) => HIDDEN.to_owned(),
         (kind, Place::Variable(name), _) if kind.expands() => format!("${{{name}}}"),
+        (Kind::Url, _, Value::String(text)) => Value::from(shown_url(&text)).to_string(),
         (_, _, value) => value.to_string(),
     }
 }

@@ -205,6 +205,7 @@ impl AdminConfig {
             enabled: scope.flag("enabled"),
             listen: scope.address("listen"),
             allow_commands: scope.flag("allow-commands"),
+            allow_urls: scope.flag("allow-urls"),
             token_file: token_file.unwrap_or_else(|| state_dir.join("admin-token")),
         }
     }

@@ -107,13 +107,12 @@ impl<'a> Scope<'a> {
                 None => findings.refuse(node.place(), self.path(name), self.unknown(name, beside)),
             }
         }
-        let is_remote = self.table.entries.contains_key("url");
         let required = self
             .groups
             .iter()
             .flat_map(|group| group.iter())
             .filter(|key| key.absent == Absent::Refused);
-        for key in required.filter(|key| self.node(key.name).is_none() && !is_remote) {
+        for key in required.filter(|key| self.node(key.name).is_none()) {
             findings.refuse(
                 &self.table.place,
                 self.path(key.name),
@@ -126,6 +125,7 @@ impl<'a> Scope<'a> {
         let path = self.path(key.name);
         match (key.kind, node) {
             (Kind::TemplateTable, Node::Table(table)) => check_variables(table, &path, findings),
+            (Kind::HeaderTable, Node::Table(table)) => check_headers(table, &path, findings),
             (Kind::TextTable, Node::Table(table)) => check_texts(table, &path, findings),
             (Kind::Table(keys), Node::Table(table)) => Scope::new(table, &[keys], &path).check(&[], findings),
             (Kind::Free, Node::Table(_)) => {}
@@ -248,6 +248,16 @@ impl<'a> Scope<'a> {
 fn check_texts(table: &Table, path: &str, findings: &Findings) {
     for (name, node) in &table.entries {
         if let Err(message) = Kind::Text.check(&node.value()) {
+            findings.refuse(node.place(), join(path, name), message);
+        }
+    }
+}
+
+/// Holds a table of headers to what a request can carry. Their values are looked at when they are filled in.
+fn check_headers(table: &Table, path: &str, findings: &Findings) {
+    for (name, node) in &table.entries {
+        let value = Kind::Template.check(&node.value());
+        if let Err(message) = kind::header_name(name).and(value) {
             findings.refuse(node.place(), join(path, name), message);
         }
     }

@@ -9,6 +9,7 @@ use super::choice::{ClientFeature, Sharing, ValidateArguments};
 use super::keys::{REQUESTS, SERVER_DEFAULTS};
 use super::layers::{Layer, merge};
 use super::name::ServerName;
+use super::remote::RemoteSpec;
 use super::scope::Scope;
 use super::secret::Expanded;
 use super::server_keys::{SERVER, SETTINGS};
@@ -20,7 +21,7 @@ use super::violation::{Findings, Place};
 pub const SELF_COMMAND: &str = "@self";
 
 /// The keys whose texts may hold variables; everything else of a server is plain.
-pub(super) const INVOCATION: [&str; 4] = ["command", "args", "env", "cwd"];
+pub(super) const INVOCATION: [&str; 6] = ["command", "args", "env", "cwd", "url", "headers"];
 
 /// What one server is and how it is run.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +34,8 @@ pub struct ServerSpec {
     pub display_name: String,
     /// The version for people, if somebody wrote one.
     pub version: Option<String>,
+    /// Where the server is, if it is remote. Then nothing is started, and the next four say nothing.
+    pub remote: Option<RemoteSpec>,
     /// The program; [`SELF_COMMAND`] stands for this executable. Never empty.
     pub command: Expanded,
     /// The arguments.
@@ -208,6 +211,7 @@ impl ServerSpec {
             display_name: scope.text("display-name").unwrap_or_else(|| name.to_string()),
             name,
             version: scope.text("version"),
+            remote: RemoteSpec::read(scope, texts),
             command: texts
                 .one(scope, "command")
                 .unwrap_or_else(|| Expanded::literal("")),

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::choice::{Choice, ClientFeature, Sharing, ValidateArguments};
-use super::keys::{DAY, GIB, KIB, Key, MILLISECOND, YEAR, find, key, optional, required};
+use super::keys::{DAY, GIB, KIB, Key, MILLISECOND, YEAR, find, key, optional};
 use super::kind::Kind;
+use super::remote::RemoteTransport;
 
 /// The keys that say what a server is; no defaults for all servers.
 pub(super) const IDENTITY: &[Key] = &[
@@ -16,8 +17,8 @@ pub(super) const IDENTITY: &[Key] = &[
     ),
     optional(
         "type",
-        Kind::Choice(&["stdio"]),
-        "stdio",
+        Kind::Choice(<Option<RemoteTransport> as Choice>::NAMES),
+        "stdio, or what the server at the URL answers: Streamable HTTP or else HTTP+SSE, or WebSocket",
         "The transport, as other clients' files name it.",
     ),
     optional(
@@ -33,9 +34,10 @@ pub(super) const IDENTITY: &[Key] = &[
         "what the server says",
         "The version for people.",
     ),
-    required(
+    optional(
         "command",
         Kind::Template,
+        "the server is remote",
         "The program; \"@self\" is this very executable. No shell reads it.",
     ),
     optional("args", Kind::Templates, "[]", "The arguments."),
@@ -51,7 +53,29 @@ pub(super) const IDENTITY: &[Key] = &[
         "the gateway's",
         "The directory in which the process starts.",
     ),
+    optional(
+        "url",
+        Kind::Url,
+        "the server is started by its command",
+        "Where a remote server is: https://, http://, wss:// or ws://.",
+    ),
+    optional(
+        "headers",
+        Kind::HeaderTable,
+        "{}",
+        "Headers of every request to a remote server.",
+    ),
 ];
+
+/// What other programs' files call keys of a server, in camelCase. `httpUrl` also says the transport.
+pub(super) const ALIASES: &[(&str, &str)] = &[
+    ("serverUrl", "url"),
+    (HTTP_URL, "url"),
+    ("transportType", "type"),
+    ("transport", "type"),
+];
+/// The URL of a server of Streamable HTTP.
+pub(super) const HTTP_URL: &str = "httpUrl";
 
 /// The keys of a server that have defaults; `[server-defaults]` takes them too.
 pub(super) const SETTINGS: &[Key] = &[
@@ -186,14 +210,6 @@ pub(super) const SERVER: [&[Key]; 2] = [IDENTITY, SETTINGS];
 
 /// Keys of other programs' files, and what to do about them here.
 pub(super) const FOREIGN: &[(&str, &str)] = &[
-    (
-        "url",
-        "remote servers are not supported yet: give a `command` that speaks MCP on stdin and stdout",
-    ),
-    (
-        "headers",
-        "remote servers are not supported yet: give a `command` that speaks MCP on stdin and stdout",
-    ),
     ("timeout", "unknown key; did you mean `request-timeout`?"),
     ("description", "unknown key; did you mean `display-name`?"),
     ("working-directory", "unknown key; did you mean `cwd`?"),

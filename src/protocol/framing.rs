@@ -31,10 +31,11 @@ pub struct LineDecoder {
     dropping: Option<Dropping>,
 }
 
+/// What is kept of a text over its limit while the rest of it passes.
 #[derive(Debug)]
-struct Dropping {
+pub(super) struct Dropping {
     length: usize,
-    head: Bytes,
+    head: Vec<u8>,
     tail: Vec<u8>,
 }
 
@@ -103,30 +104,31 @@ impl LineDecoder {
 }
 
 impl Dropping {
-    fn new(part: &[u8]) -> Self {
-        let head = Bytes::copy_from_slice(&part[..part.len().min(EDGE_MAX)]);
+    pub(super) fn new(part: &[u8]) -> Self {
         let mut dropping = Self {
             length: 0,
-            head,
+            head: Vec::new(),
             tail: Vec::new(),
         };
         dropping.add(part);
         dropping
     }
 
-    fn add(&mut self, part: &[u8]) {
+    pub(super) fn add(&mut self, part: &[u8]) {
         self.length += part.len();
+        let missing = EDGE_MAX - self.head.len();
+        self.head.extend_from_slice(&part[..part.len().min(missing)]);
         self.tail
             .extend_from_slice(&part[part.len().saturating_sub(EDGE_MAX)..]);
         let excess = self.tail.len().saturating_sub(EDGE_MAX);
         self.tail.drain(..excess);
     }
 
-    fn finish(mut self, part: &[u8]) -> Frame {
+    pub(super) fn finish(mut self, part: &[u8]) -> Frame {
         self.add(part);
         Frame::Oversized {
             length: self.length,
-            head: self.head,
+            head: self.head.into(),
             tail: self.tail.into(),
         }
     }

@@ -14,6 +14,7 @@ pub mod modern;
 pub mod names;
 pub mod reply;
 pub mod scan;
+pub mod sse;
 mod swar;
 pub mod version;
 

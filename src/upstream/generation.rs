@@ -132,7 +132,7 @@ impl Generation {
         }
     }
 
-    pub(super) fn pid(&self) -> u32 {
+    pub(super) fn pid(&self) -> Option<u32> {
         self.process.pid()
     }
 

@@ -9,9 +9,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::backoff::{Chance, RestartBudget};
 use super::connection::{Connection, ConnectionCounts};
+use super::door::Door;
 use super::error::UpstreamError;
 use super::inbound::ServerMessages;
-use super::launch::{Launch, LaunchSpec};
 use super::state::{Observer, Phase, UpstreamState};
 use super::stderr::StderrTail;
 use super::supervisor::{Command, Supervisor};
@@ -67,10 +67,8 @@ pub struct UpstreamOptions {
     pub spec: Arc<ServerSpec>,
     /// Which instance of the server this is.
     pub instance: u64,
-    /// How processes are started.
-    pub launch: Arc<dyn Launch>,
-    /// What is started.
-    pub launch_spec: LaunchSpec,
+    /// How the server is started or reached.
+    pub door: Door,
     /// What the server is told in the handshake, at every start.
     pub facts: Arc<InitializeParams>,
     /// Who takes what the server says on its own.

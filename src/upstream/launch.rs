@@ -74,12 +74,13 @@ pub trait Launch: Send + Sync + 'static {
     fn launch<'a>(&'a self, spec: &'a LaunchSpec) -> LaunchFuture<'a>;
 }
 
-/// A process that was started, until its end.
+/// A process that was started, or a remote server that was reached, until its end.
 ///
 /// Dropping it without waiting ends the process and everything that descends from it.
 pub trait ChildProcess: Send {
-    /// The pid of the server's process (not of anything that watches it), as this program sees it.
-    fn pid(&self) -> u32;
+    /// The pid of the server's process (not of anything that watches it), as this program sees it; a remote server has
+    /// none here.
+    fn pid(&self) -> Option<u32>;
     /// Asks the process to end: SIGTERM to its group. On Windows, which has no such request, this does nothing.
     fn terminate(&mut self);
     /// Ends the process, its group and everything that descends from it, without asking.

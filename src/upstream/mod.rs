@@ -6,6 +6,7 @@
 
 pub mod backoff;
 pub mod connection;
+mod door;
 pub mod environment;
 pub mod error;
 mod generation;
@@ -18,6 +19,7 @@ pub mod lease;
 pub mod outbound;
 pub mod pending;
 pub mod pool;
+pub mod remote;
 pub mod state;
 pub mod stderr;
 pub mod supervisor;

@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use super::backoff::{Chance, RestartBudget};
 use super::connection::ConnectionCounts;
-use super::environment::launch_spec;
+use super::door::Door;
 use super::handle::{Upstream, UpstreamOptions, Usage};
 use super::inbound::ServerMessages;
 use super::launch::Launch;
@@ -62,6 +62,7 @@ pub struct ServerPool {
     spec: Arc<ServerSpec>,
     context: Arc<PoolContext>,
     budget: Arc<Mutex<RestartBudget>>,
+    door: Door,
     /// A std mutex: held for look-ups only.
     instances: Mutex<Instances>,
     /// Every supervisor of this server, also those that end a process whose session is gone.
@@ -93,6 +94,7 @@ impl ServerPool {
         let budget = Arc::new(Mutex::new(RestartBudget::new(spec.restart.clone())));
         Self {
             resting: Arc::new(AtomicBool::new(!spec.enabled)),
+            door: Door::new(&spec, &context),
             spec,
             context,
             budget,
@@ -326,8 +328,7 @@ impl ServerPool {
         let options = UpstreamOptions {
             spec: self.spec.clone(),
             instance,
-            launch: self.context.launch.clone(),
-            launch_spec: launch_spec(&self.spec, &self.context.environment, self.context.pid_namespace),
+            door: self.door.clone(),
             facts,
             inbound: inbound(instance),
             observer: self.context.observer.clone(),

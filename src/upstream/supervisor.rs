@@ -254,8 +254,7 @@ impl Supervisor {
         self.then = None;
         self.state.generation += 1;
         self.state.retry_at = None;
-        let launch = self.options.launch.clone();
-        let spec = self.options.launch_spec.clone();
+        let door = self.options.door.clone();
         let starting = self.options.starting.clone();
         let begun = Arc::new(AtomicBool::new(false));
         let has_begun = begun.clone();
@@ -265,7 +264,7 @@ impl Supervisor {
                 .await
                 .expect("the semaphore is never closed");
             has_begun.store(true, Ordering::Relaxed);
-            match tokio::time::timeout(LAUNCH_MAX, launch.launch(&spec)).await {
+            match tokio::time::timeout(LAUNCH_MAX, door.open()).await {
                 Ok(launched) => Ok((launched?, permit)),
                 Err(_) => Err(LaunchError::Guard {
                     action: "waiting for the program to start",
@@ -314,7 +313,7 @@ impl Supervisor {
             pid = launched.process.pid()
         );
         let generation = Generation::start(launched, options, &span);
-        self.state.pid = Some(generation.pid());
+        self.state.pid = generation.pid();
         self.current = Some(generation);
         self.forgiven = false;
         self.published.send_replace(self.state.clone());

@@ -9,6 +9,7 @@ mod orders;
 mod plugins;
 mod secrets;
 mod sessions;
+mod urls;
 
 /// A server that runs the mock, as the API registers it.
 fn mock(name: &str) -> serde_json::Value {

@@ -145,7 +145,7 @@ async fn the_guard_shows_no_secret_and_reaps_strangers() {
     let script = "i=0; while [ $i -lt 100 ]; do (true & ); i=$((i+1)); done; echo up; cat";
     let mut launched = start(&shell(&census, script)).await;
     assert_eq!(line(&mut launched).await, "up");
-    let server = launched.process.pid();
+    let server = launched.process.pid().expect("it is a process");
     let guard = census::parent(server).expect("the server runs");
     let shown = std::fs::read(format!("/proc/{guard}/cmdline")).expect("the guard runs");
     assert_eq!(String::from_utf8_lossy(&shown), "portcullis\0__guard\0");

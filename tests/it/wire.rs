@@ -11,6 +11,7 @@ mod peer;
 mod principals;
 mod races;
 mod raw;
+mod remote;
 mod sessions;
 mod shared;
 mod sole;

@@ -59,13 +59,13 @@ fn a_registration_has_a_name() {
 #[test]
 fn everything_wrong_is_said_at_once() {
     assert_eq!(
-        from_api(json!({"url": "https://x", "instances": 9, "requestTimeout": "11m", "sharing": "all", "colour": 1, "env": {"A": 1}})),
+        from_api(json!({"url": "ftp://x", "instances": 9, "requestTimeout": "11m", "sharing": "all", "colour": 1, "env": {"A": 1}})),
         Err(vec![
             "request: name: is missing: a server needs a name".to_owned(),
             "request: colour: unknown key; remove it".to_owned(),
             "request: env.A: expected text (in quotes), found something else".to_owned(),
             "request: sharing: expected \"auto\" or \"shared\" or \"principal\" or \"session\", found \"all\"".to_owned(),
-            "request: url: remote servers are not supported yet: give a `command` that speaks MCP on stdin and stdout".to_owned(),
+            "request: url: must begin with https://, http://, wss:// or ws://".to_owned(),
             "request: instances: is above `instances-max`: lower it, or raise `instances-max`".to_owned(),
             "request: request-timeout: is above `requests.timeout-max`: lower it, or raise `requests.timeout-max`".to_owned(),
         ])
@@ -120,7 +120,8 @@ fn a_patch_changes_what_it_names_and_null_restores_the_default() {
         Err(vec![
             "request: name: cannot change: register a new server, then remove this one".to_owned(),
             "request: linger: expected a time such as \"10s\", from 0s to 365d, found \"x\"".to_owned(),
-            "request: command: is missing. The program; \"@self\" is this very executable. No shell reads it.".to_owned(),
+            "request: command: is missing: give the program that is the server, or the `url` of a remote one"
+                .to_owned(),
         ])
     );
     assert!(patched(&spec, json!([])).is_err());

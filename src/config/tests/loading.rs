@@ -111,6 +111,7 @@ fn so_are_those_of_what_is_rarely_set() {
         enabled: true,
         listen: None,
         allow_commands: false,
+        allow_urls: false,
         token_file: "/state/admin-token".into(),
     };
     assert_eq!(config.admin, admin);
@@ -154,6 +155,7 @@ fn a_server_has_the_defaults_of_the_documentation() {
         path: "a".to_owned(),
         display_name: "a".to_owned(),
         version: None,
+        remote: None,
         command: Expanded::literal("x"),
         args: vec![],
         env: BTreeMap::new(),

@@ -7,6 +7,7 @@ mod loading;
 mod mangled;
 mod modes;
 mod plugins;
+mod remote;
 mod tables;
 mod violations;
 

@@ -37,18 +37,6 @@ fn unknown_keys_come_with_a_suggestion() {
 }
 
 #[test]
-fn remote_servers_say_so_once_per_key() {
-    check(
-        "[servers.a]\nurl = 'https://example.com/mcp'\n[servers.b]\ntype = 'http'\nurl = 'x'\n",
-        &[
-            "servers.a.url: remote servers are not supported yet: give a `command` that speaks MCP on stdin and stdout",
-            "servers.b.type: expected \"stdio\", found \"http\"",
-            "servers.b.url: remote servers are not supported yet: give a `command` that speaks MCP on stdin and stdout",
-        ],
-    );
-}
-
-#[test]
 fn wrong_values() {
     check(
         r#"
@@ -188,7 +176,7 @@ fn names_paths_and_missing_commands() {
         &[
             "servers...: a name must not consist of dots alone; rename it",
             "servers.a b: a name is made of letters, digits, `.`, `_` and `-`; ' ' is none of them; rename it",
-            "servers.c.command: is missing. The program; \"@self\" is this very executable. No shell reads it.",
+            "servers.c.command: is missing: give the program that is the server, or the `url` of a remote one",
             "servers.d.command: must not be empty",
             "servers.f.path: `f` is the path of server `e` too: give one of them another",
             "principals.anonymous: is the name of clients without a token; rename it",

@@ -27,6 +27,12 @@ pub(super) enum AdminError {
          then run any program: set admin.allow-commands = true in the configuration to allow it"
     )]
     CommandsNotAllowed,
+    /// It would make the gateway speak to another place.
+    #[error(
+        "url and headers cannot be set through the API, because whoever holds the token could then make the gateway \
+         speak to any address that it reaches: set admin.allow-urls = true in the configuration to allow it"
+    )]
+    UrlsNotAllowed,
     /// The token is missing or wrong.
     #[error("{0}; it is in the file admin.token-file")]
     Unauthorized(AuthRefused),
@@ -78,6 +84,7 @@ impl AdminError {
             Self::Registry(error) => (error.code(), status_of(error)),
             Self::Invalid(_) => ("invalid_registration", StatusCode::UNPROCESSABLE_ENTITY),
             Self::CommandsNotAllowed => ("commands_not_allowed", StatusCode::FORBIDDEN),
+            Self::UrlsNotAllowed => ("urls_not_allowed", StatusCode::FORBIDDEN),
             Self::Unauthorized(_) => ("unauthorized", StatusCode::UNAUTHORIZED),
             Self::Forbidden(_) => ("forbidden", StatusCode::FORBIDDEN),
             Self::Host(_) => ("host_not_allowed", StatusCode::FORBIDDEN),

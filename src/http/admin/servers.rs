@@ -13,7 +13,7 @@ use super::body::Body;
 use super::error::AdminError;
 use super::operation::Operation;
 use super::routes::AdminContext;
-use crate::config::{ServerSpec, Violation};
+use crate::config::{AdminConfig, ServerSpec, Violation};
 use crate::gateway::Gateway;
 use crate::registry::{Actor, Server, Source};
 
@@ -35,10 +35,12 @@ pub(super) fn show(gateway: &Gateway, name: &str) -> Result<Response, AdminError
 pub(super) async fn register(context: &AdminContext, body: &Body) -> Result<Response, AdminError> {
     let gateway = &context.gateway;
     let registration = with_status_as_flag(body.object()?)?;
-    if !gateway.config().admin.allow_commands {
+    let admin = &gateway.config().admin;
+    if !admin.allow_commands && !admin.allow_urls {
         return Err(AdminError::CommandsNotAllowed);
     }
     let spec = ServerSpec::from_api(&registration, &gateway.config().server_defaults)?;
+    check_right(admin, &spec)?;
     let server = gateway.register(spec.into(), Source::Api, Actor::Admin).await?;
     let mut response = record(StatusCode::CREATED, &server);
     let location = format!("/admin/v1/servers/{}", server.name());
@@ -47,14 +49,23 @@ pub(super) async fn register(context: &AdminContext, body: &Body) -> Result<Resp
     Ok(response)
 }
 
+/// Refuses what the configuration does not let the API set.
+fn check_right(admin: &AdminConfig, spec: &ServerSpec) -> Result<(), AdminError> {
+    match spec.remote {
+        Some(_) if !admin.allow_urls => Err(AdminError::UrlsNotAllowed),
+        None if !admin.allow_commands => Err(AdminError::CommandsNotAllowed),
+        _ => Ok(()),
+    }
+}
+
 /// Changes a server by a merge patch.
 pub(super) async fn patch(context: &AdminContext, name: &str, body: &Body) -> Result<Response, AdminError> {
     let config = context.gateway.config();
     let patch = with_status_as_flag(body.object()?)?;
     let change = |spec: &ServerSpec| -> Result<ServerSpec, AdminError> {
         let changed = spec.patched(&patch, &config.server_defaults)?;
-        if !config.admin.allow_commands && !changed.invokes_the_same(spec) {
-            return Err(AdminError::CommandsNotAllowed);
+        if !changed.invokes_the_same(spec) {
+            check_right(&config.admin, &changed)?;
         }
         Ok(changed)
     };

@@ -6,7 +6,7 @@ use thiserror::Error;
 use crate::protocol::names::method;
 
 /// The annotation in a tool's input schema that names the header of an argument.
-const ANNOTATION: &str = "x-mcp-header";
+pub const ANNOTATION: &str = "x-mcp-header";
 /// Schemas are walked so deep; what is deeper no client can reach by a sensible argument.
 const DEPTH_MAX: usize = 32;
 

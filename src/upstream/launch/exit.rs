@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::upstream::remote::RemoteFailure;
+
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -11,6 +13,10 @@ pub enum Exit {
     Signal(i32),
     /// Nobody saw it end: what watched it was killed.
     Unknown,
+    /// It is no process but a remote server, and the connection was closed as asked.
+    Closed,
+    /// It is a remote server that is not there any more, for this reason.
+    Lost(RemoteFailure),
 }
 
 /// How a process ended, and what it left behind.
@@ -44,6 +50,8 @@ impl fmt::Display for Exit {
                 None => write!(formatter, "killed by signal {signal}"),
             },
             Self::Unknown => formatter.write_str("unknown end"),
+            Self::Closed => formatter.write_str("connection closed"),
+            Self::Lost(failure) => failure.fmt(formatter),
         }
     }
 }

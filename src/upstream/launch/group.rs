@@ -59,8 +59,8 @@ impl GroupChild {
 }
 
 impl ChildProcess for GroupChild {
-    fn pid(&self) -> u32 {
-        self.pid
+    fn pid(&self) -> Option<u32> {
+        Some(self.pid)
     }
 
     fn terminate(&mut self) {

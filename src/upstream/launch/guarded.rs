@@ -315,8 +315,8 @@ impl GuardedChild {
 }
 
 impl ChildProcess for GuardedChild {
-    fn pid(&self) -> u32 {
-        self.pid
+    fn pid(&self) -> Option<u32> {
+        Some(self.pid)
     }
 
     fn terminate(&mut self) {

@@ -51,8 +51,8 @@ struct JobChild {
 }
 
 impl ChildProcess for JobChild {
-    fn pid(&self) -> u32 {
-        self.pid
+    fn pid(&self) -> Option<u32> {
+        Some(self.pid)
     }
 
     fn terminate(&mut self) {}

@@ -82,7 +82,9 @@ impl Report {
             Self::Ended(Exit::Signal(signal), stragglers, survivors) => {
                 (3, [signal.cast_unsigned(), stragglers, survivors])
             }
-            Self::Ended(Exit::Unknown, stragglers, survivors) => (4, [0, stragglers, survivors]),
+            Self::Ended(Exit::Unknown | Exit::Closed | Exit::Lost(_), stragglers, survivors) => {
+                (4, [0, stragglers, survivors])
+            }
         };
         let mut record = [tag; RECORD];
         for (place, word) in record[1..].chunks_exact_mut(4).zip(words) {

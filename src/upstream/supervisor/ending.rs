@@ -214,7 +214,8 @@ impl Supervisor {
                     "the process does not end, even after SIGKILL"
                 );
                 let pid = generation.pid();
-                let text: Arc<str> = format!("process {pid} did not end").into();
+                let what = pid.map_or_else(|| "the connection".to_owned(), |pid| format!("process {pid}"));
+                let text: Arc<str> = format!("{what} did not end").into();
                 generation.connection.close(&UpstreamError::Ended(text.clone()));
                 self.state.last_exit = Some(text.clone());
                 self.current = None;

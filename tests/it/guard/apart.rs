@@ -31,10 +31,13 @@ async fn it_is_a_namespace_with_an_init_of_ours() {
     };
     assert_eq!(line(&mut launched).await, "2", "the server is not pid 1");
     let namespace = |pid: u32| std::fs::read_link(format!("/proc/{pid}/ns/pid")).expect("the process runs");
-    assert_ne!(namespace(launched.process.pid()), namespace(std::process::id()));
+    assert_ne!(
+        namespace(launched.process.pid().expect("it is a process")),
+        namespace(std::process::id())
+    );
     assert_eq!(
         census.alive(),
-        [launched.process.pid()],
+        [launched.process.pid().expect("it is a process")],
         "the pid is the server's, as it is here"
     );
     drop(launched.stdin);

@@ -95,9 +95,9 @@ async fn a_guard_holds_little() {
         assert_eq!(line(&mut launched).await, "up");
         servers.push(launched);
     }
-    let guards = servers
-        .iter()
-        .map(|server| census::parent(server.process.pid()).expect("it has a guard"));
+    let guards = servers.iter().map(|server| {
+        census::parent(server.process.pid().expect("it is a process")).expect("it has a guard")
+    });
     let (private, proportional): (Vec<u64>, Vec<u64>) = guards
         .map(|guard| {
             let private = memory(guard, &["Private_Clean", "Private_Dirty"]);

@@ -110,7 +110,7 @@ async fn play_the_gateway() {
         launched => launched.expect("it starts"),
     };
     line(&mut launched).await;
-    say(&launched.process.pid().to_string());
+    say(&launched.process.pid().expect("it is a process").to_string());
     // Until the test lets go of us, or kills us.
     let asleep = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()));
     asleep.await.expect("no panic").expect("end of file");

@@ -100,7 +100,7 @@ async fn a_killed_guard_is_told_from_an_end() {
     let mut launched = start(&shell(&census, "sleep 1000 & echo up; wait")).await;
     line(&mut launched).await;
     signal(
-        census::parent(launched.process.pid()).expect("the guard"),
+        census::parent(launched.process.pid().expect("it is a process")).expect("the guard"),
         Signal::KILL,
     );
     let end = launched.process.wait().await;
@@ -114,7 +114,7 @@ async fn a_guard_that_does_not_answer_is_killed() {
     let census = Census::new();
     let mut launched = start(&shell(&census, "sleep 1000 & echo up; wait")).await;
     line(&mut launched).await;
-    let guard = census::parent(launched.process.pid()).expect("the guard");
+    let guard = census::parent(launched.process.pid().expect("it is a process")).expect("the guard");
     signal(guard, Signal::STOP);
     // Its limit passes at once.
     tokio::time::pause();

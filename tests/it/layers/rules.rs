@@ -71,6 +71,12 @@ const WALLS: &[Wall] = &[
         rule: "HTTP types stay in `http`; only the command line's client of the admin API speaks HTTP too",
     },
     Wall {
+        paths: &["reqwest"],
+        free: &[],
+        places: &["upstream/remote/", "plugin/host/"],
+        rule: "reqwest is for remote servers and for what plugins call",
+    },
+    Wall {
         paths: &["std::process", "tokio::process", "process_wrap"],
         // Ending, naming and describing processes is not starting them.
         free: &[

@@ -118,8 +118,8 @@ struct ScriptedProcess {
 }
 
 impl ChildProcess for ScriptedProcess {
-    fn pid(&self) -> u32 {
-        self.pid
+    fn pid(&self) -> Option<u32> {
+        Some(self.pid)
     }
 
     fn terminate(&mut self) {

@@ -30,8 +30,8 @@ use crate::support::anonymous;
 struct Life(Option<Exit>);
 
 impl ChildProcess for Life {
-    fn pid(&self) -> u32 {
-        1
+    fn pid(&self) -> Option<u32> {
+        Some(1)
     }
 
     fn terminate(&mut self) {}
