@@ -25,8 +25,8 @@ pub fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
         warnings,
         file,
         ..
-    } = load(args)?;
-    let source = source(args, file.clone())?;
+    } = load(&loader(args)?)?;
+    let source = source(loader(args)?, file.clone());
     telemetry::start(&config.log).map_err(anyhow::Error::msg)?;
     for warning in &warnings {
         warn!("{warning}");
@@ -58,25 +58,24 @@ pub fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Loads the configuration that the arguments mean.
-pub(super) fn load(args: &ConfigArgs) -> anyhow::Result<Loaded> {
-    loader(args)?
+/// Loads a configuration.
+pub(super) fn load(loader: &Loader) -> anyhow::Result<Loaded> {
+    loader
         .load()
         .map_err(|error| anyhow::anyhow!("the configuration is not valid:\n{error}"))
 }
 
 /// Returns what reads the configuration again, from the same file: where that is gone, nothing else is read instead.
-pub(super) fn source(args: &ConfigArgs, file: Option<PathBuf>) -> anyhow::Result<ConfigSource> {
-    let mut loader = loader(args)?;
+pub(super) fn source(mut loader: Loader, file: Option<PathBuf>) -> ConfigSource {
     loader.file.clone_from(&file);
     let read = move || match loader.load() {
         Ok(loaded) => Ok(loaded.config),
         Err(error) => Err(format!("the configuration is not valid: {error}")),
     };
-    Ok(ConfigSource {
+    ConfigSource {
         file,
         read: Arc::new(read),
-    })
+    }
 }
 
 /// Returns a loader of the configuration that the arguments mean.

@@ -1,4 +1,7 @@
-//! `portcullis stdio`: serves one client on standard input and output, for clients that can only start programs.
+//! `portcullis stdio`: serves one client on standard input and output, for clients that can only start programs. With
+//! `--url` its one server is a remote one, such as a gateway that runs already.
+
+mod remote;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::ConfigArgs;
-use super::serve::{Signals, load, source};
+use super::serve::{Signals, load, loader, source};
 use super::welcome::welcome;
 use crate::app::pipes::{Pipes, find_endpoint, keep_servers_of, speak};
 use crate::app::{App, ConfigSource, state_dir};
@@ -23,6 +26,12 @@ pub(super) struct StdioArgs {
     /// The server or route to serve; may be left out where there is only one
     #[arg(long, value_name = "NAME")]
     server: Option<String>,
+    /// The URL of a running gateway's endpoint, or of any other MCP server over HTTP or WebSocket, to serve that instead
+    #[arg(long, value_name = "URL", conflicts_with = "server")]
+    url: Option<String>,
+    /// A header of every request to it; ${VAR} is filled in from the environment. May be repeated
+    #[arg(long = "header", value_name = "NAME: VALUE", requires = "url")]
+    headers: Vec<String>,
     /// The mode of the client
     #[arg(long, value_name = "MODE")]
     mode: Option<String>,
@@ -36,21 +45,31 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// # Errors
 /// The configuration is not valid, or does not say what to serve.
 pub(super) fn run(options: &ConfigArgs, args: &StdioArgs) -> anyhow::Result<ExitCode> {
+    let loader = match &args.url {
+        Some(url) => remote::loader(options, url, &args.headers)?,
+        None => loader(options)?,
+    };
     let Loaded {
         mut config,
         warnings,
         file,
         ..
-    } = load(options)?;
-    let source = source(options, file)?;
-    let endpoint = find_endpoint(&config, args.server.as_deref())?;
+    } = load(&loader)?;
+    let source = source(loader, file);
+    let wanted = args
+        .url
+        .as_ref()
+        .map_or(args.server.as_deref(), |_| Some(remote::NAME));
+    let endpoint = find_endpoint(&config, wanted)?;
     telemetry::start(&config.log).map_err(anyhow::Error::msg)?;
     for warning in &warnings {
         warn!("{warning}");
     }
     let listens = options.listen.is_some();
     if !listens {
-        point_to_running(&config, &endpoint);
+        if args.url.is_none() {
+            point_to_running(&config, &endpoint);
+        }
         keep_servers_of(&mut config, &endpoint);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

@@ -9,10 +9,12 @@ pub(super) const LATEST: &str = "2025-11-25";
 pub(super) enum Kind {
     Socket,
     Pipes,
+    /// Pipes to a program that is in front of the gateway.
+    Bridge,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 2] = [Self::Socket, Self::Pipes];
+    pub(super) const ALL: [Self; 3] = [Self::Socket, Self::Pipes, Self::Bridge];
 
     /// Returns a channel to the server `mock` of a gateway; to one with its configuration, where there are pipes.
     pub(super) async fn connect(self, gateway: &Gateway) -> Channel {
@@ -24,6 +26,11 @@ impl Kind {
             ),
         }
     }
+}
+
+/// Returns where the server `mock` is.
+pub(super) fn url(gateway: &Gateway) -> String {
+    format!("http://{}/mcp/mock", gateway.address())
 }
 
 /// Starts a gateway whose mock belongs to each session alone.

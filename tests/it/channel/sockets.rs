@@ -355,7 +355,10 @@ async fn who_does_not_read_does_not_hold_up_the_end() {
         gateway.output()
     });
     let output = output.await.expect("it ends");
-    assert!(output.contains("stopped") && !output.contains("left behind"), "{output}");
+    assert!(
+        output.contains("stopped") && !output.contains("left behind"),
+        "{output}"
+    );
 }
 
 #[tokio::test]
