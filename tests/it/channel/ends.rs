@@ -20,10 +20,11 @@ impl Kind {
     pub(super) async fn connect(self, gateway: &Gateway) -> Channel {
         match self {
             Self::Socket => Channel::socket(gateway, "/mcp/mock").await,
-            Self::Pipes => Channel::pipes(
-                &gateway.directory().join("portcullis.toml"),
-                &["--server", "mock"],
-            ),
+            Self::Pipes => {
+                let configuration = gateway.directory().join("portcullis.toml");
+                Channel::pipes(&configuration, &["--server", "mock"])
+            }
+            Self::Bridge => Channel::bridge(&url(gateway), &[], &[]),
         }
     }
 }

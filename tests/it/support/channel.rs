@@ -23,7 +23,7 @@ pub(crate) struct Channel {
 
 enum Way {
     Socket(Box<WebSocketStream<Box<dyn Io>>>),
-    Pipes(Pipes),
+    Pipes(Box<Pipes>),
 }
 
 /// What a WebSocket runs on.
@@ -136,12 +136,12 @@ impl Channel {
         let mut child = command.spawn().expect("it has been built");
         let process = Process::find(child.id().expect("it has not been waited for"));
         let stdout = child.stdout.take().expect("stdout is piped");
-        let way = Way::Pipes(Pipes {
+        let way = Way::Pipes(Box::new(Pipes {
             process: process.expect("it is not reaped yet"),
             stdin: child.stdin.take(),
             stdout: BufReader::new(stdout).lines(),
             child,
-        });
+        }));
         Self { way }
     }
 
