@@ -9,7 +9,7 @@ pub(super) const LATEST: &str = "2025-11-25";
 pub(super) enum Kind {
     Socket,
     Pipes,
-    /// Pipes to a program that is in front of the gateway.
+    /// Pipes to a program in front of the gateway, with the same limits.
     Bridge,
 }
 
@@ -18,13 +18,11 @@ impl Kind {
 
     /// Returns a channel to the server `mock` of a gateway; to one with its configuration, where there are pipes.
     pub(super) async fn connect(self, gateway: &Gateway) -> Channel {
+        let configuration = gateway.directory().join("portcullis.toml");
         match self {
             Self::Socket => Channel::socket(gateway, "/mcp/mock").await,
-            Self::Pipes => {
-                let configuration = gateway.directory().join("portcullis.toml");
-                Channel::pipes(&configuration, &["--server", "mock"])
-            }
-            Self::Bridge => Channel::bridge(&url(gateway), &[], &[]),
+            Self::Pipes => Channel::pipes(&configuration, &["--server", "mock"]),
+            Self::Bridge => Channel::pipes(&configuration, &["--url", &url(gateway)]),
         }
     }
 }

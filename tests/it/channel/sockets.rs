@@ -38,6 +38,11 @@ async fn sessions(gateway: &Gateway) -> Value {
     gateway.admin("sessions").await["sessions"].clone()
 }
 
+async fn in_flight(gateway: &Gateway, count: u64) {
+    let wait = async { while gateway.admin("status").await["inFlight"] != count {} };
+    within("requests in flight", wait).await;
+}
+
 async fn no_sessions(gateway: &Gateway) {
     let wait = async { while sessions(gateway).await != json!([]) {} };
     within("the end of the session", wait).await;
@@ -170,8 +175,7 @@ async fn the_session_ends_with_its_socket_and_gives_everything_back() {
         let mut channel = Channel::socket(&gateway, "/mcp/mock").await;
         channel.open(LATEST, json!({})).await;
         channel.say(&call(1, "hang", json!({}))).await;
-        let two = async { while gateway.admin("status").await["inFlight"] != 1 {} };
-        within("the request", two).await;
+        in_flight(&gateway, 1).await;
         if politely {
             channel.close_input().await;
             assert!(channel.closed().await.is_some() || channel.hear().await.is_none());
@@ -347,8 +351,8 @@ async fn who_does_not_read_does_not_hold_up_the_end() {
     let mut channel = Channel::socket(&gateway, "/mcp/mock").await;
     channel.open(LATEST, json!({})).await;
     channel.say(&call(1, "big", json!({ "bytes": 60_000_000 }))).await;
-    let asked = async { while gateway.admin("status").await["inFlight"] != 0 {} };
-    within("the answer", asked).await;
+    in_flight(&gateway, 1).await;
+    in_flight(&gateway, 0).await;
     let output = tokio::task::spawn_blocking(move || {
         gateway.process().signal(Signal::TERM);
         assert!(gateway.process().ends_within(crate::support::LIMIT));
@@ -368,8 +372,8 @@ async fn a_client_that_does_not_read_loses_messages_and_not_the_answer() {
     channel.open(LATEST, json!({})).await;
     let count = 200_000;
     channel.say(&call("n", "notify", json!({ "count": count }))).await;
-    let is_done = async { while gateway.admin("status").await["inFlight"] != 0 {} };
-    within("the answer", is_done).await;
+    in_flight(&gateway, 1).await;
+    in_flight(&gateway, 0).await;
     let messages = channel.up_to(&json!("n")).await;
     assert!(messages.len() <= count, "some were dropped: {}", messages.len());
     assert!(text_of(&channel.call("echo", json!({ "text": "on" })).await).contains("on"));
