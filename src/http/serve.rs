@@ -235,14 +235,15 @@ where
     let mut connection = std::pin::pin!(connection);
     let result = tokio::select! {
         result = connection.as_mut() => result,
-        () = async {
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = streams.idle(options.header_timeout) => {}
-            }
-        } => {
+        () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.as_mut().await
+        }
+        () = streams.idle(options.header_timeout) => {
+            connection.as_mut().graceful_shutdown();
+            // A client that has never said anything does not take its leave either.
+            let leave = tokio::time::timeout(options.header_timeout, connection.as_mut());
+            leave.await.unwrap_or(Ok(()))
         }
     };
     if let Err(error) = result {
