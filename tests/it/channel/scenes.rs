@@ -107,9 +107,9 @@ async fn logs_updates_and_changed_lists_come_by_themselves() {
             let answer = channel.ask(&request(1, method, params)).await;
             assert_eq!(answer[0]["result"], json!({}), "{kind:?} {answer:?}");
         }
-        let heard = |messages: Vec<Value>| {
+        let methods = |messages: &[Value]| -> Vec<String> {
             let methods = messages.iter().filter_map(|message| message["method"].as_str());
-            methods.map(str::to_owned).collect::<Vec<_>>()
+            methods.map(str::to_owned).collect()
         };
         for (tool, arguments, expected) in [
             ("log", json!({ "text": "x", "level": "info" }), &[][..]),
@@ -125,8 +125,12 @@ async fn logs_updates_and_changed_lists_come_by_themselves() {
                 &["notifications/tools/list_changed"],
             ),
         ] {
-            let messages = channel.ask(&call(2, tool, arguments)).await;
-            assert_eq!(heard(messages), expected, "{kind:?} {tool}");
+            let mut messages = channel.ask(&call(2, tool, arguments)).await;
+            // Over HTTP it may come by another stream, after the answer.
+            while kind == Kind::Bridge && methods(&messages).len() < expected.len() {
+                messages.push(channel.message().await);
+            }
+            assert_eq!(methods(&messages), expected, "{kind:?} {tool}");
         }
         channel.end().await;
     }
@@ -139,17 +143,19 @@ async fn a_request_is_taken_back_and_others_go_on() {
     for kind in Kind::ALL {
         let mut channel = kind.connect(&gateway).await;
         channel.open(LATEST, json!({})).await;
-        channel.say(&call("h", "hang", json!({}))).await;
+        let endless = json!({ "name": "progress", "arguments": { "steps": 100_000, "ms": 20 }, "_meta": { "progressToken": "h" } });
+        channel.say(&request("h", "tools/call", endless)).await;
+        channel.message().await;
         let params = json!({ "requestId": "h", "reason": "enough" });
         channel
             .say(&json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": params }))
             .await;
         state_until(&mut channel, |state| state["cancelled"] == 1).await;
-        let answer = channel.ask(&request("p", "ping", json!({}))).await;
-        assert_eq!(
-            answer.len(),
-            1,
-            "{kind:?}: what was taken back has no answer: {answer:?}"
+        let messages = channel.ask(&request("p", "ping", json!({}))).await;
+        let answered = messages.iter().any(|message| message["id"] == "h");
+        assert!(
+            !answered,
+            "{kind:?}: what was taken back has no answer: {messages:?}"
         );
         channel.end().await;
     }
@@ -304,12 +310,18 @@ async fn a_burst_loses_nothing_for_a_client_that_reads() {
     for kind in Kind::ALL {
         let mut channel = kind.connect(&gateway).await;
         channel.open(LATEST, json!({})).await;
-        let messages = channel.ask(&call(1, "notify", json!({ "count": 5_000 }))).await;
-        assert_eq!(
-            messages.len(),
-            5_001,
-            "{kind:?}: reading of the server pauses meanwhile"
+        let before = channel
+            .ask(&call(1, "notify", json!({ "count": 5_000 })))
+            .await
+            .len();
+        assert!(
+            before == 5_001 || kind == Kind::Bridge,
+            "{kind:?}: the answer comes last"
         );
+        // Over HTTP they may have come by two streams.
+        for _ in before..5_001 {
+            assert!(channel.message().await["method"].is_string());
+        }
         channel.end().await;
     }
     gateway.stop().await;

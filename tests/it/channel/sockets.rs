@@ -279,22 +279,23 @@ async fn a_session_that_the_gateway_ends_closes_its_socket() {
 
 #[tokio::test]
 async fn a_quiet_client_is_pinged_and_one_that_does_not_answer_is_gone() {
-    let gateway = gateway_with("[http]\nkeep-alive = \"50ms\"", "");
+    let gateway = gateway_with("[http]\nkeep-alive = \"500ms\"", "");
     let mut quiet = Channel::socket(&gateway, "/mcp/mock").await;
     quiet.open(LATEST, json!({})).await;
     let mut deaf = Channel::socket(&gateway, "/mcp/mock").await;
     deaf.open(LATEST, json!({})).await;
+    let one = async { while sessions(&gateway).await.as_array().map(Vec::len) != Some(1) {} };
     // Reading is what answers pings: this one reads, and says nothing of its own.
-    for _ in 0..20 {
-        let next = within("a ping", quiet.as_socket().next()).await;
-        assert!(matches!(next, Some(Ok(Message::Ping(_)))), "{next:?}");
-    }
-    let one = async {
-        while sessions(&gateway).await.as_array().map(Vec::len) != Some(1) {
-            quiet.as_socket().next().now_or_never();
+    let reading = async {
+        for number in 0.. {
+            let next = within("a ping", quiet.as_socket().next()).await;
+            assert!(matches!(next, Some(Ok(Message::Ping(_)))), "{number}: {next:?}");
         }
     };
-    within("the end of the other one", one).await;
+    tokio::select! {
+        () = within("the end of the other one", one) => {}
+        () = reading => panic!("it goes on"),
+    }
     assert!(text_of(&quiet.call("echo", json!({ "text": "here" })).await).contains("here"));
     drop(deaf);
     gateway.stop().await;
@@ -303,7 +304,7 @@ async fn a_quiet_client_is_pinged_and_one_that_does_not_answer_is_gone() {
 #[tokio::test]
 async fn a_slow_server_is_no_reason_to_give_up_its_client() {
     let gateway = Gateway::start(
-        "[http]\nkeep-alive = \"50ms\"\n[servers.mock]\ncommand = \"@self\"\nargs = [\"mock-server\", \"--delay\", \"500\"]\nsharing = \"session\"\n",
+        "[http]\nkeep-alive = \"100ms\"\n[servers.mock]\ncommand = \"@self\"\nargs = [\"mock-server\", \"--delay\", \"1000\"]\nsharing = \"session\"\n",
     );
     let mut channel = Channel::socket(&gateway, "/mcp/mock").await;
     let opened = channel.open(LATEST, json!({})).await;
