@@ -110,25 +110,19 @@ impl RemoteSpec {
             );
         }
         let headers = texts.table(scope, "headers");
-        let has_url = matches!(scope.leaf("url"), Some(leaf) if leaf.value.is_string());
-        let transport = match parse(url.value()) {
-            Ok(url) => {
-                check_headers(&headers, &url, scope, texts);
-                transport_of(&url, pinned.flatten()).unwrap_or_else(|message| {
-                    refuse("type", message);
-                    RemoteTransport::Auto
-                })
-            }
+        let parsed = parse(url.value());
+        check_headers(&headers, parsed.as_ref().ok(), scope, texts);
+        let transport = parsed.map(|url| transport_of(&url, pinned.flatten()));
+        let transport = match transport {
+            Ok(fits) => fits.map_err(|message| refuse("type", message)).ok(),
             Err(message) => {
-                if has_url {
-                    refuse("url", &message);
-                }
-                RemoteTransport::Auto
+                refuse("url", &message);
+                None
             }
         };
         Some(Self {
             url,
-            transport,
+            transport: transport.unwrap_or(RemoteTransport::Auto),
             headers,
         })
     }
@@ -225,7 +219,13 @@ fn transport_of(url: &Url, pinned: Option<RemoteTransport>) -> Result<RemoteTran
     }
 }
 
-fn check_headers(headers: &BTreeMap<String, Expanded>, url: &Url, scope: &Scope<'_>, texts: &Texts<'_>) {
+fn check_headers(
+    headers: &BTreeMap<String, Expanded>,
+    url: Option<&Url>,
+    scope: &Scope<'_>,
+    texts: &Texts<'_>,
+) {
+    let has_credentials = url.is_some_and(|url| !url.username().is_empty() || url.password().is_some());
     for (name, value) in headers {
         let refuse = |message: &str| {
             let key = format!("{}.{name}", scope.path("headers"));
@@ -238,7 +238,7 @@ fn check_headers(headers: &BTreeMap<String, Expanded>, url: &Url, scope: &Scope<
         {
             refuse("is set by the transport itself: remove it");
         }
-        if lower == "authorization" && (!url.username().is_empty() || url.password().is_some()) {
+        if lower == "authorization" && has_credentials {
             refuse("is given by the `url` too, which has a name or a password: remove one of the two");
         }
         if !value

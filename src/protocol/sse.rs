@@ -290,6 +290,15 @@ mod tests {
     }
 
     #[test]
+    fn long_ids_are_as_none_and_long_types_are_cut() {
+        let mut parser = EventParser::new(10 * ID_MAX);
+        let (longest, kind) = ("i".repeat(ID_MAX), "k".repeat(KIND_MAX + 1));
+        parser.feed(format!("id: {longest}\n\nid: {longest}i\nevent: {kind}\ndata: a\n\n").as_bytes());
+        assert_eq!(parser.next_event(), Some(event(&kind[..KIND_MAX], "a")));
+        assert_eq!(parser.last_id(), longest);
+    }
+
+    #[test]
     fn events_over_the_limit_show_their_ends_and_the_next_one_comes_whole() {
         let filler = "x".repeat(400);
         let text = format!(

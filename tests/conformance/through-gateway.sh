@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs the published MCP conformance suites through the gateway: BINARY serves on a free loopback port with its own
-# mock server behind it over stdio, one process for each session. Exit code 0 only if every suite passes.
+# mock server behind it over stdio, one process for each session; then the same through a second gateway, to which the
+# first is a remote server, over Streamable HTTP and over HTTP+SSE. Exit code 0 only if every suite passes.
 #
 #   tests/conformance/through-gateway.sh target/release/portcullis
 #
@@ -14,54 +15,92 @@ fi
 binary=$1
 here=$(dirname "$0")
 work=$(mktemp -d)
-gateway=
+near=
+far=
 
-# The gateway ends by its own process id; a second signal hurries it, and nothing is left to end after that.
+# A gateway ends by its own process id; a second signal hurries it, and nothing is left to end after that.
 finish() {
-    if [ -n "$gateway" ]; then
+    for gateway in $far $near; do
         kill -TERM "$gateway" 2>/dev/null || true
-        wait "$gateway" || echo "the gateway ended with exit code $?" >&2
-    fi
+        wait "$gateway" || echo "a gateway ended with exit code $?" >&2
+    done
     rm -rf "$work"
 }
 trap finish EXIT
 trap 'exit 130' INT TERM
 
-cat >"$work/portcullis.toml" <<CONFIGURATION
-state-dir = "$work/state"
+# Starts a gateway with the configuration NAME.toml; its process is then $gateway.
+start() {
+    # Its shell opens the file when it gets to run, which may be later than we look.
+    : >"$work/$1.out"
+    "$binary" serve --config "$work/$1.toml" --listen 127.0.0.1:0 >"$work/$1.out" 2>"$work/$1.log" </dev/null &
+    gateway=$!
+}
+
+# Waits for the first line of the gateway NAME, which names the port that the system chose; it is then $port.
+await_port() {
+    port=
+    tries=0
+    while [ -z "$port" ]; do
+        port=$(sed -n 's|^listening on http://127\.0\.0\.1:\([0-9]*\).*|\1|p' "$work/$1.out")
+        tries=$((tries + 1))
+        if [ -z "$port" ]; then
+            if [ "$tries" -gt 300 ] || ! kill -0 "$gateway" 2>/dev/null; then
+                echo "the gateway does not listen; it said:" >&2
+                cat "$work/$1.log" >&2
+                exit 1
+            fi
+            sleep 0.1
+        fi
+    done
+}
+
+# Runs the suites against the server $2 of the gateway $3; $1 says how the mock is reached.
+run() {
+    echo "behind the gateway: $1"
+    result=0
+    CONFORMANCE_OUT=${CONFORMANCE_OUT:+$CONFORMANCE_OUT/$2} "$here/run.sh" "http://localhost:$port/mcp/$2" || result=$?
+    if [ "$result" -ne 0 ]; then
+        status=$result
+        echo "the last lines of the gateway's log:" >&2
+        tail -n 40 "$work/$3.log" >&2
+    fi
+}
+
+# Sessions over HTTP+SSE end when they are idle, so there may be many at once.
+cat >"$work/near.toml" <<CONFIGURATION
+state-dir = "$work/near"
+sessions.idle-timeout = "15s"
 [servers.fixture]
 command = "@self"
 args = ["mock-server"]
 sharing = "session"
-instances-max = 64
+instances-max = 512
 idle-timeout = "30s"
 CONFIGURATION
+start near
+near=$gateway
+await_port near
 
-# The gateway's shell opens it when it gets to run, which may be later than we look.
-: >"$work/out"
-"$binary" serve --config "$work/portcullis.toml" --listen 127.0.0.1:0 >"$work/out" 2>"$work/log" </dev/null &
-gateway=$!
-
-# The first line names the port that the system chose.
-address=
-tries=0
-while [ -z "$address" ]; do
-    address=$(sed -n 's|^listening on http://127\.0\.0\.1:\([0-9]*\).*|\1|p' "$work/out")
-    tries=$((tries + 1))
-    if [ -z "$address" ]; then
-        if [ "$tries" -gt 300 ] || ! kill -0 "$gateway" 2>/dev/null; then
-            echo "the gateway does not listen; it said:" >&2
-            cat "$work/log" >&2
-            exit 1
-        fi
-        sleep 0.1
-    fi
-done
+cat >"$work/far.toml" <<CONFIGURATION
+state-dir = "$work/far"
+[server-defaults]
+sharing = "session"
+instances-max = 64
+idle-timeout = "30s"
+[servers.http]
+type = "http"
+url = "http://127.0.0.1:$port/mcp/fixture"
+[servers.sse]
+type = "sse"
+url = "http://127.0.0.1:$port/mcp/fixture"
+CONFIGURATION
 
 status=0
-"$here/run.sh" "http://localhost:$address/mcp/fixture" || status=$?
-if [ "$status" -ne 0 ]; then
-    echo "the last lines of the gateway's log:" >&2
-    tail -n 40 "$work/log" >&2
-fi
+run "stdio" fixture near
+start far
+far=$gateway
+await_port far
+run "Streamable HTTP" http far
+run "HTTP+SSE" sse far
 exit "$status"

@@ -65,9 +65,10 @@ fn everything_wrong_is_said_at_once() {
             "request: colour: unknown key; remove it".to_owned(),
             "request: env.A: expected text (in quotes), found something else".to_owned(),
             "request: sharing: expected \"auto\" or \"shared\" or \"principal\" or \"session\", found \"all\"".to_owned(),
-            "request: url: must begin with https://, http://, wss:// or ws://".to_owned(),
             "request: instances: is above `instances-max`: lower it, or raise `instances-max`".to_owned(),
             "request: request-timeout: is above `requests.timeout-max`: lower it, or raise `requests.timeout-max`".to_owned(),
+            "request: env: belongs to a server that is started, and this one has a `url`: remove one of the two".to_owned(),
+            "request: url: must begin with https://, http://, wss:// or ws://".to_owned(),
         ])
     );
     for body in [json!(null), json!([]), json!("x")] {

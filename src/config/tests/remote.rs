@@ -170,7 +170,8 @@ fn what_the_api_shows_can_be_sent_back() {
     let patched = |patch: Value| far.patched(&patch, &ServerDefaults::default());
     let shown = far.shown();
     assert_eq!(shown["type"], "sse");
-    assert_eq!(patched(shown), Ok(far.clone()));
+    let same = patched(shown.clone()).expect("valid");
+    assert_eq!((same.shown(), same.remote), (shown, far.remote.clone()));
     assert_eq!(
         patched(json!({"displayName": "A"})).map(|spec| spec.remote),
         Ok(far.remote.clone())

@@ -28,7 +28,7 @@ pub(super) struct Body {
 enum Reader {
     /// A text of at most so many bytes; `None` when it has been read.
     Json(Option<usize>),
-    Events(EventParser),
+    Events(Box<EventParser>),
 }
 
 impl Body {
@@ -39,7 +39,9 @@ impl Body {
     pub(super) fn of(response: Response, line_max: usize) -> Result<Self, RemoteFailure> {
         let reader = match content_type(&response) {
             Some(kind) if kind.eq_ignore_ascii_case(JSON) => Reader::Json(Some(line_max)),
-            Some(kind) if kind.eq_ignore_ascii_case(EVENTS) => Reader::Events(EventParser::new(line_max)),
+            Some(kind) if kind.eq_ignore_ascii_case(EVENTS) => {
+                Reader::Events(Box::new(EventParser::new(line_max)))
+            }
             _ => return Err(RemoteFailure::ContentType),
         };
         Ok(Self { response, reader })

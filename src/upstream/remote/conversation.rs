@@ -1,4 +1,5 @@
-//! The lines of the gateway, each brought to the server in its own way: requests side by side, everything else in order.
+//! The lines of the gateway, each brought to the server in its own way: requests side by side, everything else in order,
+//! and nothing until a new log level is set.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::HeaderMap;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 use tracing::{Instrument, Span, error};
 
@@ -26,6 +27,8 @@ use crate::upstream::SCAN;
 const LANE_MAX: usize = 256;
 /// Longest wait until the server has accepted one of them.
 const ACCEPT_TIME: Duration = Duration::from_secs(30);
+/// Longest time for which a new log level keeps other messages back.
+const SETTING_TIME: Duration = Duration::from_secs(1);
 /// Longest wait for the end of a session.
 const LEAVE_TIME: Duration = Duration::from_secs(2);
 
@@ -120,12 +123,22 @@ impl<'a> Conversation<'a> {
         self.wire.session.note(&message);
         let exchange = Exchange::new(self.wire.clone(), message.clone(), permit);
         let is_modern = exchange.is_modern();
-        let task = self.tasks.spawn(exchange.run().instrument(Span::current()));
+        let is_setting = message.method() == method::SET_LEVEL;
+        let (done, ended) = is_setting.then(oneshot::channel::<()>).unzip();
+        let run = async move {
+            exchange.run().await;
+            drop(done);
+        };
+        let task = self.tasks.spawn(run.instrument(Span::current()));
         if self.exchanges.len() >= 2 * self.wire.server.in_flight_max() {
             self.exchanges.retain(|_, running| !running.task.is_finished());
         }
         let id = message.id().expect("a request has an id").clone();
         self.exchanges.insert(id, Running { task, is_modern });
+        if let Some(ended) = ended {
+            // What comes next is to find it set: requests of their own connections may overtake each other.
+            let _ = tokio::time::timeout(SETTING_TIME, ended).await;
+        }
     }
 
     /// In the modern era to close the stream is to cancel; before, the server is told, and nothing more is expected.

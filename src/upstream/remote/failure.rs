@@ -125,7 +125,7 @@ fn unreachable_by(error: &reqwest::Error) -> Unreachable {
             return Unreachable::Name;
         }
         if let Some(system) = inner.downcast_ref::<io::Error>() {
-            match system.kind() {
+            match kind_of(system) {
                 io::ErrorKind::ConnectionRefused => return Unreachable::Refused,
                 io::ErrorKind::TimedOut => return Unreachable::TimedOut,
                 // What rustls has to say comes as data that is invalid.
@@ -136,6 +136,14 @@ fn unreachable_by(error: &reqwest::Error) -> Unreachable {
         cause = inner.source();
     }
     Unreachable::Other
+}
+
+/// Returns the kind of an error that may stand inside another one of the system, which its source does not show.
+fn kind_of(mut system: &io::Error) -> io::ErrorKind {
+    while let Some(inner) = system.get_ref().and_then(|inner| inner.downcast_ref()) {
+        system = inner;
+    }
+    system.kind()
 }
 
 /// Gives an error with its causes, and without the URL.
@@ -149,4 +157,37 @@ pub(super) fn causes(error: reqwest::Error) -> String {
         cause = inner.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_told_by_what_can_be_done_about_it() {
+        let check = |status: u16, expect: &str| {
+            let status = StatusCode::from_u16(status).expect("a status");
+            assert_eq!(RemoteFailure::of_status(status).to_string(), expect);
+        };
+        check(401, "it refuses the credentials of the gateway (HTTP status 401)");
+        check(
+            308,
+            "it redirects to another place, which is not followed (HTTP status 308)",
+        );
+        check(503, "it answered with HTTP status 503");
+    }
+
+    #[test]
+    fn the_innermost_error_of_the_system_says_what_happened() {
+        let inner = io::Error::new(io::ErrorKind::InvalidData, "certificate");
+        assert_eq!(
+            kind_of(&io::Error::other(io::Error::other(inner))),
+            io::ErrorKind::InvalidData
+        );
+        assert_eq!(kind_of(&io::Error::other("text")), io::ErrorKind::Other);
+        assert_eq!(
+            kind_of(&io::ErrorKind::ConnectionRefused.into()),
+            io::ErrorKind::ConnectionRefused
+        );
+    }
 }

@@ -226,4 +226,18 @@ mod tests {
         check_with(&mirrors, "tools/call", &call, &[method, name, VERSION]);
         assert!(!mirrors.concerns(&plain));
     }
+
+    #[test]
+    fn so_many_tools_are_kept_and_no_more() {
+        let mirrors = Mirrors::default();
+        let schema = r#"{"properties":{"a":{"type":"string","x-mcp-header":"A"}}}"#;
+        let tool = |number: usize| format!(r#"{{"name":"{number}","inputSchema":{schema}}}"#);
+        let tools: Vec<String> = (0..=TOOLS_MAX).map(tool).collect();
+        let list = format!(
+            r#"{{"jsonrpc":"2.0","id":1,"result":{{"tools":[{}]}}}}"#,
+            tools.join(",")
+        );
+        mirrors.learn(&message(list));
+        assert_eq!(mirrors.lock().len(), TOOLS_MAX);
+    }
 }

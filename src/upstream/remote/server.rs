@@ -78,8 +78,8 @@ impl RemoteServer {
         let (stdin, pipe) = tokio::io::duplex(OUTGOING_BYTES);
         let (incoming, stdout) = LineReader::pipe(INCOMING_LINES);
         let (log, stderr) = LineReader::pipe(LOG_LINES);
-        let task = translate(self.clone(), Outgoing::new(pipe), incoming, Log(log));
-        let process = RemoteProcess::new(tokio::spawn(task.instrument(Span::current())));
+        let task = translate(self.clone(), Outgoing::new(pipe), incoming.clone(), Log(log));
+        let process = RemoteProcess::new(tokio::spawn(task.instrument(Span::current())), incoming);
         Ok(Launched {
             stdin: Box::new(stdin),
             stdout: Box::new(stdout),
@@ -140,12 +140,13 @@ impl RemoteServer {
     }
 }
 
+/// Brings lines to the server and back until it is over; says why it is, and gives the pipe back.
 async fn translate(
     server: Arc<RemoteServer>,
     mut outgoing: Outgoing,
     incoming: mpsc::Sender<Bytes>,
     log: Log,
-) -> Exit {
+) -> (Exit, Outgoing) {
     let ending = match (server.spec.transport, server.first_shape()) {
         (RemoteTransport::WebSocket, _) => websocket::speak(&server, &mut outgoing, incoming, &log).await,
         (_, Shape::Classic) => {
@@ -176,11 +177,9 @@ async fn translate(
             }
         }
     };
-    match ending {
+    let exit = match ending {
         Ending::Closed => Exit::Closed,
-        Ending::Lost(failure) | Ending::FallBack(_, failure) => {
-            log.say(failure);
-            Exit::Lost(failure)
-        }
-    }
+        Ending::Lost(failure) | Ending::FallBack(_, failure) => Exit::Lost(failure),
+    };
+    (exit, outgoing)
 }

@@ -153,3 +153,49 @@ pub(super) fn write_headers(
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::SCAN;
+
+    fn request(method: &str, params: &str) -> Message {
+        let text = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{params}}}"#);
+        Message::parse(text.into(), SCAN).expect("a message")
+    }
+
+    #[test]
+    fn remembers_what_a_new_session_is_to_be_told_within_bounds() {
+        let session = Session::default();
+        session.note(&request("logging/setLevel", r#"{"level":"info"}"#));
+        session.note(&request("logging/setLevel", r#"{"level":"error"}"#));
+        let subscribe =
+            |uri: &str| session.note(&request("resources/subscribe", &format!(r#"{{"uri":"{uri}"}}"#)));
+        subscribe(&"x".repeat(SUBSCRIPTION_BYTES));
+        for number in 0..=SUBSCRIPTIONS_MAX {
+            subscribe(&format!("test://{number:06}"));
+        }
+        assert_eq!(session.settings().len(), 1 + SUBSCRIPTIONS_MAX);
+        session.note(&request("resources/unsubscribe", r#"{"uri":"test://000000"}"#));
+        session.note(&request("tools/call", r#"{"uri":"test://000001"}"#));
+        let settings = session.settings();
+        assert_eq!(settings.len(), SUBSCRIPTIONS_MAX);
+        assert!(
+            settings[0].bytes().ends_with(br#"{"level":"error"}}"#),
+            "the last level alone"
+        );
+        assert_eq!(settings[1].uri().as_deref(), Some("test://000001"));
+    }
+
+    #[test]
+    fn a_session_without_an_id_names_none_and_a_replaced_one_is_another() {
+        let session = Session::default();
+        let mut headers = HeaderMap::new();
+        let first = session.write(&mut headers);
+        assert!(headers.is_empty() && !first.has_id && session.is_current(first));
+        session.replace(Some(HeaderValue::from_static("s2")));
+        let second = session.write(&mut headers);
+        assert!(!session.is_current(first) && session.is_current(second) && second.has_id);
+        assert_eq!(headers[header::SESSION_ID], "s2");
+    }
+}

@@ -155,6 +155,18 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_log_that_nobody_reads_holds_so_much_and_no_more() {
+        let (tx, mut lines) = mpsc::channel(2);
+        let log = Log(tx);
+        for sentence in ["one\ntwo", "three", "four"] {
+            log.say(sentence);
+        }
+        assert_eq!(lines.try_recv().as_deref(), Ok(&b"one two"[..]), "one line");
+        assert_eq!(lines.try_recv().as_deref(), Ok(&b"three"[..]));
+        assert!(lines.try_recv().is_err());
+    }
+
     #[tokio::test]
     async fn a_line_that_was_put_back_comes_first() {
         let (mut ours, theirs) = tokio::io::duplex(64);

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::pair::{record, to};
+use super::pair::{record, record_until, to};
 use super::scripted::{Scripted, Seen, Step, answer, events, head, polite, result, status, text};
 use crate::support::Gateway;
 use crate::wire::peer::{Peer, call};
@@ -162,4 +162,47 @@ async fn a_batch_is_taken_apart() {
     })
     .await;
     assert_eq!(batch["result"], json!({ "content": [] }), "{batch}");
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_speak_tls_is_no_server_by_https() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port is free");
+    let address = listener.local_addr().expect("it is bound");
+    let serving = tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.expect("it listens");
+            // Who leaves early has seen enough.
+            let _ =
+                tokio::io::AsyncWriteExt::write_all(&mut stream, b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        }
+    });
+    let gateway = to(
+        &format!("https://{address}/mcp"),
+        "autostart = true\nrestart-attempts-max = 1",
+    );
+    let record = record_until(&gateway, "it failed", |record| record["phase"] == "failed").await;
+    let error = record["lastError"].as_str().expect("a reason");
+    assert_eq!(error, "it cannot be reached: TLS failed");
+    gateway.stop().await;
+    serving.abort();
+}
+
+#[tokio::test]
+async fn a_websocket_that_is_none_is_refused_and_one_that_says_too_much_is_left() {
+    let plain = Scripted::start(|_, _| text("text/html", "<html>")).await;
+    let url = format!("ws://{}/mcp", plain.address());
+    let gateway = to(&url, "autostart = true\nrestart-attempts-max = 1");
+    let record = record_until(&gateway, "it failed", |record| record["phase"] == "failed").await;
+    assert_eq!(record["lastError"], "it does not speak WebSocket as it should");
+    assert_eq!(plain.seen()[0].headers["sec-websocket-protocol"], "mcp");
+    gateway.stop().await;
+    let sockets = super::sockets::Sockets::start().await;
+    let gateway = to(&sockets.url(), "line-max = \"64KiB\"\nsharing = \"shared\"");
+    let peer = Peer::open(&gateway, "far").await;
+    let answer = peer.ask(&call(1, "big", json!({ "bytes": 200_000 }))).await;
+    says(&answer, "its WebSocket was closed");
+    assert_eq!(peer.text("echo", json!({})).await, "{}", "another one was opened");
+    gateway.stop().await;
 }
