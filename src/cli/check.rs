@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use super::ConfigArgs;
 use super::output::print;
-use super::serve::load;
+use super::serve::{load, loader};
 
 /// Prints the merged configuration with the origin of each value.
 ///
@@ -13,7 +13,7 @@ use super::serve::load;
 /// Everything that is wrong with the configuration, in one message.
 #[expect(clippy::print_stderr, reason = "warnings do not belong to the table")]
 pub fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
-    let loaded = load(args)?;
+    let loaded = load(&loader(args)?)?;
     let servers = match loaded.config.servers.len() {
         1 => "1 server".to_owned(),
         count => format!("{count} servers"),

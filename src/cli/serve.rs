@@ -19,7 +19,7 @@ use crate::telemetry;
 /// # Errors
 /// The configuration is not valid, or an address cannot be bound.
 pub fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
-    let loaded = load(args)?;
+    let loaded = load(&loader(args)?)?;
     telemetry::start(&loaded.config.log).map_err(anyhow::Error::msg)?;
     for warning in &loaded.warnings {
         warn!("{warning}");
@@ -30,7 +30,7 @@ pub fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
         }
         None => info!("no configuration file: the defaults and the environment count"),
     }
-    let source = source(args, loaded)?;
+    let source = source(loader(args)?, loaded);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut signals = Signals::new().context("cannot listen for signals")?;
@@ -54,26 +54,25 @@ pub fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Loads the configuration that the arguments mean.
-pub(super) fn load(args: &ConfigArgs) -> anyhow::Result<Loaded> {
-    loader(args)?
+/// Loads a configuration.
+pub(super) fn load(loader: &Loader) -> anyhow::Result<Loaded> {
+    loader
         .load()
         .map_err(|error| anyhow::anyhow!("the configuration is not valid:\n{error}"))
 }
 
 /// Returns what reads the configuration again, from the same file: where that is gone, nothing else is read instead.
-pub(super) fn source(args: &ConfigArgs, first: Loaded) -> anyhow::Result<ConfigSource> {
-    let mut loader = loader(args)?;
+pub(super) fn source(mut loader: Loader, first: Loaded) -> ConfigSource {
     loader.file.clone_from(&first.file);
     let read = move || {
         loader
             .load()
             .map_err(|error| format!("the configuration is not valid: {error}"))
     };
-    Ok(ConfigSource {
+    ConfigSource {
         first,
         read: Arc::new(read),
-    })
+    }
 }
 
 /// Returns a loader of the configuration that the arguments mean.

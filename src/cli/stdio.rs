@@ -1,4 +1,7 @@
-//! `portcullis stdio`: serves one client on standard input and output, for clients that can only start programs.
+//! `portcullis stdio`: serves one client on standard input and output, for clients that can only start programs. With
+//! `--url` its one server is a remote one, such as a gateway that runs already.
+
+mod remote;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::ConfigArgs;
-use super::serve::{Signals, load, source};
+use super::serve::{Signals, load, loader, source};
 use super::welcome::welcome;
 use crate::app::pipes::{Pipes, find_endpoint, keep_servers_of, speak};
 use crate::app::{App, ConfigSource, state_dir};
@@ -23,6 +26,12 @@ pub(super) struct StdioArgs {
     /// The server or route to serve; may be left out where there is only one
     #[arg(long, value_name = "NAME")]
     server: Option<String>,
+    /// The URL of a running gateway's endpoint, or of any other MCP server over HTTP or WebSocket, to serve that instead
+    #[arg(long, value_name = "URL", conflicts_with = "server")]
+    url: Option<String>,
+    /// A header of every request to it; ${VAR} is filled in from the environment. May be repeated
+    #[arg(long = "header", value_name = "NAME: VALUE", requires = "url")]
+    headers: Vec<String>,
     /// The mode of the client
     #[arg(long, value_name = "MODE")]
     mode: Option<String>,
@@ -36,16 +45,26 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// # Errors
 /// The configuration is not valid, or does not say what to serve.
 pub(super) fn run(options: &ConfigArgs, args: &StdioArgs) -> anyhow::Result<ExitCode> {
-    let loaded = load(options)?;
-    let endpoint = find_endpoint(&loaded.config, args.server.as_deref())?;
+    let loader = match &args.url {
+        Some(url) => remote::loader(options, url, &args.headers)?,
+        None => loader(options)?,
+    };
+    let loaded = load(&loader)?;
+    let wanted = args
+        .url
+        .as_ref()
+        .map_or(args.server.as_deref(), |_| Some(remote::NAME));
+    let endpoint = find_endpoint(&loaded.config, wanted)?;
     telemetry::start(&loaded.config.log).map_err(anyhow::Error::msg)?;
     for warning in &loaded.warnings {
         warn!("{warning}");
     }
     let listens = options.listen.is_some();
-    let mut source = source(options, loaded)?;
+    let mut source = source(loader, loaded);
     if !listens {
-        point_to_running(&source.first.config, &endpoint);
+        if args.url.is_none() {
+            point_to_running(&source.first.config, &endpoint);
+        }
         source = only_servers_of(source, &endpoint);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

@@ -9,21 +9,27 @@ pub(super) const LATEST: &str = "2025-11-25";
 pub(super) enum Kind {
     Socket,
     Pipes,
+    /// Pipes to a program in front of the gateway, with the same limits.
+    Bridge,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 2] = [Self::Socket, Self::Pipes];
+    pub(super) const ALL: [Self; 3] = [Self::Socket, Self::Pipes, Self::Bridge];
 
     /// Returns a channel to the server `mock` of a gateway; to one with its configuration, where there are pipes.
     pub(super) async fn connect(self, gateway: &Gateway) -> Channel {
+        let configuration = gateway.directory().join("portcullis.toml");
         match self {
             Self::Socket => Channel::socket(gateway, "/mcp/mock").await,
-            Self::Pipes => Channel::pipes(
-                &gateway.directory().join("portcullis.toml"),
-                &["--server", "mock"],
-            ),
+            Self::Pipes => Channel::pipes(&configuration, &["--server", "mock"]),
+            Self::Bridge => Channel::pipes(&configuration, &["--url", &url(gateway)]),
         }
     }
+}
+
+/// Returns where the server `mock` is.
+pub(super) fn url(gateway: &Gateway) -> String {
+    format!("http://{}/mcp/mock", gateway.address())
 }
 
 /// Starts a gateway whose mock belongs to each session alone.

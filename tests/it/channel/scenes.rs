@@ -125,7 +125,11 @@ async fn logs_updates_and_changed_lists_come_by_themselves() {
                 &["notifications/tools/list_changed"],
             ),
         ] {
-            let messages = channel.ask(&call(2, tool, arguments)).await;
+            let mut messages = channel.ask(&call(2, tool, arguments)).await;
+            // Over HTTP it may come by another stream, after the answer.
+            while kind == Kind::Bridge && methods(&messages).len() < expected.len() {
+                messages.push(channel.message().await);
+            }
             assert_eq!(methods(&messages), expected, "{kind:?} {tool}");
         }
         channel.end().await;
@@ -310,7 +314,14 @@ async fn a_burst_loses_nothing_for_a_client_that_reads() {
             .ask(&call(1, "notify", json!({ "count": 5_000 })))
             .await
             .len();
-        assert!(before == 5_001, "{kind:?}: the answer comes last");
+        assert!(
+            before == 5_001 || kind == Kind::Bridge,
+            "{kind:?}: the answer comes last"
+        );
+        // Over HTTP they may have come by two streams.
+        for _ in before..5_001 {
+            assert!(channel.message().await["method"].is_string());
+        }
         channel.end().await;
     }
     gateway.stop().await;

@@ -4,7 +4,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use super::ends::LATEST;
+use super::ends::{LATEST, gateway_with, url};
 use crate::support::census::Census;
 use crate::support::{Channel, Gateway, text_of, within};
 
@@ -174,5 +174,42 @@ async fn beside_a_running_gateway_it_says_where_that_is_and_leaves_its_state_alo
         false,
         "the running one is still found"
     );
+    gateway.stop().await;
+}
+
+const TOKEN: &str = "alice-token-0123456789";
+
+#[tokio::test]
+async fn the_token_for_a_url_comes_from_the_environment_and_the_session_there_ends_too() {
+    let gateway = gateway_with(
+        &format!("[anonymous]\nenabled = false\n[principals.alice]\ntoken = \"{TOKEN}\""),
+        "",
+    );
+    let header = ["--header", "Authorization: Bearer ${TOKEN}"];
+    let mut channel = Channel::bridge(&url(&gateway), &header, &[("TOKEN", TOKEN)]);
+    let opened = channel.open(LATEST, json!({})).await;
+    assert!(opened["result"].is_object(), "{opened}");
+    let sessions = &gateway.admin("sessions").await["sessions"];
+    assert_eq!(sessions[0]["principal"], "alice", "{sessions}");
+    assert!(channel.end().await.expect("it is a process").success());
+    let none = async { while gateway.admin("sessions").await["sessions"] != json!([]) {} };
+    within("the end of the session", none).await;
+
+    let mut nobody = Channel::bridge(&url(&gateway), &[], &[]);
+    let refused = nobody.open(LATEST, json!({})).await;
+    assert!(refused["error"]["message"].is_string(), "{refused}");
+    nobody.end().await;
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_url_may_be_that_of_a_websocket() {
+    let gateway = gateway_with("", "");
+    let mut channel = Channel::bridge(&url(&gateway).replace("http:", "ws:"), &[], &[]);
+    channel.open(LATEST, json!({})).await;
+    assert!(text_of(&channel.call("echo", json!({ "text": "here" })).await).contains("here"));
+    let sessions = &gateway.admin("sessions").await["sessions"];
+    assert_eq!(sessions[0]["transport"], "websocket", "{sessions}");
+    channel.end().await;
     gateway.stop().await;
 }

@@ -118,6 +118,14 @@ impl Channel {
         Self::of(command)
     }
 
+    /// Starts `portcullis stdio` in front of a URL, with these further arguments and variables.
+    pub(crate) fn bridge(url: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        command.args(["stdio", "--url", url]).args(arguments);
+        command.envs(variables.iter().copied());
+        Self::of(command)
+    }
+
     /// Starts a program that is a server on its standard input and output.
     pub(crate) fn of(mut command: Command) -> Self {
         command
