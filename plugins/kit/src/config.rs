@@ -2,11 +2,17 @@
 //! [`Fault`], which on its way out learns the place: `arguments[2].max: must be a number, and is a string`.
 
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
+
+pub use fault::Fault;
+pub use members::{Members, Named};
 
 use crate::json::{Reader, Token};
 use crate::quote::quoted;
+
+mod fault;
+mod members;
 
 /// Any JSON value.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,13 +29,6 @@ pub enum Value {
     List(Vec<Value>),
     /// An object, in its order.
     Object(Vec<(String, Value)>),
-}
-
-/// What is wrong, and where.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    place: String,
-    problem: String,
 }
 
 /// What can be in a configuration.
@@ -89,10 +88,7 @@ impl Value {
     /// # Errors
     /// It is no object, or something in it does not fit.
     pub fn members<T>(self, of: impl FnOnce(&mut Members) -> Result<T, Fault>) -> Result<T, Fault> {
-        let mut members = Members {
-            left: self.into_object()?,
-            taken: Vec::new(),
-        };
+        let mut members = Members::new(self.into_object()?);
         let read = of(&mut members)?;
         members.end()?;
         Ok(read)
@@ -122,102 +118,12 @@ impl Value {
         let kind = match self {
             Self::Null => "null",
             Self::Boolean(_) => "true or false",
-            Self::Number(_) => "another number",
+            Self::Number(_) => "a number",
             Self::Text(_) => "a string",
             Self::List(_) => "a list",
             Self::Object(_) => "an object",
         };
         Err(Fault::new(format!("must be {wanted}, and is {kind}")))
-    }
-}
-
-impl Fault {
-    /// Says what is wrong; the place comes by itself.
-    pub fn new(problem: impl Into<String>) -> Self {
-        Self {
-            place: String::new(),
-            problem: problem.into(),
-        }
-    }
-
-    /// Returns the sentence for the operator.
-    fn into_text(self) -> String {
-        let place = self.place.strip_prefix('.').unwrap_or(&self.place);
-        match place {
-            "" => format!("the configuration {}", self.problem),
-            _ => format!("{place}: {}", self.problem),
-        }
-    }
-
-    fn in_member(mut self, key: &str) -> Self {
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        let key = if !key.is_empty() && key.bytes().all(is_plain) {
-            key.to_string()
-        } else {
-            quoted(key)
-        };
-        self.place = format!(".{key}{}", self.place);
-        self
-    }
-
-    fn in_element(mut self, index: usize) -> Self {
-        self.place = format!("[{index}]{}", self.place);
-        self
-    }
-}
-
-/// The members of an object, while they are read.
-#[derive(Debug)]
-pub struct Members {
-    left: Vec<(String, Value)>,
-    taken: Vec<&'static str>,
-}
-
-impl Members {
-    /// Reads a member that has to be there.
-    ///
-    /// # Errors
-    /// It is missing, or does not fit.
-    pub fn required<T: Configured>(&mut self, key: &'static str) -> Result<T, Fault> {
-        self.optional(key)?
-            .ok_or_else(|| Fault::new("missing").in_member(key))
-    }
-
-    /// Reads a member if it is there, and not `null`.
-    ///
-    /// # Errors
-    /// It does not fit.
-    pub fn optional<T: Configured>(&mut self, key: &'static str) -> Result<Option<T>, Fault> {
-        let value = self.take(key);
-        let read = value.map(|value| T::read(value).map_err(|fault| fault.in_member(key)));
-        read.transpose()
-    }
-
-    /// Reads a member, or what stands for it if it is not there.
-    ///
-    /// # Errors
-    /// It does not fit.
-    pub fn or_default<T: Configured + Default>(&mut self, key: &'static str) -> Result<T, Fault> {
-        self.optional(key).map(Option::unwrap_or_default)
-    }
-
-    fn take(&mut self, key: &'static str) -> Option<Value> {
-        self.taken.push(key);
-        let index = self.left.iter().position(|(name, _)| name == key)?;
-        let (_, value) = self.left.swap_remove(index);
-        (value != Value::Null).then_some(value)
-    }
-
-    fn end(self) -> Result<(), Fault> {
-        let Some((key, _)) = self.left.first() else {
-            return Ok(());
-        };
-        let problem = if self.taken.contains(&key.as_str()) {
-            "stands here twice".to_string()
-        } else {
-            format!("unknown; there are {}", self.taken.join(", "))
-        };
-        Err(Fault::new(problem).in_member(key))
     }
 }
 
@@ -240,6 +146,7 @@ impl Configured for f64 {
     fn read(value: Value) -> Result<Self, Fault> {
         match value {
             Value::Number(number) if number.is_finite() => Ok(number),
+            Value::Number(_) => Err(Fault::new("too great")),
             other => other.misfit("a number"),
         }
     }
@@ -255,7 +162,8 @@ impl Configured for u32 {
     fn read(value: Value) -> Result<Self, Fault> {
         match value {
             Value::Number(number) if f64::from(number as u32) == number => Ok(number as u32),
-            other => other.misfit("a whole number from 0 to 4294967295"),
+            Value::Number(_) => Err(Fault::new("must be whole, and from 0 to 4294967295")),
+            other => other.misfit("a number"),
         }
     }
 }
@@ -274,42 +182,11 @@ impl<T: Configured> Configured for Vec<T> {
         let Value::List(elements) = value else {
             return value.misfit("a list");
         };
-        let read = |(index, value)| T::read(value).map_err(|fault: Fault| fault.in_element(index));
-        elements.into_iter().enumerate().map(read).collect()
-    }
-}
-
-/// Things by names that the operator chooses. In a list, because they are few: hashing costs more than comparing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Named<T>(Vec<(String, T)>);
-
-impl<T> Named<T> {
-    /// Returns what has a name.
-    pub fn get(&self, name: &str) -> Option<&T> {
-        let found = self.0.iter().find(|(known, _)| known == name);
-        found.map(|(_, thing)| thing)
-    }
-
-    /// Returns all of them, in their order.
-    pub fn iter(&self) -> impl Iterator<Item = &(String, T)> {
-        self.0.iter()
-    }
-}
-
-impl<T> Default for Named<T> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-impl<T: Configured> Configured for Named<T> {
-    fn read(value: Value) -> Result<Self, Fault> {
-        let mut named = Vec::new();
-        for (name, value) in value.into_object()? {
-            let thing = T::read(value).map_err(|fault| fault.in_member(&name))?;
-            named.push((name, thing));
+        let mut list = Self::new();
+        for (index, value) in elements.into_iter().enumerate() {
+            list.push(T::read(value).map_err(|fault| fault.in_element(index))?);
         }
-        Ok(Self(named))
+        Ok(list)
     }
 }
 

@@ -65,13 +65,13 @@ fn what_is_optional_may_be_absent_or_null() {
 fn what_is_wrong_is_said_with_its_place() {
     for (json, said) in [
         ("", "no JSON at byte 0: expected a value"),
-        ("1", "the configuration must be an object, and is another number"),
+        ("1", "the configuration must be an object, and is a number"),
         ("{}", "names: missing"),
         (r#"{"names":null}"#, "names: missing"),
         (r#"{"names":"a"}"#, "names: must be a list, and is a string"),
         (
             r#"{"names":["a",1]}"#,
-            "names[1]: must be a string, and is another number",
+            "names[1]: must be a string, and is a number",
         ),
         (
             r#"{"names":[],"heigth":1}"#,
@@ -109,4 +109,9 @@ fn whole_numbers_are_whole_and_fit() {
         assert_eq!(read::<u32>(json).ok(), expected, "{json}");
     }
     assert!(read::<f64>("1e999").is_err());
+    let uneven = read::<Fence>(r#"{"names":[],"height":1.5}"#);
+    assert_eq!(
+        uneven,
+        Err("height: must be whole, and from 0 to 4294967295".into())
+    );
 }
