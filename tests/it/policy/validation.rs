@@ -80,7 +80,7 @@ async fn what_a_client_answers_is_validated_too() {
     let plugin = "[[plugins]]\nname = \"message-validation\"\ngrant = { schema = true }\n[plugins.config]\nmax-size = 1000\n";
     let guarded = Guarded::start(&["message-validation"], "", &format!("{server}{plugin}"));
     let able = json!({ "sampling": {}, "elicitation": {}, "roots": {} });
-    let (visitor, _) = Visitor::enter(&guarded.gateway, Door::Streamable, able).await;
+    let (mut visitor, _) = Visitor::enter(&guarded.gateway, Door::Streamable, able).await;
     let text = |size: usize| json!({ "type": "text", "text": "x".repeat(size) });
     let answers = [
         (
