@@ -3,19 +3,23 @@
 use serde_json::{Value, json};
 
 use super::pair::{end_sessions, mock_at, near_the_mock, to};
-use crate::wire::listener::{Modern, WATCHED};
+use crate::wire::listener::{Heard, Modern, WATCHED};
 use crate::wire::peer::{Peer, until};
 
 fn everything() -> Value {
     json!({ "toolsListChanged": true, "resourceSubscriptions": [WATCHED] })
 }
 
-/// Touches the watched resource until somebody is told.
-async fn touch(touch: impl AsyncFn() -> String) {
-    until("somebody has subscribed", async || {
-        (touch().await == "updated").then_some(())
-    })
-    .await;
+/// Touches the watched resource until the stream is told: what happens while nobody listens is not told later.
+async fn touch_until_told(stream: &mut Heard, touch: impl AsyncFn() -> String) {
+    let touching = until("it is told", async || {
+        touch().await;
+        None::<()>
+    });
+    tokio::select! {
+        () = stream.expect("resources/updated") => {}
+        () = touching => {}
+    }
 }
 
 #[tokio::test]
@@ -39,8 +43,7 @@ async fn a_modern_server_over_http_is_listened_to() {
     assert_eq!(answer["result"], json!({}), "{answer}");
     // The other gateway ends what it has been asked for: it is asked again.
     assert_eq!(end_sessions(&near).await, 1, "once for everybody");
-    touch(async || direct.touch().await).await;
-    stream.expect("resources/updated").await;
+    touch_until_told(&mut stream, async || direct.touch().await).await;
     let update = old.message().await;
     assert_eq!(update["method"], "notifications/resources/updated", "{update}");
     far.stop().await;
@@ -57,10 +60,10 @@ async fn a_server_with_a_handshake_over_http_is_subscribed_to() {
     let direct = Peer::open(&near, "mock").await;
     let (mut stream, honoured) = Modern::at(&far, "far").listen(json!("a"), everything()).await;
     assert_eq!(honoured, everything());
-    touch(async || direct.text("touch", json!({ "uri": WATCHED })).await).await;
-    stream.expect("resources/updated").await;
+    let touching = async || direct.text("touch", json!({ "uri": WATCHED })).await;
+    touch_until_told(&mut stream, touching).await;
     direct.text("change", json!({ "kind": "tools" })).await;
-    stream.expect("tools/list_changed").await;
+    while stream.next().await["method"] != "notifications/tools/list_changed" {}
     far.stop().await;
     near.stop().await;
 }
