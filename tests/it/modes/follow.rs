@@ -4,7 +4,7 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::caller::{ALICE, BOB, BOTH, Caller, gateway, initialize};
-use crate::support::{Guarded, within};
+use crate::support::{Guarded, eventually, within};
 
 const NEW: &str = "/modes/new/mcp/mock";
 const MODE: &str = "[modes.new]\nallowed-servers = [\"mock\"]\nallowed-capabilities = [\"tools\"]\ntools = { allow = [\"count\"] }\n";
@@ -231,12 +231,12 @@ async fn what_needs_a_restart_is_named() {
     });
     let needs = json!(["http.body-max", "servers.mock", "servers.other"]);
     status(&guarded, |status| status["needsRestart"] == needs).await;
-    let output = guarded.gateway.output();
-    let line = output.lines().find(|line| line.contains("after a restart only"));
-    assert!(
-        line.is_some_and(|line| line.contains("http.body-max, servers.mock, servers.other")),
-        "{output}"
-    );
+    // The line comes after what the status says.
+    let is_named = |line: &str| {
+        line.contains("after a restart only") && line.contains("http.body-max, servers.mock, servers.other")
+    };
+    let named = |output: &String| output.lines().any(is_named);
+    eventually("the line that names them", || guarded.gateway.output(), named).await;
     guarded.rewrite(|text| {
         let text = text
             .replace("body-max = \"1MiB\"\n", "")
