@@ -35,11 +35,15 @@ pub(super) enum Bridge {
     ToHandshake {
         method: String,
         /// The request, if the answer may ask for something first.
-        repeatable: Option<Repeatable>,
+        repeatable: Option<Box<Repeatable>>,
     },
 }
 
 /// What becomes of a request at a connection.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly always the large one, which is moved once"
+)]
 pub(super) enum Crossing<'a> {
     /// It is sent, and its answer translated if there is a bridge.
     Sent(Cow<'a, Message>, Option<Bridge>),
@@ -91,9 +95,11 @@ pub(super) fn cross<'a>(
                 let may_ask = MAY_ASK.contains(&&*method);
                 let bridge = Bridge::ToHandshake {
                     method: method.into_owned(),
-                    repeatable: may_ask.then(|| Repeatable {
-                        request: message.clone(),
-                        patience,
+                    repeatable: may_ask.then(|| {
+                        Box::new(Repeatable {
+                            request: message.clone(),
+                            patience,
+                        })
                     }),
                 };
                 Ok(Crossing::Sent(Cow::Owned(message), Some(bridge)))
@@ -138,7 +144,7 @@ impl Bridge {
     /// Returns the request that is to be made again, if this answer asks for something first.
     pub(super) fn repeated(&self, answer: &Message) -> Option<&Repeatable> {
         match self {
-            Self::ToHandshake { repeatable, .. } => repeatable.as_ref().filter(|_| asks(answer)),
+            Self::ToHandshake { repeatable, .. } => repeatable.as_deref().filter(|_| asks(answer)),
             Self::ToModern { .. } => None,
         }
     }

@@ -94,11 +94,7 @@ impl Question {
 #[derive(Debug)]
 enum Heir {
     /// Its client has yet to come again; what the server has said meanwhile.
-    #[expect(
-        clippy::large_enum_variant,
-        reason = "there are few, and they are short-lived"
-    )]
-    Awaited(Option<Outcome>),
+    Awaited(Option<Box<Outcome>>),
     /// The request with which its client came again.
     Found(Arc<Exchange>),
 }
@@ -333,7 +329,7 @@ impl Exchange {
             Heir::Found(heir.clone()),
         );
         match before {
-            Heir::Awaited(Some(outcome)) => heir.complete(outcome),
+            Heir::Awaited(Some(outcome)) => heir.complete(*outcome),
             Heir::Awaited(None) | Heir::Found(_) => {}
         }
     }

@@ -24,7 +24,7 @@ impl Exchange {
         };
         let heir = match &mut *place.lock().expect("no holder panics") {
             Heir::Awaited(waiting) => {
-                *waiting = Some(outcome);
+                *waiting = Some(Box::new(outcome));
                 return None;
             }
             Heir::Found(heir) => heir.clone(),

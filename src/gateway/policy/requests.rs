@@ -154,6 +154,9 @@ impl Gateway {
     }
 }
 
+/// Writes a result without the capabilities of these names.
+type WriteResult<'a> = dyn Fn(&[&str]) -> Vec<u8> + Sync + 'a;
+
 impl Judge {
     /// Judges `initialize`; returns it as it goes on.
     pub(in super::super) async fn opening(
@@ -191,7 +194,7 @@ impl Judge {
         &self,
         session: &Session,
         id: &RequestId,
-        (facts, result): (&ServerFacts, &(dyn Fn(&[&str]) -> Vec<u8> + Sync)),
+        (facts, result): (&ServerFacts, &WriteResult<'_>),
         hidden: &[&str],
     ) -> Result<Message, GatewayError> {
         let write = |hidden: &[&str]| {

@@ -6,11 +6,14 @@ use super::client::{Client, VERSION, gateway};
 
 const META: &str = "io.modelcontextprotocol";
 
+/// Makes a request wrong: its body and its headers.
+type Change<'a> = dyn Fn(&mut Value, &mut Vec<(String, String)>) + 'a;
+
 #[tokio::test]
 async fn each_rung_has_its_status_and_code() {
     let gateway = gateway("both", "");
     let client = Client::of(&gateway, "mock", json!({}));
-    let check = async |change: &dyn Fn(&mut Value, &mut Vec<(String, String)>), status: u16, code: i64| {
+    let check = async |change: &Change<'_>, status: u16, code: i64| {
         let (mut body, mut headers) = client.request(
             json!("one"),
             "tools/call",

@@ -5,6 +5,7 @@ use std::fs;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::retry_on_intr;
 use rustix::process::{
     Pid, PidfdFlags, Resource, Rlimit, Signal, getrlimit, kill_process, pidfd_open, setrlimit,
 };
@@ -88,7 +89,7 @@ impl Process {
             return true;
         }
         let limit = Timespec::try_from(limit).expect("tests wait for minutes at most");
-        let ready = poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&limit));
+        let ready = retry_on_intr(|| poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&limit)));
         ready.expect("a pidfd can be polled") > 0
     }
 
