@@ -4,6 +4,7 @@
 //! Clients and servers of one era hear each other's bytes.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde_json::json;
 use serde_json::value::to_raw_value;
@@ -13,6 +14,7 @@ use super::asking::MAY_ASK;
 use super::conversation::Session;
 use super::error::GatewayError;
 use super::rounds::{Repeatable, asks};
+use crate::protocol::mcp::InitializeParams;
 use crate::protocol::member::{member, string_member};
 use crate::protocol::modern::meta::LOG_LEVEL;
 use crate::protocol::names::method;
@@ -124,7 +126,12 @@ fn set_level(connection: &Connection, message: &Message) {
 }
 
 fn for_modern(session: &Session, is_own: bool, message: &Message) -> Result<Message, GatewayError> {
-    let facts = session.facts().ok_or(GatewayError::NotInitialized)?;
+    let facts = match session.facts() {
+        Some(facts) => facts.clone(),
+        // Nobody knows who it is, and it takes nothing but the answer.
+        None if session.is_alone() => Arc::new(InitializeParams::of_gateway()),
+        None => return Err(GatewayError::NotInitialized),
+    };
     let level = session
         .attachment()
         .settings()

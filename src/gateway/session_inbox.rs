@@ -85,8 +85,8 @@ fn deliver(session: &Session, data: Bytes) -> bool {
     {
         return true;
     }
-    // There is no such request, or it has just been answered.
-    session.standalone().push(data, Priority::Droppable).is_ok()
+    // There is no such request, or it has just been answered. Where there are no sessions, nobody would ever read it.
+    session.era() == Era::Handshake && session.standalone().push(data, Priority::Droppable).is_ok()
 }
 
 /// Puts a request of the server before the client, or says why not.
@@ -154,7 +154,10 @@ fn tell(session: &Session, connection: &Arc<Connection>, message: &Message) {
         let number = message
             .cancelled_request()
             .and_then(|id| session.attachment().withdraw_server_request(connection, &id));
-        let Some(number) = number else { return };
+        // A client without requests has nothing to forget: what it says to it will be ignored.
+        let Some(number) = number.filter(|_| session.era() == Era::Handshake) else {
+            return;
+        };
         message.write_with_cancelled_request(&RequestId::Number(number), &mut out);
     } else {
         message.write(&mut out);

@@ -119,13 +119,15 @@ const SHOWING: &[(&str, &[&str], &str)] = &[
     ),
 ];
 
-fn guarded(mode: &str) -> Guarded {
-    guarded_with(mode, "shared")
+/// The eras in which the server is spoken with: what holds must hold for clients of either with servers of either.
+const ERAS: [&str; 2] = ["legacy", "modern"];
+
+fn guarded(mode: &str, era: &str) -> Guarded {
+    guarded_with(mode, &format!("sharing = \"shared\"\nprotocol-era = {era:?}"))
 }
 
-fn guarded_with(mode: &str, sharing: &str) -> Guarded {
-    let server =
-        format!("[servers.mock]\ncommand = \"@self\"\nargs = [\"mock-server\"]\nsharing = {sharing:?}\n");
+fn guarded_with(mode: &str, more: &str) -> Guarded {
+    let server = format!("[servers.mock]\ncommand = \"@self\"\nargs = [\"mock-server\"]\n{more}\n");
     let plugin = "[[plugins]]\nname = \"mode-access\"\n";
     Guarded::start(
         &["mode-access"],
@@ -151,26 +153,25 @@ fn assert_denied(door: Door, request: &str, messages: &[Value]) {
     let code = answer["error"]["code"].as_i64();
     assert!(answer.get("result").is_none(), "{door:?} {request}: {answer}");
     assert!(
-        matches!(code, Some(-32602 | -32601 | -32000)),
+        matches!(code, Some(-32602 | -32601 | -32020 | -32000)),
         "{door:?} {request}: {answer}"
     );
 }
 
 /// Every request of a table is denied at every door, and the server never hears of any.
 async fn denied_everywhere(mode: &str, requests: &[&str]) {
-    let guarded = guarded(mode);
-    for door in Door::ALL {
-        let (mut visitor, _) = Visitor::enter(&guarded.gateway, door, json!({})).await;
-        let before = count(&mut visitor).await;
-        for request in requests {
-            let messages = visitor.ask(request).await;
-            assert_denied(door, request, &messages);
+    for era in ERAS {
+        let guarded = guarded(mode, era);
+        for door in Door::ALL {
+            let (mut visitor, _) = Visitor::enter(&guarded.gateway, door, json!({})).await;
+            let before = count(&mut visitor).await;
+            for request in requests {
+                let messages = visitor.ask(request).await;
+                assert_denied(door, request, &messages);
+            }
+            let after = count(&mut visitor).await;
+            assert_eq!(after, before + 1, "{door:?}, {era} server: it was asked");
         }
-        assert_eq!(
-            count(&mut visitor).await,
-            before + 1,
-            "{door:?}: the server was asked"
-        );
     }
 }
 
@@ -186,8 +187,8 @@ async fn what_a_mode_forbids_by_capability_is_denied() {
 
 #[tokio::test]
 async fn a_request_without_an_id_is_no_way_around() {
-    let guarded = guarded_with(BY_NAME, "session");
-    for door in Door::ALL.into_iter().filter(|door| *door != Door::OneShot) {
+    let guarded = guarded_with(BY_NAME, "sharing = \"session\"\nprotocol-era = \"legacy\"");
+    for door in Door::ALL.into_iter().filter(|door| door.has_session()) {
         let (mut visitor, _) = Visitor::enter(&guarded.gateway, door, json!({})).await;
         for request in NAMING {
             visitor.tell(request).await;
@@ -206,15 +207,17 @@ async fn a_request_without_an_id_is_no_way_around() {
 
 #[tokio::test]
 async fn what_a_mode_forbids_is_not_shown() {
-    let guarded = guarded(BY_NAME);
-    for door in Door::ALL {
-        let (mut visitor, _) = Visitor::enter(&guarded.gateway, door, json!({})).await;
-        for (request, forbidden, allowed) in SHOWING {
-            let messages = visitor.ask(request).await;
-            let text: String = messages.iter().map(Value::to_string).collect();
-            assert!(text.contains(allowed), "{door:?} {request}: {text}");
-            for word in *forbidden {
-                assert!(!text.contains(word), "{door:?} {request}: {word} in {text}");
+    for era in ERAS {
+        let guarded = guarded(BY_NAME, era);
+        for door in Door::ALL {
+            let (mut visitor, _) = Visitor::enter(&guarded.gateway, door, json!({})).await;
+            for (request, forbidden, allowed) in SHOWING {
+                let messages = visitor.ask(request).await;
+                let text: String = messages.iter().map(Value::to_string).collect();
+                assert!(text.contains(allowed), "{door:?} {era} {request}: {text}");
+                for word in *forbidden {
+                    assert!(!text.contains(word), "{door:?} {era} {request}: {word} in {text}");
+                }
             }
         }
     }
@@ -222,17 +225,23 @@ async fn what_a_mode_forbids_is_not_shown() {
 
 #[tokio::test]
 async fn what_a_mode_forbids_is_not_announced() {
-    let guarded = guarded(BY_CAPABILITY);
-    for door in Door::ALL.into_iter().filter(|door| *door != Door::OneShot) {
-        let (_, answer) = Visitor::enter(&guarded.gateway, door, json!({})).await;
-        let announced = answer["result"]["capabilities"].as_object().expect("an object");
-        assert_eq!(announced.keys().collect::<Vec<_>>(), ["tools"], "{door:?}");
+    for era in ERAS {
+        let guarded = guarded(BY_CAPABILITY, era);
+        for door in Door::ALL.into_iter().filter(|door| *door != Door::OneShot) {
+            let (_, answer) = Visitor::enter(&guarded.gateway, door, json!({})).await;
+            let announced = answer["result"]["capabilities"].as_object().expect("an object");
+            assert_eq!(
+                announced.keys().collect::<Vec<_>>(),
+                ["tools"],
+                "{door:?}, {era} server"
+            );
+        }
     }
 }
 
 #[tokio::test]
 async fn a_forbidden_server_is_not_reached() {
-    let guarded = guarded(BY_SERVER);
+    let guarded = guarded(BY_SERVER, "legacy");
     for door in Door::ALL {
         let (mut visitor, answer) = Visitor::enter(&guarded.gateway, door, json!({})).await;
         if door == Door::OneShot {

@@ -2,11 +2,14 @@
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
+use portcullis::protocol::modern::encode;
+use portcullis::protocol::modern::meta::{CLIENT_CAPABILITIES, CLIENT_INFO, PROTOCOL_VERSION};
+use portcullis::protocol::modern::mirror::named_by;
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Channel, Connection, EventStream, Gateway};
 
-/// A transport of the handshake era, in one of the shapes that its answers take.
+/// A transport and an era, in one of the shapes that its answers take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Door {
     /// Streamable HTTP.
@@ -23,10 +26,12 @@ pub(super) enum Door {
     Stdio,
     /// A request without a session.
     OneShot,
+    /// A request of the era that has none (2026-07-28).
+    Modern,
 }
 
 impl Door {
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::Streamable,
         Self::Batch,
         Self::Plain,
@@ -34,13 +39,20 @@ impl Door {
         Self::Socket,
         Self::Stdio,
         Self::OneShot,
+        Self::Modern,
     ];
+
+    /// Returns whether there is a session, which a client opens.
+    pub(super) fn has_session(self) -> bool {
+        !matches!(self, Self::OneShot | Self::Modern)
+    }
 
     fn version(self) -> &'static str {
         match self {
             Self::Batch => "2025-03-26",
             Self::Sse => "2024-11-05",
             Self::Streamable | Self::Plain | Self::Socket | Self::Stdio | Self::OneShot => "2025-11-25",
+            Self::Modern => "2026-07-28",
         }
     }
 }
@@ -54,6 +66,7 @@ pub(super) struct Visitor<'a> {
     old: Option<(EventStream, String, Connection)>,
     channel: Option<Channel>,
     last_id: u64,
+    capabilities: Value,
 }
 
 impl<'a> Visitor<'a> {
@@ -66,9 +79,14 @@ impl<'a> Visitor<'a> {
             old: None,
             channel: None,
             last_id: 0,
+            capabilities: capabilities.clone(),
         };
         if door == Door::OneShot {
             return (visitor, Value::Null);
+        }
+        if door == Door::Modern {
+            let found = visitor.ask(r#""method":"server/discover""#).await.pop();
+            return (visitor, found.expect("an answer"));
         }
         if let Some(mut channel) = channel(gateway, door).await {
             let answer = channel.open(door.version(), capabilities).await;
@@ -108,6 +126,7 @@ impl<'a> Visitor<'a> {
         let messages = match self.door {
             Door::Sse => self.ask_old(&text, &id).await,
             Door::Batch => self.post_in_session(format!("[{text}]")).await,
+            Door::Modern => self.post_modern(&text).await,
             _ => self.post_in_session(text).await,
         };
         let answer = messages.last().unwrap_or_else(|| panic!("{rest} has no answer"));
@@ -164,9 +183,29 @@ impl<'a> Visitor<'a> {
         }
     }
 
+    /// Posts a request that says itself who its client is, with the headers that mirror it.
+    async fn post_modern(&self, text: &str) -> Vec<Value> {
+        let plain: Value = serde_json::from_str(text).expect("a request");
+        let method = plain["method"].as_str().expect("a method").to_owned();
+        let name = named_by(&method).and_then(|key| plain["params"][key].as_str());
+        let name = name.map(|name| encode(name).into_owned());
+        let mut headers = vec![
+            ("accept", "application/json, text/event-stream"),
+            ("mcp-protocol-version", Door::Modern.version()),
+            ("mcp-method", &method),
+        ];
+        headers.extend(name.as_deref().map(|name| ("mcp-name", name)));
+        self.messages_of("/mcp/mock", &headers, with_meta(text, &self.capabilities))
+            .await
+    }
+
     /// Posts a body to the session and returns every message that comes back.
     pub(super) async fn post_in_session(&self, text: String) -> Vec<Value> {
-        let (answer, _connection) = self.post("/mcp/mock", &self.headers(), text).await;
+        self.messages_of("/mcp/mock", &self.headers(), text).await
+    }
+
+    async fn messages_of(&self, path: &str, headers: &[(&str, &str)], text: String) -> Vec<Value> {
+        let (answer, _connection) = self.post(path, headers, text).await;
         if !answer.is_stream() {
             return match answer.json().await {
                 Value::Array(answers) => answers,
@@ -214,6 +253,24 @@ impl<'a> Visitor<'a> {
         }
         messages
     }
+}
+
+/// Puts what the client says of itself into a request, which otherwise stays as it is written.
+fn with_meta(text: &str, capabilities: &Value) -> String {
+    let meta = json!({
+        PROTOCOL_VERSION: Door::Modern.version(),
+        CLIENT_CAPABILITIES: capabilities,
+        CLIENT_INFO: { "name": "it", "version": "1.0.0" },
+    });
+    let member = format!(r#""_meta":{meta}"#);
+    let opening = r#""params":{"#;
+    let Some(at) = text.find(opening).map(|at| at + opening.len()) else {
+        let open = text.strip_suffix('}').expect("an object");
+        return format!(r#"{open},"params":{{{member}}}}}"#);
+    };
+    let (before, after) = text.split_at(at);
+    let comma = if after.starts_with('}') { "" } else { "," };
+    format!("{before}{member}{comma}{after}")
 }
 
 /// Returns the channel that a door is, if it is one.

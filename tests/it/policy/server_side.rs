@@ -7,8 +7,11 @@ use crate::support::Guarded;
 use crate::support::text_of;
 
 fn guarded(mode: &str, sharing: &str) -> Guarded {
-    let server =
-        format!("[servers.mock]\ncommand = \"@self\"\nargs = [\"mock-server\"]\nsharing = {sharing:?}\n");
+    guarded_as(mode, &format!("sharing = {sharing:?}"))
+}
+
+fn guarded_as(mode: &str, more: &str) -> Guarded {
+    let server = format!("[servers.mock]\ncommand = \"@self\"\nargs = [\"mock-server\"]\n{more}\n");
     let mode = format!("[modes.tried]\nallowed-servers = [\"mock\"]\n{mode}\n");
     let plugin = "[[plugins]]\nname = \"mode-access\"\n";
     Guarded::start(
@@ -34,6 +37,32 @@ async fn a_server_does_not_learn_what_it_may_not_ask() {
     assert!(!text.contains("sampling") && !text.contains("roots"), "{text}");
     let lease = &guarded.gateway.admin("sessions").await["sessions"][0]["lease"];
     assert_eq!(lease["kind"], "session", "{lease}");
+}
+
+/// What a client can do goes along with each of its requests where there are no sessions.
+#[tokio::test]
+async fn a_modern_server_neither_learns_nor_asks_what_it_may_not() {
+    for era in ["legacy", "modern"] {
+        let mode = "allowed-capabilities = [\"tools\", \"roots\"]";
+        let guarded = guarded_as(mode, &format!("sharing = \"session\"\nprotocol-era = {era:?}"));
+        let able = json!({ "sampling": {}, "elicitation": {}, "roots": {} });
+        let (mut visitor, _) = Visitor::enter(&guarded.gateway, Door::Modern, able).await;
+        let answer = visitor.ask(&call("state", json!({}))).await;
+        let text = answer[0].to_string();
+        assert!(text.contains("roots"), "{era}: {text}");
+        assert!(
+            !text.contains("sampling") && !text.contains("elicitation"),
+            "{era}: {text}"
+        );
+        for (tool, arguments) in [
+            ("test_sampling", json!({ "prompt": "x" })),
+            ("test_elicitation", json!({ "message": "x" })),
+        ] {
+            let answer = visitor.ask(&call(tool, arguments)).await;
+            let text = answer[0].to_string();
+            assert!(!text.contains("input_required"), "{era} {tool}: {text}");
+        }
+    }
 }
 
 #[tokio::test]
