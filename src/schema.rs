@@ -6,11 +6,11 @@
 
 mod checks;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use jsonschema::error::ValidationErrorKind;
-use jsonschema::{ErrorIterator, ValidationError, Validator};
+use jsonschema::{ValidationError, Validator};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -60,6 +60,8 @@ struct Compiled {
     values: Option<usize>,
     /// How deep a check can go for each level of the instance: all references behind one another.
     levels: usize,
+    /// How many places there are in it if each reference is what it refers to, where that can be said.
+    expanded: Option<usize>,
 }
 
 /// A schema cannot be compiled, or what it should be compared with is not JSON.
@@ -106,6 +108,12 @@ impl SchemaCache {
     }
 }
 
+/// Most errors that a check may gather, by what schema and value could give.
+const ERRORS_MAX: usize = 1 << 20;
+
+/// What is said of a value where it would take too long to say where it does not fit.
+const MISFIT: &str = "it does not fit; the schema is too large to say where";
+
 fn digest(schema: &str) -> Digest32 {
     Sha256::digest(schema).into()
 }
@@ -134,28 +142,47 @@ impl Compiled {
         Ok(Self {
             validator,
             values: is_plain(schema).then(|| count(schema)),
+            expanded: with_stack(levels, || expanded(schema, schema, &mut BTreeMap::new())).flatten(),
             levels,
         })
     }
 
     /// Returns whether a check of an instance surely takes no longer than is right where the caller is.
-    fn is_quick_for(&self, instance: &str) -> bool {
-        let steps = self.values.map(|values| values.saturating_mul(instance.len()));
+    fn is_quick_for(&self, length: usize) -> bool {
+        let steps = self.values.map(|values| values.saturating_mul(length));
         steps.is_some_and(|steps| steps <= STEPS_MAX_HERE)
     }
 
-    fn problems(&self, instance: &str, max: usize) -> Result<Vec<String>, Unusable> {
-        let instance: Value = serde_json::from_str(instance).map_err(|_| Unusable)?;
-        let text =
-            |error: ValidationError<'_>| shortened(&format!("{}: {error}", error.instance_path())).to_owned();
-        let problems = self.read(&instance, |errors| errors.take(max).map(text).collect());
+    fn problems(&self, text: &str, max: usize) -> Result<Vec<String>, Unusable> {
+        let instance: Value = serde_json::from_str(text).map_err(|_| Unusable)?;
+        let told = |error: ValidationError<'_>| {
+            [shortened(&format!("{}: {error}", error.instance_path())).to_owned()]
+        };
+        let problems = self.check(&instance, max, format!(": {MISFIT}"), told);
         problems.ok_or(Unusable)
     }
 
-    /// Reads the errors of an instance; `None` if it goes too deep.
-    fn read<T: Send>(&self, instance: &Value, read: impl FnOnce(ErrorIterator<'_>) -> T + Send) -> Option<T> {
+    /// Returns at most so many things that are wrong with an instance; `None` if it goes too deep. The validator gathers
+    /// all of them before it shows the first: where they may be more than memory should hold, it has to do that something
+    /// is wrong.
+    fn check<T: Send, I: IntoIterator<Item = T>>(
+        &self,
+        instance: &Value,
+        max: usize,
+        whole: T,
+        told: impl Fn(ValidationError<'_>) -> I + Send,
+    ) -> Option<Vec<T>> {
         let levels = self.levels.saturating_mul(depth(instance));
-        with_stack(levels, || read(self.validator.iter_errors(instance)))
+        let errors_max = self.expanded.map(|places| places.saturating_mul(count(instance)));
+        let is_gathered = errors_max.is_some_and(|most| most <= ERRORS_MAX);
+        with_stack(levels, move || match is_gathered {
+            true => {
+                let errors = self.validator.iter_errors(instance);
+                errors.flat_map(told).take(max).collect()
+            }
+            false if self.validator.is_valid(instance) => Vec::new(),
+            false => vec![whole],
+        })
     }
 }
 
@@ -220,6 +247,50 @@ fn is_plain(schema: &Value) -> bool {
     }
 }
 
+/// Returns how many places there are in a schema if each reference is what it refers to; `None` where that has no end, or
+/// is not in the schema itself. `known` are the pointers seen so far, those under way as `None`.
+fn expanded<'a>(
+    value: &'a Value,
+    root: &'a Value,
+    known: &mut BTreeMap<&'a str, Option<usize>>,
+) -> Option<usize> {
+    let mut places = 1_usize;
+    match value {
+        Value::Array(elements) => {
+            for element in elements {
+                places = places.saturating_add(expanded(element, root, known)?);
+            }
+        }
+        Value::Object(members) => {
+            for (key, member) in members {
+                places = places.saturating_add(match (key.as_str(), member) {
+                    ("$ref", Value::String(reference)) => referred(reference, root, known)?,
+                    ("$dynamicRef" | "$recursiveRef", Value::String(_)) => return None,
+                    _ => expanded(member, root, known)?,
+                });
+            }
+        }
+        _ => {}
+    }
+    Some(places)
+}
+
+fn referred<'a>(
+    reference: &'a str,
+    root: &'a Value,
+    known: &mut BTreeMap<&'a str, Option<usize>>,
+) -> Option<usize> {
+    let pointer = reference.strip_prefix('#')?;
+    if let Some(places) = known.get(pointer) {
+        return *places;
+    }
+    let target = root.pointer(pointer)?;
+    known.insert(pointer, None);
+    let places = expanded(target, root, known)?;
+    known.insert(pointer, Some(places));
+    Some(places)
+}
+
 /// Returns how many values there are in a value, with itself.
 fn count(value: &Value) -> usize {
     let inside: usize = match value {
@@ -245,10 +316,12 @@ pub struct Fault {
 /// Why the schema cannot be used.
 pub fn faults(schema: &Value, value: &Value, max: usize) -> Result<Vec<Fault>, String> {
     let compiled = Compiled::of(schema)?;
-    let faults = compiled.read(value, |errors| {
-        let faults = errors.flat_map(|error| faults_of(value, &error));
-        faults.take(max).collect()
-    });
+    let whole = Fault {
+        pointer: String::new(),
+        message: MISFIT.to_owned(),
+    };
+    let told = |error: ValidationError<'_>| faults_of(value, &error);
+    let faults = compiled.check(value, max, whole, told);
     faults.ok_or_else(|| "it has too many references for so deep a value".to_owned())
 }
 
