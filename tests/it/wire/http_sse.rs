@@ -121,6 +121,9 @@ async fn an_http_sse_session_outlives_its_stream_and_ends_when_idle() {
     let client = OldClient::open(&gateway).await;
     let endpoint = client.endpoint.clone();
     drop(client);
+    // What is said before the gateway has noticed goes with the stream.
+    let gone = async || (gateway.admin("status").await["openStreams"] == 0).then_some(());
+    until("the stream is gone", gone).await;
     let (status, _) = post(&gateway, &endpoint, &[], &request(7, "ping", json!({}))).await;
     assert_eq!(status, StatusCode::ACCEPTED, "the session is still there");
     let mut again = OldClient::connect(&gateway, &endpoint).await;
