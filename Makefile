@@ -110,9 +110,10 @@ $(DENY):
 check:
 	$(call step,tests,$(CARGO) test $(PROFILE))
 
-## conformance: the published conformance suites through the gateway
+## conformance: the published conformance suites through the gateway, as clients and as servers
 conformance: programs
 	$(call step,conformance,tests/conformance/through-gateway.sh $(BINARY))
+	$(call step,conformance of the other side,tests/conformance/clients.sh $(BINARY))
 
 ## compat: published servers and clients through the gateway
 compat: programs
