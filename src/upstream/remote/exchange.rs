@@ -140,9 +140,10 @@ impl Exchange {
         }
     }
 
-    /// Returns the tool that is called, in the modern era.
+    /// Returns the tool that is called, where heads mirror arguments: in the modern era, over Streamable HTTP.
     fn tool(&self) -> Option<&str> {
-        self.modern.as_ref().and_then(ModernHead::tool)
+        let modern = self.modern.as_ref()?;
+        modern.tool().filter(|_| self.wire.shape == Shape::Streamable)
     }
 
     /// Sees to it that it is known what the head of a call mirrors; returns what is answered to one of a tool that may
