@@ -113,6 +113,7 @@ check:
 ## conformance: the published conformance suites through the gateway, as clients and as servers
 conformance: programs
 	$(call step,conformance,tests/conformance/through-gateway.sh $(BINARY))
+	$(call step,conformance beside a server without a gateway,tests/conformance/beside_direct.py $(BINARY))
 	$(call step,conformance of the other side,tests/conformance/clients.sh $(BINARY))
 
 ## compat: published servers and clients through the gateway
