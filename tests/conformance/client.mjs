@@ -6,7 +6,7 @@
 // The era is that in which the gateway is spoken with here. The suite names the scenario, and the era of its server, in
 // the environment.
 import { spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -18,11 +18,18 @@ const META = "io.modelcontextprotocol/";
 /** Starts the gateway; returns where it serves the suite's server, and how to end it. */
 async function startGateway() {
   const work = mkdtempSync(join(tmpdir(), "portcullis-client-"));
-  // A server that has a handshake as well is spoken with in the era of the gateway's client: of these scenarios only the
-  // modern half is wanted then.
-  const pin = process.env.MCP_CONFORMANCE_PROTOCOL_VERSION >= "2026" && era === "legacy" ? 'protocol-era = "modern"' : "";
-  writeFileSync(join(work, "portcullis.toml"), `state-dir = ${JSON.stringify(work)}\n[servers.suite]\nurl = ${JSON.stringify(url)}\n${pin}\n`);
-  const gateway = spawn(binary, ["serve", "--config", join(work, "portcullis.toml"), "--listen", "127.0.0.1:0"]);
+  // A server that has a handshake as well is spoken with in the era of the gateway's client, and some of the suite's answer
+  // one though they have none.
+  const isModern = process.env.MCP_CONFORMANCE_PROTOCOL_VERSION >= "2026";
+  const configuration = [
+    `state-dir = ${JSON.stringify(work)}`,
+    "[servers.suite]",
+    `url = ${JSON.stringify(url)}`,
+    isModern && era === "legacy" ? 'protocol-era = "modern"' : "",
+  ];
+  const file = join(work, "portcullis.toml");
+  writeFileSync(file, configuration.join("\n"));
+  const gateway = spawn(binary, ["serve", "--config", file, "--listen", "127.0.0.1:0"]);
   let log = "";
   gateway.stderr.on("data", (text) => (log += text));
   const ended = new Promise((resolve) => gateway.on("exit", resolve));
@@ -68,7 +75,8 @@ async function* messages(response) {
 /** Fills in a form with its defaults, and with `true` where a yes is wanted. */
 function fillIn({ requestedSchema }) {
   const fields = Object.entries(requestedSchema.properties);
-  return { action: "accept", content: Object.fromEntries(fields.map(([name, field]) => [name, field.default ?? true])) };
+  const content = Object.fromEntries(fields.map(([name, field]) => [name, field.default ?? true]));
+  return { action: "accept", content };
 }
 
 /** A client with a handshake. */
@@ -158,7 +166,8 @@ class ModernClient {
     const headers = {};
     const name = method === "resources/read" ? params.uri : params.name;
     if (name) headers["mcp-name"] = encoded(name);
-    const properties = this.#tools.get(method === "tools/call" ? params.name : undefined)?.inputSchema.properties ?? {};
+    const tool = method === "tools/call" ? this.#tools.get(params.name) : undefined;
+    const properties = tool?.inputSchema.properties ?? {};
     for (const [key, { "x-mcp-header": header }] of Object.entries(properties)) {
       const value = params.arguments?.[key];
       if (header && value !== undefined && value !== null) headers[`mcp-param-${header}`] = encoded(String(value));
@@ -179,7 +188,8 @@ function resultOf(message) {
 }
 
 const listTools = (client) => client.request("tools/list");
-const call = (client, name, args = {}, onQuestion) => client.request("tools/call", { name, arguments: args }, onQuestion);
+const call = (client, name, args = {}, onQuestion) =>
+  client.request("tools/call", { name, arguments: args }, onQuestion);
 
 /** What each scenario wants a client to do once the conversation is open. */
 const SCENARIOS = {
@@ -211,15 +221,18 @@ const SCENARIOS = {
   },
   async "http-standard-headers"(client) {
     for (const { name } of (await listTools(client)).tools) await call(client, name);
-    for (const { uri } of (await client.request("resources/list")).resources) await client.request("resources/read", { uri });
-    for (const { name } of (await client.request("prompts/list")).prompts) await client.request("prompts/get", { name });
+    const { resources } = await client.request("resources/list");
+    for (const { uri } of resources) await client.request("resources/read", { uri });
+    const { prompts } = await client.request("prompts/list");
+    for (const { name } of prompts) await client.request("prompts/get", { name });
   },
   async "http-custom-headers"(client) {
     await listTools(client);
     for (const { name, arguments: args } of context.toolCalls) await call(client, name, args);
   },
   async "http-invalid-tool-headers"(client) {
-    for (const { name } of (await listTools(client)).tools) await call(client, name, { region: "here", value: "there" });
+    const { tools } = await listTools(client);
+    for (const { name } of tools) await call(client, name, { region: "here", value: "there" });
   },
 };
 

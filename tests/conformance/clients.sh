@@ -17,8 +17,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 have_suites
 
-# The gateway logs in nowhere in the name of a user: it sends the headers that its configuration gives. What remains are
-# scenarios for those that do.
+# The gateway logs in nowhere: it sends the headers that its configuration gives. What skills hold is a host's to judge.
 scenarios() {
     suite "$@" | sed -n -e '/^Client scenarios/,/^$/s/^  - \([^ ]*\).*/\1/p' -e 's/^    - \([^ ]*\) \[client\]$/\1/p' \
         | grep -v -e '^auth/' -e '^sep-2640-'
