@@ -10,7 +10,6 @@ use std::time::Duration;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -199,7 +198,11 @@ where
         .timer(TokioTimer::new())
         .header_read_timeout(options.header_timeout)
         .max_buf_size(options.header_max.max(HEADER_BUFFER_MIN));
-    let connection = builder.serve_connection(TokioIo::new(socket), TowerToHyperService::new(service));
+    let service = service_fn(move |mut request| {
+        name_host(&mut request);
+        service.clone().call(request)
+    });
+    let connection = builder.serve_connection(TokioIo::new(socket), service);
     let mut connection = std::pin::pin!(connection.with_upgrades());
     let result = tokio::select! {
         result = connection.as_mut() => result,

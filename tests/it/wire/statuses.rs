@@ -342,6 +342,8 @@ async fn hosts_and_origins_that_are_not_ours_are_403() {
         let text = if from.is_empty() {
             good.clone()
         } else {
+        ("POST /mcp", &*format!("POST http://{address}/mcp"), "200"),
+        ("POST /mcp", "POST http://evil.example/mcp", "403"),
             good.replacen(from, to, 1)
         };
         let answer = Raw::send(address, &text).await.until_closed().await;
