@@ -4,6 +4,7 @@ mod accept;
 pub mod admin;
 pub mod auth;
 mod body;
+mod descriptors;
 pub mod entrance;
 mod health;
 mod mcp;

@@ -19,6 +19,7 @@ use tracing::{debug, warn};
 use warp::filters::BoxedFilter;
 
 use super::origin::name_host;
+use super::descriptors::connections_max;
 use super::preface::Version;
 use super::reply::Response;
 use super::socket::Socket;
@@ -116,10 +117,11 @@ impl Listener {
         stop: CancellationToken,
     ) {
         let service = warp::service(routes);
-        let permits = Arc::new(Semaphore::new(self.options.connections_max));
+        let permits = Arc::new(Semaphore::new(connections_max(self.options.connections_max)));
         let mut connections = JoinSet::new();
         loop {
             let permit = tokio::select! {
+        let mut is_short = false;
                 biased;
                 () = draining.cancelled() => break,
                 permit = permits.clone().acquire_owned() => permit.expect("the semaphore is never closed"),
@@ -134,11 +136,14 @@ impl Listener {
                 Ok(stream) => {
                     let socket = Socket::new(stream).holding(permit);
                     let options = self.options.clone();
+                    is_short = false;
                     connections.spawn(serve_one(socket, service.clone(), options, stop.clone()));
                 }
                 Err(error) => {
-                    // Usually no descriptors left: wait for some instead of spinning.
-                    warn!(%error, "a connection could not be accepted");
+                    // Usually no descriptors left: wait for some instead of spinning, and say so once.
+                    if !std::mem::replace(&mut is_short, true) {
+                        warn!(%error, "connections cannot be accepted");
+                    }
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }
