@@ -188,7 +188,7 @@ const SESSIONS: &[Key] = &[
     key(
         "max",
         Kind::Count(1, 10_000_000),
-        "Most sessions at once; beyond it the least recently used one ends.",
+        "Most sessions at once; beyond it the least recently used one ends, of the principal that has the most.",
     ),
     key(
         "outbox-events-max",

@@ -94,7 +94,7 @@ pub struct HttpConfig {
 pub struct SessionConfig {
     /// A session without activity for this long ends.
     pub idle_timeout: Duration,
-    /// Most sessions at once; beyond it the least recently used one ends.
+    /// Most sessions at once; beyond it the least recently used one ends, of the principal that has the most.
     pub max: usize,
     /// Most messages kept for one stream of a session.
     pub outbox_events_max: usize,

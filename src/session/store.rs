@@ -1,5 +1,6 @@
 //! All sessions, by id: looked up on every request, ended when idle, bounded in number.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use super::session::{Caller, Session, SessionId};
 /// How many sessions, and for how long.
 #[derive(Debug, Clone, Copy)]
 pub struct StoreLimits {
-    /// Sessions, at most; one more ends the one that was used least recently.
+    /// Sessions, at most; one more ends the one that was used least recently, of the principal that has the most.
     pub max: usize,
     /// A session whose client does nothing, holds no stream open and waits for no answer, ends after this time.
     pub idle_timeout: Duration,
@@ -43,10 +44,10 @@ impl<A> SessionStore<A> {
     pub fn insert(&self, session: Arc<Session<A>>) -> Vec<Arc<Session<A>>> {
         let mut evicted = Vec::new();
         while self.len() >= self.limits.max.max(1) {
-            let Some(oldest) = self.least_recently_used() else {
+            let Some(dispensable) = self.most_dispensable() else {
                 break;
             };
-            evicted.extend(self.remove(oldest));
+            evicted.extend(self.remove(dispensable));
         }
         self.shard(session.id()).insert(session.id(), session);
         evicted
@@ -104,15 +105,25 @@ impl<A> SessionStore<A> {
         self.len() == 0
     }
 
-    fn least_recently_used(&self) -> Option<SessionId> {
+    /// Returns the session that was used least recently, of the principal that has the most: whoever opens many does not
+    /// end those of others.
+    fn most_dispensable(&self) -> Option<SessionId> {
         // Sessions in use go last: their clients are there.
-        let key = |session: &Arc<Session<A>>| (session.is_in_use(), session.last_activity(), session.id());
-        let oldest = self
-            .shards
-            .iter()
-            .filter_map(|shard| lock(shard).values().map(key).min())
-            .min()?;
-        Some(oldest.2)
+        let key = |session: &Session<A>| (session.is_in_use(), session.last_activity(), session.id());
+        let mut principals: HashMap<Arc<str>, (usize, _)> = HashMap::new();
+        for shard in &self.shards {
+            for session in lock(shard).values() {
+                let key = key(session);
+                let principal = &session.caller().principal;
+                let (count, oldest) = principals.entry(principal.clone()).or_insert((0, key));
+                *count += 1;
+                *oldest = key.min(*oldest);
+            }
+        }
+        let most = principals
+            .into_values()
+            .max_by_key(|(count, oldest)| (*count, Reverse(*oldest)))?;
+        Some(most.1.2)
     }
 
     fn shard(&self, id: SessionId) -> MutexGuard<'_, Shard<A>> {
@@ -188,6 +199,27 @@ mod tests {
             [sessions[2].id()]
         );
         assert_eq!(store.len(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_has_the_most_makes_room() {
+        let store = store(3);
+        let quiet = session("quiet");
+        let mut busy = [session("busy"), session("busy")];
+        assert!(store.insert(quiet.clone()).is_empty());
+        for session in &busy {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            session.touch();
+            assert!(store.insert(session.clone()).is_empty());
+        }
+        for number in 0..4 {
+            let new = session("busy");
+            let evicted = store.insert(new.clone());
+            assert_eq!(evicted[0].id(), busy[number % 2].id(), "the oldest of its own");
+            busy[number % 2] = new;
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        assert!(store.get(quiet.id(), quiet.caller()).is_some());
     }
 
     #[tokio::test(start_paused = true)]
