@@ -6,7 +6,7 @@ use bytes::Buf;
 use futures_util::Stream;
 use http::StatusCode;
 
-use super::accept::{EVENT_STREAM, JSON, accepts, is_json, names};
+use super::accept::{EVENT_STREAM, JSON, accepts, is_json, is_plain, names};
 use super::body::{BodyLimits, read_body};
 use super::mcp::{McpRequest, SessionNaming};
 use super::modern;
@@ -29,6 +29,10 @@ pub(super) async fn handle<B: Buf, E>(
 ) -> Response {
     if !is_json(request.headers) {
         let message = "the body must be JSON: send Content-Type: application/json";
+        return reply::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, message);
+    }
+    if !is_plain(request.headers) {
+        let message = "the body must not be compressed: send no Content-Encoding";
         return reply::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, message);
     }
     let http = &request.context.config.http;
