@@ -11,7 +11,7 @@ use crate::protocol::Message;
 use crate::protocol::member::{member, string_member};
 use crate::protocol::modern::headers::encode;
 use crate::protocol::modern::meta::{PROTOCOL_VERSION, RequestMeta};
-use crate::protocol::modern::mirror::{ANNOTATION, Mirrored, header_text, mirrored, named_by};
+use crate::protocol::modern::mirror::{ANNOTATION, Mirrored, argument, header_text, mirrored, named_by};
 use crate::protocol::names::{header, method};
 
 /// Most tools whose mirrored arguments are kept; the arguments of others have no headers.
@@ -112,7 +112,7 @@ impl Mirrors {
             return;
         };
         for Mirrored { header, path } in mirrored {
-            let value = header_text(&arguments, path);
+            let value = argument(&arguments, path).map(header_text);
             let value = value.and_then(|text| HeaderValue::from_str(&encode(&text)).ok());
             if let (Some(value), Ok(name)) = (value, HeaderName::from_bytes(header.as_bytes())) {
                 headers.insert(name, value);
