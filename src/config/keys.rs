@@ -149,7 +149,7 @@ const HTTP: &[Key] = &[
     key(
         "tcp-user-timeout",
         Kind::Duration(SECOND, DAY),
-        "How long sent bytes may stay unacknowledged before a peer counts as gone.",
+        "How long sent bytes may stay unacknowledged before a peer counts as gone, or an answer on HTTP/2 may wait for room.",
     ),
     key(
         "sse-after",

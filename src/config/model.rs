@@ -75,7 +75,8 @@ pub struct HttpConfig {
     /// Time between the comments that keep an event stream open, and between the pings of WebSocket and HTTP/2, whose
     /// peers have as long to answer.
     pub keep_alive: Duration,
-    /// How long sent bytes may stay unacknowledged before a peer counts as gone.
+    /// How long sent bytes may stay unacknowledged before a peer counts as gone; on HTTP/2, how long an answer may wait
+    /// until its client has room for it.
     pub tcp_user_timeout: Duration,
     /// How long the answer to a POST may wait as plain JSON before it becomes an event stream.
     pub sse_after: Duration,

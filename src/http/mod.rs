@@ -11,6 +11,7 @@ mod mcp;
 pub mod mode;
 mod modern;
 pub mod origin;
+mod pace;
 mod post;
 mod preface;
 mod reply;
