@@ -213,7 +213,7 @@ const SESSIONS: &[Key] = &[
     key(
         "stream-retention",
         Kind::Duration(Duration::ZERO, DAY),
-        "How long an ended stream can still be resumed.",
+        "How long an ended stream can still be resumed, and a session of HTTP+SSE is kept without its stream.",
     ),
     key(
         "retry",

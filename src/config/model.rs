@@ -105,7 +105,7 @@ pub struct SessionConfig {
     pub streams_max: usize,
     /// Most streams of `subscriptions/listen` that one principal holds open.
     pub listens_max: usize,
-    /// How long an ended stream can still be resumed.
+    /// How long an ended stream can still be resumed, and a session of HTTP+SSE is kept without its stream.
     pub stream_retention: Duration,
     /// The reconnection time that clients are told.
     pub retry: Duration,

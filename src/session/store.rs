@@ -16,6 +16,9 @@ pub struct StoreLimits {
     pub max: usize,
     /// A session whose client does nothing, holds no stream open and waits for no answer, ends after this time.
     pub idle_timeout: Duration,
+    /// And one that is nothing without its stream after this time, if that is less: its client is gone, and whoever lost
+    /// the stream comes back soon or not at all.
+    pub stream_retention: Duration,
 }
 
 /// So many maps share the sessions, so that look-ups rarely meet.
@@ -80,10 +83,18 @@ impl<A> SessionStore<A> {
 
     /// Takes out the sessions that have been idle for too long.
     pub fn remove_idle(&self, now: Instant) -> Vec<Arc<Session<A>>> {
-        let idle_timeout = self.limits.idle_timeout;
+        let StoreLimits {
+            idle_timeout,
+            stream_retention,
+            ..
+        } = self.limits;
         self.remove_where(|session| {
             let idle = now.saturating_duration_since(session.last_activity());
-            !session.is_in_use() && idle >= idle_timeout
+            let limit = match session.transport().has_one_stream() {
+                true => idle_timeout.min(stream_retention),
+                false => idle_timeout,
+            };
+            !session.is_in_use() && idle >= limit
         })
     }
 
@@ -149,9 +160,13 @@ mod tests {
     }
 
     fn session(principal: &str) -> Arc<Session<()>> {
+        session_over(Transport::StreamableHttp, principal)
+    }
+
+    fn session_over(transport: Transport, principal: &str) -> Arc<Session<()>> {
         let options = SessionOptions {
             caller: caller(principal, None),
-            transport: Transport::StreamableHttp,
+            transport,
             outbox: OutboxLimits {
                 events_max: 4,
                 bytes_max: 100,
@@ -165,6 +180,7 @@ mod tests {
         SessionStore::new(StoreLimits {
             max,
             idle_timeout: Duration::from_secs(600),
+            stream_retention: Duration::from_secs(120),
         })
     }
 
@@ -238,6 +254,28 @@ mod tests {
         );
         tokio::time::advance(Duration::from_secs(601)).await;
         assert_eq!(store.remove_idle(Instant::now()).len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_that_has_lost_its_only_stream_ends_sooner() {
+        let store = store(10);
+        let (old, new) = (session_over(Transport::HttpSse, "a"), session("a"));
+        let stream = old.stream_opened();
+        let _ = store.insert(old.clone());
+        let _ = store.insert(new.clone());
+        tokio::time::advance(Duration::from_secs(500)).await;
+        new.touch();
+        assert!(store.remove_idle(Instant::now()).is_empty(), "it has its stream");
+        drop(stream);
+        tokio::time::advance(Duration::from_secs(99)).await;
+        assert!(
+            store.remove_idle(Instant::now()).is_empty(),
+            "its client may come back"
+        );
+        tokio::time::advance(Duration::from_secs(21)).await;
+        let ended = store.remove_idle(Instant::now());
+        assert_eq!(ended.len(), 1, "the other one is as idle, and stays");
+        assert_eq!(ended[0].id(), old.id());
     }
 
     #[test]
