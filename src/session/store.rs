@@ -229,11 +229,11 @@ mod tests {
             assert!(store.insert(session.clone()).is_empty());
         }
         for number in 0..4 {
+            tokio::time::advance(Duration::from_secs(1)).await;
             let new = session("busy");
             let evicted = store.insert(new.clone());
             assert_eq!(evicted[0].id(), busy[number % 2].id(), "the oldest of its own");
             busy[number % 2] = new;
-            tokio::time::advance(Duration::from_secs(1)).await;
         }
         assert!(store.get(quiet.id(), quiet.caller()).is_some());
     }
