@@ -116,9 +116,10 @@ check:
 conformance: programs
 	$(call step,conformance,tests/conformance/through-gateway.sh $(BINARY))
 
-## compat: published servers and clients through the gateway
+## compat: published servers and clients through the gateway, and that it changes no byte of what the servers say
 compat: programs
 	$(call step,published software,CARGO='$(CARGO)' python3 tests/compat/run.py $(BINARY))
+	$(call step,directly and through,CARGO='$(CARGO)' python3 tests/compat/compare.py $(BINARY))
 
 ## bench: Portcullis beside a bare bridge, interleaved
 bench:
