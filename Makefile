@@ -115,6 +115,7 @@ check:
 ## conformance: the published conformance suites through the gateway
 conformance: programs
 	$(call step,conformance,tests/conformance/through-gateway.sh $(BINARY))
+	$(call step,conformance beside a server without a gateway,tests/conformance/beside_direct.py $(BINARY))
 
 ## compat: published servers and clients through the gateway, and that it changes no byte of what the servers say
 compat: programs
