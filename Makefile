@@ -112,9 +112,10 @@ $(DENY):
 check:
 	$(call step,tests,$(CARGO) test $(PROFILE))
 
-## conformance: the published conformance suites through the gateway
+## conformance: the published conformance suites through the gateway, as clients and as servers
 conformance: programs
 	$(call step,conformance,tests/conformance/through-gateway.sh $(BINARY))
+	$(call step,conformance of the other side,tests/conformance/clients.sh $(BINARY))
 	$(call step,conformance beside a server without a gateway,tests/conformance/beside_direct.py $(BINARY))
 
 ## compat: published servers and clients through the gateway, and that it changes no byte of what the servers say
