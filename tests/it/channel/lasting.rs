@@ -1,5 +1,6 @@
 //! What lasts on a channel without a handshake: listening, clients that do not read, and the end.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::{FutureExt, SinkExt};
@@ -31,6 +32,33 @@ async fn heard(client: &mut Speaker, count: usize) -> Vec<(Value, String)> {
     heard
 }
 
+/// Returns so many answers by their ids, whatever comes in between.
+async fn answers_to(client: &mut Speaker, count: usize) -> BTreeMap<String, Value> {
+    let mut answers = BTreeMap::new();
+    while answers.len() < count {
+        let message = client.channel.message().await;
+        if message.get("method").is_none() {
+            let id = message["id"].as_str().expect("ids are texts here").to_owned();
+            assert!(answers.insert(id, message).is_none(), "one answer each");
+        }
+    }
+    answers
+}
+
+/// Checks that the call `c` was answered and each of those who listen was told that it is over.
+#[track_caller]
+fn assert_last_words(answers: &BTreeMap<String, Value>, listening: &[&str]) {
+    assert_eq!(text_of(&answers["c"]), "made 10 steps");
+    for id in listening {
+        let end = &answers[*id]["result"];
+        assert_eq!(
+            (&end["resultType"], &end["_meta"][ID]),
+            (&json!("complete"), &json!(id)),
+            "{answers:?}"
+        );
+    }
+}
+
 fn told(id: impl Into<Value>, what: &str) -> (Value, String) {
     (id.into(), format!("notifications/{what}"))
 }
@@ -55,17 +83,29 @@ async fn several_listen_at_once_each_to_its_own() {
                 .send_call("c", "change", json!({ "kind": "prompts" }), None)
                 .await;
             let mut expected = vec![told(7, "prompts/list_changed")];
-            assert_eq!(heard_and_answered(&mut client, 1).await, expected, "{kind:?} {era}");
+            assert_eq!(
+                heard_and_answered(&mut client, 1).await,
+                expected,
+                "{kind:?} {era}"
+            );
             client
                 .send_call("c", "touch", json!({ "uri": WATCHED }), None)
                 .await;
             expected = vec![told("one", "resources/updated")];
-            assert_eq!(heard_and_answered(&mut client, 1).await, expected, "{kind:?} {era}");
+            assert_eq!(
+                heard_and_answered(&mut client, 1).await,
+                expected,
+                "{kind:?} {era}"
+            );
             client
                 .send_call("c", "change", json!({ "kind": "tools" }), None)
                 .await;
             expected = vec![told("one", "tools/list_changed"), told(7, "tools/list_changed")];
-            assert_eq!(heard_and_answered(&mut client, 2).await, expected, "{kind:?} {era}");
+            assert_eq!(
+                heard_and_answered(&mut client, 2).await,
+                expected,
+                "{kind:?} {era}"
+            );
             client.cancel("one").await;
             let wanted = json!({ "promptsListChanged": true });
             // Its id is free at once.
@@ -74,7 +114,11 @@ async fn several_listen_at_once_each_to_its_own() {
                 .send_call("c", "change", json!({ "kind": "tools" }), None)
                 .await;
             expected = vec![told(7, "tools/list_changed")];
-            assert_eq!(heard_and_answered(&mut client, 1).await, expected, "{kind:?} {era}");
+            assert_eq!(
+                heard_and_answered(&mut client, 1).await,
+                expected,
+                "{kind:?} {era}"
+            );
             client.channel.end().await;
         }
         gateway.stop().await;
@@ -141,23 +185,14 @@ async fn a_gateway_that_ends_says_so_to_those_who_listen_and_answers_the_others(
         let gateway = of_era(era, "");
         let mut client = Speaker::enter(Kind::Socket, &gateway).await;
         client.listen("l", json!({ "toolsListChanged": true })).await;
-        client.listen(2, json!({ "promptsListChanged": true })).await;
+        client.listen("m", json!({ "promptsListChanged": true })).await;
         client
             .send_call("c", "progress", json!({ "steps": 10, "ms": 30 }), Some("t"))
             .await;
         client.channel.message().await;
         gateway.process().signal(Signal::TERM);
-        let messages = client.channel.up_to(&json!("c")).await;
-        assert_eq!(text_of(messages.last().expect("an answer")), "made 10 steps");
-        let mut ended = Vec::new();
-        for _ in 0..2 {
-            let end = client.channel.message().await;
-            assert_eq!(end["result"]["resultType"], "complete", "{era}: {end}");
-            assert_eq!(end["result"]["_meta"][ID], end["id"], "{era}: {end}");
-            ended.push(end["id"].to_string());
-        }
-        ended.sort();
-        assert_eq!(ended, ["\"l\"", "2"]);
+        let answers = answers_to(&mut client, 3).await;
+        assert_last_words(&answers, &["l", "m"]);
         let frame = client.channel.closed().await.expect("it says so");
         assert_eq!(frame.code, CloseCode::Away);
         gateway.stop().await;
@@ -175,14 +210,8 @@ async fn sigterm_lets_pipes_be_answered_and_ends_what_listens() {
             .await;
         client.channel.message().await;
         client.channel.process().signal(Signal::TERM);
-        let messages = client.channel.up_to(&json!("c")).await;
-        assert_eq!(text_of(messages.last().expect("an answer")), "made 10 steps", "{kind:?}");
-        let end = client.channel.message().await;
-        assert_eq!(
-            (&end["id"], &end["result"]["resultType"]),
-            (&json!("l"), &json!("complete")),
-            "{kind:?}: {end}"
-        );
+        let answers = answers_to(&mut client, 2).await;
+        assert_last_words(&answers, &["l"]);
         assert_eq!(client.channel.hear().await, None, "{kind:?}: and then it ends");
         let status = client.channel.ended().await.expect("it is a process");
         assert!(status.success(), "{kind:?}: {status}");
@@ -219,10 +248,10 @@ async fn a_channel_that_is_closed_takes_back_what_is_in_flight_and_leaves_nothin
                 _ => None,
             };
             let descriptors = gateway.process().footprint().descriptors;
-            for _ in 0..20 {
+            for _ in 0..10 {
                 let mut client = Speaker::enter(Kind::Socket, &gateway).await;
                 client.listen("l", json!({ "toolsListChanged": true })).await;
-                let endless = json!({ "steps": 1_000_000, "ms": 20 });
+                let endless = json!({ "steps": 10_000, "ms": 20 });
                 client.send_call("e", "progress", endless, Some("t")).await;
                 // The process, if it is one of its own, has begun with it.
                 let progress = client.channel.message().await;
@@ -231,19 +260,12 @@ async fn a_channel_that_is_closed_takes_back_what_is_in_flight_and_leaves_nothin
                 let idle = async { while gateway.admin("status").await["inFlight"] != 0 {} };
                 within("nothing is in flight", idle).await;
             }
-            let own = async {
-                let others = |session: &&Value| session["transport"] != "websocket";
-                let count = async || {
-                    let sessions = sessions(&gateway).await;
-                    let all = sessions.as_array().expect("a list");
-                    (all.iter().filter(others).count(), all.len())
-                };
-                // One that stands by for the next call of a client does so for its time.
-                while count().await.1 > 1 + usize::from(sharing == "session") {}
-            };
-            within("the end of the sessions", own).await;
+            // One that stands by for the next call of a client does so for its time.
+            let left = 1 + usize::from(sharing == "session");
+            let gone = async { while sessions(&gateway).await.as_array().map(Vec::len) > Some(left) {} };
+            within("the end of the sessions", gone).await;
             if let Some(before) = before {
-                let is_told = |state: &Value| state["cancelled"].as_u64() == Some(before + 20);
+                let is_told = |state: &Value| state["cancelled"].as_u64() == Some(before + 10);
                 other.state_until("each is cancelled", is_told).await;
             }
             let now = || gateway.process().footprint().descriptors;

@@ -19,7 +19,10 @@ pub(super) fn request(id: impl Into<Value>, method: &str, mut params: Value, cap
     });
     let Value::Object(meta) = meta else { unreachable!() };
     let own = params.as_object_mut().expect("an object").entry("_meta");
-    let own = own.or_insert_with(|| json!({})).as_object_mut().expect("an object");
+    let own = own
+        .or_insert_with(|| json!({}))
+        .as_object_mut()
+        .expect("an object");
     own.extend(meta);
     json!({ "jsonrpc": "2.0", "id": id.into(), "method": method, "params": params })
 }

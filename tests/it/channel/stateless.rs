@@ -66,7 +66,11 @@ async fn each_of_many_requests_has_its_progress_and_its_answer() {
                         Value::String(text) => text.parse::<usize>().expect("a number") + 1,
                         id => usize::try_from(id.as_u64().expect("a number")).expect("a small one"),
                     };
-                    assert_eq!(text_of(&message), format!("made {number} steps"), "{kind:?} {era}");
+                    assert_eq!(
+                        text_of(&message),
+                        format!("made {number} steps"),
+                        "{kind:?} {era}"
+                    );
                     assert_eq!(steps[number], number, "{kind:?} {era}: the answer comes last");
                     answered += 1;
                 } else {
@@ -121,13 +125,15 @@ async fn each_rung_has_its_code() {
             change(&mut request["params"]["_meta"]);
             request
         };
-        let without = |name: &str| {
-            changed(&|meta| drop(meta.as_object_mut().expect("an object").remove(&key(name))))
-        };
+        let without =
+            |name: &str| changed(&|meta| drop(meta.as_object_mut().expect("an object").remove(&key(name))));
         let mut rungs = vec![
             (without("protocolVersion"), -32602),
             (without("clientCapabilities"), -32602),
-            (changed(&|meta| meta[key("clientCapabilities")] = json!([])), -32602),
+            (
+                changed(&|meta| meta[key("clientCapabilities")] = json!([])),
+                -32602,
+            ),
             (
                 changed(&|meta| meta[key("protocolVersion")] = json!("v999.0.0")),
                 -32022,
@@ -155,7 +161,10 @@ async fn each_rung_has_its_code() {
                 assert_eq!(answer["error"]["data"], data, "{kind:?}");
             }
         }
-        assert_eq!(text_of(&client.call("echo", json!({ "x": 1 })).await), "{\"x\":1}");
+        assert_eq!(
+            text_of(&client.call("echo", json!({ "x": 1 })).await),
+            "{\"x\":1}"
+        );
         client.channel.end().await;
     }
     gateway.stop().await;
@@ -169,7 +178,7 @@ async fn a_request_is_taken_back_and_others_go_on() {
             let mut client = Speaker::enter(kind, &gateway).await;
             let mut cancelled = client.state().await["cancelled"].as_u64().expect("a number");
             for id in [json!("h"), json!(7)] {
-                let endless = json!({ "steps": 1_000_000, "ms": 5 });
+                let endless = json!({ "steps": 20_000, "ms": 5 });
                 client
                     .send_call(id.clone(), "progress", endless, Some("endless"))
                     .await;
@@ -179,7 +188,10 @@ async fn a_request_is_taken_back_and_others_go_on() {
                 let others = client
                     .state_until("it is cancelled", |state| state["cancelled"] == cancelled)
                     .await;
-                assert!(others.iter().all(|other| other["id"] != id), "{kind:?} {era}: it has no answer");
+                assert!(
+                    others.iter().all(|other| other["id"] != id),
+                    "{kind:?} {era}: it has no answer"
+                );
                 let echoed = client.call("echo", json!({ "text": "on" })).await;
                 assert!(text_of(&echoed).contains("on"), "{kind:?} {era}");
                 // Its id is free.
@@ -231,7 +243,7 @@ async fn too_many_at_once_are_refused_until_others_are_answered() {
     for kind in [Kind::Socket, Kind::Pipes] {
         let mut client = Speaker::enter(kind, &gateway).await;
         for id in ["a", "b", "c"] {
-            let arguments = json!({ "steps": 1_000_000, "ms": 20 });
+            let arguments = json!({ "steps": 10_000, "ms": 20 });
             client.send_call(id, "progress", arguments, Some(id)).await;
         }
         client.send_call("d", "echo", json!({}), None).await;
@@ -269,7 +281,11 @@ async fn the_server_asks_its_client() {
             }
             let whole = again(tool, &arguments, &asked, &said);
             let answer = client.answer("tools/call", whole.clone()).await;
-            assert_eq!(text_of(&answer), "LLM response: Paris", "{kind:?} {era}: {answer}");
+            assert_eq!(
+                text_of(&answer),
+                "LLM response: Paris",
+                "{kind:?} {era}: {answer}"
+            );
             if era == "legacy" {
                 let twice = client.answer("tools/call", whole).await;
                 assert_eq!(twice["error"]["code"], -32602, "{kind:?}: once only: {twice}");
@@ -300,6 +316,29 @@ async fn a_call_that_asked_on_one_channel_goes_on_by_another() {
 }
 
 #[tokio::test]
+async fn a_suspended_call_that_nobody_goes_on_with_ends_and_leaves_nothing() {
+    let gateway = Gateway::start(
+        "[requests]\nsuspended-timeout = \"200ms\"\n[servers.mock]\ncommand = \"@self\"\n\
+         args = [\"mock-server\", \"--era\", \"legacy\"]\n",
+    );
+    let mut client = Speaker::enter(Kind::Socket, &gateway).await;
+    client.capabilities = json!({ "sampling": {} });
+    let asked = client.call("test_sampling", json!({ "prompt": "x" })).await;
+    assert_eq!(asked["result"]["resultType"], "input_required", "{asked}");
+    drop(client);
+    let nothing = async {
+        loop {
+            let status = gateway.admin("status").await;
+            if status["inFlight"] == 0 && status["sessions"] == 0 {
+                return;
+            }
+        }
+    };
+    within("its end", nothing).await;
+    gateway.stop().await;
+}
+
+#[tokio::test]
 async fn a_crash_of_the_server_is_an_answer_and_no_end() {
     for era in ERAS {
         let gateway = of_era(era, "backoff-initial = \"10ms\"");
@@ -326,7 +365,9 @@ async fn who_sends_everything_at_once_and_leaves_is_answered() {
             let mut client = Speaker::enter(kind, &gateway).await;
             client.send("d", "server/discover", json!({})).await;
             for number in 0..10 {
-                client.send_call(number, "echo", json!({ "x": number }), None).await;
+                client
+                    .send_call(number, "echo", json!({ "x": number }), None)
+                    .await;
             }
             client.channel.close_input().await;
             let mut answered = Vec::new();
