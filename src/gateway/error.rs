@@ -5,10 +5,10 @@ use thiserror::Error;
 
 use crate::config::ServerName;
 use crate::plugin::{Refusal, Why};
-use crate::protocol::{MessageError, RequestId};
 use crate::protocol::names::code;
 use crate::protocol::reply::ErrorObject;
 use crate::protocol::translate::Untranslatable;
+use crate::protocol::{MessageError, RequestId};
 use crate::upstream::UpstreamError;
 
 /// Why a message was not forwarded, or not answered by its server. The texts are what a client reads.
@@ -117,9 +117,7 @@ impl GatewayError {
             Self::Disabled(_) | Self::Stopping => code::SERVER_UNAVAILABLE,
             Self::SessionEnded => code::SESSION_NOT_FOUND,
             Self::NotOnShared(_) | Self::OfOtherEra(_) => code::METHOD_NOT_FOUND,
-            Self::InitializedTwice | Self::NotInitialized | Self::InFlightAlready(_) => {
-                code::INVALID_REQUEST
-            },
+            Self::InitializedTwice | Self::NotInitialized | Self::InFlightAlready(_) => code::INVALID_REQUEST,
             Self::InvalidParams(_) => code::INVALID_PARAMS,
             Self::NotToldOf(_) => code::RESOURCE_NOT_FOUND,
             Self::InvalidMessage(error) => error.code,

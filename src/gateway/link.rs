@@ -50,9 +50,7 @@ impl Link {
         pinned: Option<&Pinned>,
         transport: Transport,
     ) -> Result<(Self, OutboxReader), GatewayError> {
-        let server = gateway
-            .choose_server_to_open(pinned, &caller, &target)
-            .await?;
+        let server = gateway.choose_server_to_open(pinned, &caller, &target).await?;
         let session = gateway.new_session(server, caller, transport);
         gateway.keep_session(&session);
         let reader = session.standalone().read_unread();
