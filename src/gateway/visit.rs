@@ -146,19 +146,17 @@ impl Gateway {
     /// still works on this one.
     fn leave(&self, session: &Arc<Session>) {
         let conversation = session.attachment();
-        let lease = conversation.lease();
-        let is_own =
-            lease.is_some_and(|lease| lease.kind() == LeaseKind::Own && !lease.upstream().is_closed());
-        match session.facts() {
-            Some(facts)
-                if is_own
-                    && !conversation.only_shares()
-                    && conversation.in_flight() == 0
-                    && !session.has_ended() =>
+        let own = conversation
+            .lease()
+            .filter(|lease| lease.kind() == LeaseKind::Own && !lease.upstream().is_closed());
+        match (session.facts(), own) {
+            (Some(facts), Some(lease))
+                if !conversation.only_shares() && conversation.in_flight() == 0 && !session.has_ended() =>
             {
                 let server = conversation.server();
                 let place = Place::of(server, session.caller(), facts);
-                self.standby.put(place, session.clone(), server.spec().linger);
+                let linger = server.spec().linger;
+                self.standby.put(place, session.clone(), &lease, linger);
             }
             _ => self.end_session(session, "its request is over"),
         }
