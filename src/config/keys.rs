@@ -66,6 +66,7 @@ pub(super) const SECTIONS: &[(&str, &[Key])] = &[
     ("http", HTTP),
     ("sessions", SESSIONS),
     ("requests", REQUESTS),
+    ("cache", CACHE),
     ("admin", ADMIN),
     ("anonymous", ANONYMOUS),
     ("supervision", SUPERVISION),
@@ -258,6 +259,24 @@ pub(super) const REQUESTS: &[Key] = &[
         "suspended-timeout",
         Kind::Duration(MILLISECOND, DAY),
         "How long such a call waits; then it ends with the process that it holds.",
+    ),
+];
+
+const CACHE: &[Key] = &[
+    key(
+        "entries-max",
+        Kind::Count(0, 10_000_000),
+        "Most answers of modern servers that are kept; 0 keeps none.",
+    ),
+    key(
+        "entry-bytes-max",
+        Kind::Size(0, GIB),
+        "Most bytes of one of them; 0 keeps none.",
+    ),
+    key(
+        "bytes-max",
+        Kind::Size(0, 64 * GIB),
+        "Most bytes of all of them; 0 keeps none.",
     ),
 ];
 

@@ -27,6 +27,8 @@ pub struct Config {
     pub sessions: SessionConfig,
     /// Requests.
     pub requests: RequestConfig,
+    /// What servers have said and may be said again.
+    pub cache: CacheConfig,
     /// The admin API.
     pub admin: AdminConfig,
     /// Clients without a token.
@@ -130,6 +132,17 @@ pub struct RequestConfig {
     pub suspended_per_principal_max: usize,
     /// How long such a call waits.
     pub suspended_timeout: Duration,
+}
+
+/// Limits of the answers of modern servers that are kept. Where one of them is 0, nothing is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheConfig {
+    /// Most answers; beyond it the one that was not asked for the longest goes.
+    pub entries_max: usize,
+    /// Most bytes of one answer; a longer one is not kept.
+    pub entry_bytes_max: usize,
+    /// Most bytes of all answers; beyond it goes what goes beyond `entries_max`.
+    pub bytes_max: usize,
 }
 
 /// The admin API.
