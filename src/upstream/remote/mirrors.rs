@@ -124,7 +124,7 @@ impl Known {
         let tools = list.get("tools")?.get();
         let mut listed = Listed::default();
         let (mut kept, mut has_all) = (Vec::new(), true);
-        for span in scan_array(tools.as_bytes(), SCAN).ok()?? {
+        for span in scan_array(tools.as_bytes(), SCAN, usize::MAX).ok()?? {
             let text = &tools[span];
             match serde_json::from_str::<Tool>(text).map(|tool| self.judge(tool, &mut listed)) {
                 Ok(false) => has_all = false,
