@@ -37,11 +37,12 @@ pub(super) const DOORS: &[Door] = &[
     (Era::Legacy("2025-11-25"), Way::Http),
     (Era::Modern, Way::Http),
     (Era::Legacy("2024-11-05"), Way::Sse),
-    (Era::Legacy("2025-11-25"), Way::WebSocket),
+    (Era::Legacy("2025-03-26"), Way::WebSocket),
     (Era::Legacy("2025-06-18"), Way::Http2),
     (Era::Modern, Way::Http2),
-    (Era::Legacy("2025-03-26"), Way::WebSocket),
+    (Era::Modern, Way::WebSocket),
     (Era::Legacy("2025-11-25"), Way::Pipes),
+    (Era::Modern, Way::Pipes),
 ];
 
 /// A client that came in.
