@@ -13,7 +13,9 @@ use serde_json::Value;
 use crate::protocol::Message;
 use crate::protocol::member::{Members, members};
 use crate::protocol::modern::headers::encode;
-use crate::protocol::modern::mirror::{ANNOTATION, AnnotationError, Mirrored, header_text, mirrored};
+use crate::protocol::modern::mirror::{
+    ANNOTATION, AnnotationError, Mirrored, argument, header_text, mirrored,
+};
 use crate::protocol::scan::scan_array;
 use crate::upstream::SCAN;
 
@@ -103,7 +105,7 @@ impl Mirrors {
             return;
         };
         for Mirrored { header, path } in mirrored {
-            let value = header_text(&arguments, path);
+            let value = argument(&arguments, path).map(header_text);
             let value = value.and_then(|text| HeaderValue::from_str(&encode(&text)).ok());
             if let (Some(value), Ok(name)) = (value, HeaderName::from_bytes(header.as_bytes())) {
                 headers.insert(name, value);
@@ -122,7 +124,7 @@ impl Known {
         let tools = list.get("tools")?.get();
         let mut listed = Listed::default();
         let (mut kept, mut has_all) = (Vec::new(), true);
-        for span in scan_array(tools.as_bytes(), SCAN).ok()?? {
+        for span in scan_array(tools.as_bytes(), SCAN, usize::MAX).ok()?? {
             let text = &tools[span];
             match serde_json::from_str::<Tool>(text).map(|tool| self.judge(tool, &mut listed)) {
                 Ok(false) => has_all = false,

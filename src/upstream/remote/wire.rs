@@ -194,7 +194,7 @@ impl Wire {
 
     /// Servers of 2025-03-26 may answer in batches.
     async fn deliver_batch(&self, text: Bytes, wanted: Option<&RequestId>) -> bool {
-        let Ok(Some(elements)) = scan_array(&text, SCAN) else {
+        let Ok(Some(elements)) = scan_array(&text, SCAN, usize::MAX) else {
             self.send(one_line(text)).await;
             return false;
         };
