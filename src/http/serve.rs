@@ -141,6 +141,9 @@ impl Listener {
                     let options = self.options.clone();
                     connections.spawn(serve_one(socket, service.clone(), options, stop.clone()));
                 }
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {
+                    debug!(%error, "a client was gone before it was accepted");
+                }
                 Err(error) => {
                     // Usually no descriptors left: wait for some instead of spinning, and say so once.
                     if !std::mem::replace(&mut is_short, true) {

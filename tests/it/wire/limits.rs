@@ -8,7 +8,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::peer::{BOTH, LATEST, Peer, call, call_with_token};
-use crate::support::{Client, Connection, Gateway, text_of};
+use crate::support::{Client, Connection, Gateway, text_of, within};
 
 #[track_caller]
 fn refused(message: &Value, code: i32, reason: &str) {
@@ -95,6 +95,10 @@ async fn a_server_may_have_so_many_requests_in_flight() {
         Peer::open(&gateway, "mock").await,
         Peer::open(&gateway, "mock").await,
     );
+    // The gateway's own questions take room as well, so they are waited for.
+    let listed =
+        async { while gateway.admin("servers/mock").await["capabilities"]["announced"].is_null() {} };
+    within("the lists", listed).await;
     let endless = call_with_token("e", "e", "progress", json!({ "steps": 1_000_000, "ms": 20 }));
     let mut streams = [
         one.post_for_stream(&endless).await,
@@ -126,9 +130,7 @@ async fn a_server_that_does_not_read_is_overloaded_at_once() {
     let mut refusals = 0;
     let mut flood = FuturesUnordered::from_iter(flood);
     while refusals == 0 {
-        let answer = crate::support::within("a refusal", flood.next())
-            .await
-            .expect("some are refused");
+        let answer = within("a refusal", flood.next()).await.expect("some are refused");
         if answer.get("error").is_some() {
             refused(&answer, -32004, "overloaded");
             refusals += 1;
@@ -237,7 +239,7 @@ async fn a_client_may_owe_a_server_so_many_answers() {
     for question in &questions {
         peer.answer(question, json!({ "roots": [] })).await;
     }
-    while let Some(answer) = crate::support::within("the other answers", asking.next()).await {
+    while let Some(answer) = within("the other answers", asking.next()).await {
         assert_eq!(text_of(&answer), "{\"roots\":[]}");
     }
     let again = async {
