@@ -22,7 +22,7 @@ UNHEARD_OF = "1999-01-01"
 DIRECT_RUNS = 2
 # Where the gateway seems to differ, chance has that many more runs to show that it may.
 MORE_RUNS = 4
-AT_ONCE = 12
+AT_ONCE = 8
 INHERITED = "HOME LOGNAME PATH SHELL TERM USER LANG LC_ALL LC_CTYPE TMPDIR TZ".split()
 
 
@@ -171,6 +171,12 @@ def compared(texts, seen):
         return str(error)
 
 
+def failed(outcomes):
+    """Waits for all and returns a line for each that failed."""
+    errors = [(case, outcome.exception()) for case, outcome in outcomes]
+    return [f"{case.name()}: {error!r}" for case, error in errors if error]
+
+
 def compare_all(binary, scratch, chosen):
     """Runs everything and returns the report.
 
@@ -180,13 +186,15 @@ def compare_all(binary, scratch, chosen):
     try:
         plays = {(case.server, case.version): case for case in stage.cases}.values()
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            for outcome in [pool.submit(stage.learn, case, number) for case in plays for number in range(DIRECT_RUNS)]:
-                outcome.result()
+            twice = [(case, number) for case in plays for number in range(DIRECT_RUNS)]
+            learned = [(case, pool.submit(stage.learn, case, number)) for case, number in twice]
+            if failures := failed(learned):
+                report.failures += [f"directly, {failure}" for failure in failures]
+                return report
             played = [(case, pool.submit(stage.play_through, case)) for case in stage.cases]
+            report.failures += failed(played)
         for case, outcome in played:
-            if error := outcome.exception():
-                report.failures.append(f"{case.name()}: {error!r}")
-            else:
+            if not outcome.exception():
                 stage.judge(case, outcome.result(), report)
     finally:
         stage.gateway.stop()

@@ -8,7 +8,7 @@ from itertools import count
 
 from .wires import MODERN
 
-WAIT_S = 30
+WAIT_S = 60
 INFO = {"name": "compat", "version": "1.0.0"}
 
 
