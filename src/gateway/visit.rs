@@ -92,7 +92,7 @@ impl Gateway {
             Some(pinned) if !facts.capabilities.is_empty() => {
                 let before = facts.capabilities.len();
                 let judge = self.policy().judge(pinned, &request);
-                judge.restrain_client(&session, &request, &mut facts).await?;
+                Box::pin(judge.restrain_client(&session, &request, &mut facts)).await?;
                 match facts.capabilities.len() == before {
                     true => request,
                     false => translate::with_capabilities(&request, &facts.capabilities)?,
@@ -146,19 +146,17 @@ impl Gateway {
     /// still works on this one.
     fn leave(&self, session: &Arc<Session>) {
         let conversation = session.attachment();
-        let lease = conversation.lease();
-        let is_own =
-            lease.is_some_and(|lease| lease.kind() == LeaseKind::Own && !lease.upstream().is_closed());
-        match session.facts() {
-            Some(facts)
-                if is_own
-                    && !conversation.only_shares()
-                    && conversation.in_flight() == 0
-                    && !session.has_ended() =>
+        let own = conversation
+            .lease()
+            .filter(|lease| lease.kind() == LeaseKind::Own && !lease.upstream().is_closed());
+        match (session.facts(), own) {
+            (Some(facts), Some(lease))
+                if !conversation.only_shares() && conversation.in_flight() == 0 && !session.has_ended() =>
             {
                 let server = conversation.server();
                 let place = Place::of(server, session.caller(), facts);
-                self.standby.put(place, session.clone(), server.spec().linger);
+                let linger = server.spec().linger;
+                self.standby.put(place, session.clone(), &lease, linger);
             }
             _ => self.end_session(session, "its request is over"),
         }
@@ -199,7 +197,7 @@ impl Gateway {
             let deadline = self.patience(&server.spec()).deadline();
             let lease = pool.lease_to_learn();
             // What went wrong the request itself will meet.
-            let _ = lease.upstream().connection(deadline).await;
+            let _ = Box::pin(lease.upstream().connection(deadline)).await;
         }
         pool.eras().first_for(Era::Modern) == Era::Handshake
     }
@@ -218,9 +216,8 @@ impl Visit {
             return Vec::new();
         };
         let judge = pinned.map(|pinned| self.gateway.policy().judge(pinned, call));
-        self.gateway
-            .know_listings(judge.as_ref(), &self.session, call)
-            .await;
+        let listings = self.gateway.know_listings(judge.as_ref(), &self.session, call);
+        Box::pin(listings).await;
         let catalog = self.session.attachment().server().catalog();
         let schema = catalog.facts("tool", &tool).and_then(|facts| facts.input_schema);
         // Few tools have any: the others cost no more than this look.

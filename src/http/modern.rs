@@ -125,7 +125,7 @@ fn check_arguments(headers: &HeaderMap, call: &Message, mirrored: &[Mirrored]) -
         member(&params, "arguments").and_then(|arguments| serde_json::from_str(arguments.get()).ok());
     let arguments: Value = arguments.unwrap_or(Value::Null);
     for Mirrored { header, path } in mirrored {
-        let Some(body) = mirror::header_text(&arguments, path) else {
+        let Some(body) = mirror::argument(&arguments, path) else {
             if headers.contains_key(header.as_str()) {
                 return Err(mismatch(format!(
                     "the header {header} mirrors an argument that is not there"
@@ -135,8 +135,8 @@ fn check_arguments(headers: &HeaderMap, call: &Message, mirrored: &[Mirrored]) -
         };
         let stated = mirror_of(headers, header)?;
         let stated = decoded(header, &stated)?;
-        if !mirror::agrees(&stated, &body, body.parse::<f64>().is_ok()) {
-            return Err(differs(header, &body));
+        if !mirror::agrees(&stated, body) {
+            return Err(differs(header, &mirror::header_text(body)));
         }
     }
     Ok(())

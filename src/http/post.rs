@@ -6,7 +6,7 @@ use bytes::Buf;
 use futures_util::Stream;
 use http::StatusCode;
 
-use super::accept::{EVENT_STREAM, JSON, accepts, is_json, names};
+use super::accept::{EVENT_STREAM, JSON, accepts, is_json, is_plain, names};
 use super::body::{BodyLimits, read_body};
 use super::mcp::{McpRequest, SessionNaming};
 use super::modern;
@@ -31,6 +31,10 @@ pub(super) async fn handle<B: Buf, E>(
         let message = "the body must be JSON: send Content-Type: application/json";
         return reply::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, message);
     }
+    if !is_plain(request.headers) {
+        let message = "the body must not be compressed: send no Content-Encoding";
+        return reply::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, message);
+    }
     let http = &request.context.config.http;
     let limits = BodyLimits {
         bytes_max: http.body_max,
@@ -43,7 +47,7 @@ pub(super) async fn handle<B: Buf, E>(
     let parsed = Incoming::parse(body, &request.context.config.requests);
     if is_modern(&request, &parsed) {
         return match parsed {
-            Ok(Incoming::One(message)) => modern::handle(&request, message).await,
+            Ok(Incoming::One(message)) => Box::pin(modern::handle(&request, message)).await,
             Ok(Incoming::Batch(_)) => no_batches(),
             Err(error) => not_parsed(&error),
         };
@@ -61,7 +65,7 @@ pub(super) async fn handle<B: Buf, E>(
     };
     match session {
         Some((session, naming)) => in_session(&request, session, naming, parsed).await,
-        None => without_session(&request, parsed).await,
+        None => Box::pin(without_session(&request, parsed)).await,
     }
 }
 
