@@ -142,7 +142,7 @@ impl Link {
         };
         let request = request.clone();
         self.gateway.tasks.spawn(async move {
-            over.run_until_cancelled(errand.run((meta, version), request))
+            over.run_until_cancelled(Box::pin(errand.run((meta, version), request)))
                 .await
         });
         Ok(())

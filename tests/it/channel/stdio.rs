@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use super::ends::{LATEST, gateway_with, url};
+use super::speaker::{Speaker, again};
 use crate::support::census::Census;
 use crate::support::{Channel, Gateway, text_of, within};
 
@@ -205,11 +206,57 @@ async fn the_token_for_a_url_comes_from_the_environment_and_the_session_there_en
 #[tokio::test]
 async fn a_url_may_be_that_of_a_websocket() {
     let gateway = gateway_with("", "");
-    let mut channel = Channel::bridge(&url(&gateway).replace("http:", "ws:"), &[], &[]);
+    let url = url(&gateway).replace("http:", "ws:");
+    let mut channel = Channel::bridge(&url, &[], &[]);
     channel.open(LATEST, json!({})).await;
     assert!(text_of(&channel.call("echo", json!({ "text": "here" })).await).contains("here"));
     let sessions = &gateway.admin("sessions").await["sessions"];
     assert_eq!(sessions[0]["transport"], "websocket", "{sessions}");
     channel.end().await;
+
+    let mut client = Speaker::on(Channel::bridge(&url, &[], &[]), json!({ "sampling": {} }));
+    assert!(text_of(&client.call("echo", json!({ "text": "there" })).await).contains("there"));
+    client.listen("l", json!({ "toolsListChanged": true })).await;
+    let (tool, arguments) = ("test_sampling", json!({ "prompt": "capital?" }));
+    let said = json!({ "role": "assistant", "model": "m", "content": { "type": "text", "text": "Paris" } });
+    let asked = client.call(tool, arguments.clone()).await;
+    let answer = client
+        .answer("tools/call", again(tool, &arguments, &asked, &said))
+        .await;
+    assert_eq!(text_of(&answer), "LLM response: Paris", "{answer}");
+    client.channel.end().await;
     gateway.stop().await;
+}
+
+/// What the README shows is what comes of it.
+#[tokio::test]
+async fn the_example_of_the_readme_is_answered() {
+    let readme = include_str!("../../../README.md");
+    let blocks = readme.split("\n```sh\n").skip(1);
+    let blocks = blocks.map(|rest| rest.split("\n```").next().expect("a block ends"));
+    let examples: Vec<&str> = blocks
+        .filter(|block| block.contains("portcullis stdio"))
+        .collect();
+    assert!(!examples.is_empty(), "there is one");
+    let place = Place::new("");
+    let binary = std::path::Path::new(env!("CARGO_BIN_EXE_portcullis"));
+    let programs = binary.parent().expect("it is in a directory").display();
+    for example in examples {
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", example])
+            .current_dir(env!("CARGO_MANIFEST_DIR"));
+        let path = std::env::var("PATH").unwrap_or_default();
+        command.env("PATH", format!("{programs}:{path}"));
+        command
+            .env("XDG_STATE_HOME", &place.0)
+            .env("XDG_CACHE_HOME", &place.0);
+        let output = within("its end", command.output())
+            .await
+            .expect("there is a shell");
+        let answer = String::from_utf8_lossy(&output.stdout);
+        let said = String::from_utf8_lossy(&output.stderr);
+        let answer: Value = serde_json::from_str(&answer).unwrap_or_else(|_| panic!("{answer}{said}"));
+        assert!(text_of(&answer).contains("hello"), "{answer}");
+    }
 }
