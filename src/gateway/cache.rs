@@ -69,6 +69,7 @@ pub(super) enum Found {
 pub(super) struct Vacancy {
     cache: Arc<ResponseCache>,
     ground: Ground,
+    /// When it was sent.
     since: Tick,
     principal: Arc<str>,
     request: Message,
