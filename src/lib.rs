@@ -68,6 +68,9 @@
 //! Who listens (`gateway::listen`) has a session as long as its stream, and hears what sessions hear. A server without
 //! handshakes is listened to once for all who share it (`gateway::ear`); one with a handshake is subscribed to.
 //!
+//! What a server without handshakes allows to be kept is kept (`gateway::cache`) as it said it: a request that is answered
+//! from there goes the same way from where the answer would have come.
+//!
 //! Where there are plugins, the request holds the set of them that it began with: `gateway::policy` asks it for access,
 //! shows it the message, asks it where a session goes, and shows it the answer and all that comes before. What a server
 //! sends waits in its session's lane meanwhile, so that nothing overtakes. Without plugins none of this runs.

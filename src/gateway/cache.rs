@@ -4,8 +4,9 @@
 //! What is kept is the server's own answer. It goes the way of any other: it is translated where its client has a
 //! handshake, and the policies judge it anew for each who gets it. It is that of one generation of one instance, since
 //! another process may offer something else. `public` answers are for whoever uses the instance, others for the
-//! principal who asked. What the server says has changed is forgotten, and so is what was under way meanwhile; where it
-//! is not listened to, the time alone holds. Clients that ask at the same time all reach the server.
+//! principal who asked. What the server says has changed is forgotten, and so is what was under way meanwhile; while it
+//! is not listened to, the time alone holds, and what was kept goes when it is listened to again. Clients that ask at the
+//! same time all reach the server.
 //!
 //! The catalog of the registry is something else: the items of all pages, which the gateway asks for itself to judge by.
 
@@ -19,6 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde::Serialize;
 use tokio::time::Instant;
+use tracing::debug;
 
 pub(super) use self::fetching::Fetching;
 use self::kept::Kept;
@@ -67,6 +69,7 @@ pub(super) enum Found {
 pub(super) struct Vacancy {
     cache: Arc<ResponseCache>,
     ground: Ground,
+    /// When it was sent.
     since: Tick,
     principal: Arc<str>,
     request: Message,
@@ -103,6 +106,7 @@ impl ResponseCache {
             Looked::Nothing => Found::Nothing,
             Looked::Found(kept) => {
                 self.hits.fetch_add(1, Ordering::Relaxed);
+                debug!(server = %connection.server(), method = %request.method(), "answered with what was kept");
                 Found::Kept(kept.at(now))
             }
             Looked::Missing { since } => {
@@ -130,7 +134,7 @@ impl ResponseCache {
         }
     }
 
-    /// Forgets everything of an instance whose process is not there, or not for long.
+    /// Forgets everything of an instance.
     pub(super) fn forget(&self, instance: u64) {
         if let Some(mut store) = self.lock() {
             store.forget(instance);

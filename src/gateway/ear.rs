@@ -250,6 +250,10 @@ impl Ear {
         next.honoured = Filter::parse(&params).unwrap_or_default();
         let before = state.open(next);
         drop(state);
+        if let (None, Some(gateway)) = (&before, self.gateway.upgrade()) {
+            // Nobody has heard what changed until now.
+            gateway.cache.forget(connection.origin().instance);
+        }
         before
             .into_iter()
             .for_each(|before| connection.stop_listening(before.id));

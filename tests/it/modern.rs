@@ -1,5 +1,6 @@
 //! Clients without a handshake (2026-07-28), with servers of either era behind the gateway.
 
+mod cache;
 mod client;
 mod ladder;
 mod questions;

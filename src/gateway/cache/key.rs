@@ -69,8 +69,14 @@ const CONTINUING: [&str; 2] = ["inputResponses", "requestState"];
 /// The digest of a request: its method and all parameters that an answer may depend on.
 pub(super) type Fingerprint = [u8; 32];
 
+/// A longer request is not read for its fingerprint.
+const BYTES_MAX: usize = 16 * 1024;
+
 /// Returns the fingerprint of a request; `None` for one whose answer is not to be kept.
 pub(super) fn fingerprint(request: &Message) -> Option<Fingerprint> {
+    if request.bytes().len() > BYTES_MAX {
+        return None;
+    }
     let params = request.params();
     let mut params = match &params {
         Some(params) => members(params)?,
@@ -160,6 +166,13 @@ mod tests {
         ] {
             assert_eq!(of("resources/read", params), None, "{params}");
         }
+    }
+
+    #[test]
+    fn what_is_too_long_has_none() {
+        let whole = |length| format!(r#"{{"uri":"{}"}}"#, "x".repeat(length));
+        assert!(of("resources/read", &whole(BYTES_MAX - 100)).is_some());
+        assert_eq!(of("resources/read", &whole(BYTES_MAX)), None);
     }
 
     #[test]

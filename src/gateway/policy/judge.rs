@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::circumstances::Introduction;
 use super::hearing::{Hearing, target_of};
+use super::scope::for_one;
 use super::shown::can_show;
 use crate::gateway::{GatewayError, Session};
 use crate::plugin::call::{Direction, MessageKind, Topic};
@@ -14,7 +15,7 @@ use crate::plugin::{Hook, PluginSet, Plugins};
 use crate::protocol::document::Document;
 use crate::protocol::names::method;
 use crate::protocol::scan::ScanOptions;
-use crate::protocol::translate::{answer_for_one, is_cacheable};
+use crate::protocol::translate::is_cacheable;
 use crate::protocol::{Era, Kind, Message};
 use crate::upstream;
 
@@ -91,7 +92,7 @@ impl Asked {
     /// Returns the answer of a server, which says so.
     pub(super) fn answered(&self, session: &Session, answer: Message) -> Result<Message, GatewayError> {
         match self.is_of_one(session) {
-            true => Ok(answer_for_one(&answer)?),
+            true => for_one(answer),
             false => Ok(answer),
         }
     }

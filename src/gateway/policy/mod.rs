@@ -14,6 +14,7 @@ mod once;
 mod operation;
 mod requests;
 mod routing;
+mod scope;
 mod shown;
 mod turns;
 

@@ -14,6 +14,7 @@ pub(super) const VERSION: &str = "2026-07-28";
 pub(super) struct Client<'a> {
     gateway: &'a Gateway,
     path: String,
+    token: Option<&'static str>,
     capabilities: Value,
     /// Each request has its own, which lives until the client is dropped or its answer is.
     connections: Mutex<Vec<Connection>>,
@@ -24,8 +25,23 @@ impl<'a> Client<'a> {
         Self {
             gateway,
             path: format!("/mcp/{server}"),
+            token: None,
             capabilities,
             connections: Mutex::default(),
+        }
+    }
+
+    /// Returns the same in a mode.
+    pub(super) fn in_mode(self, mode: &str) -> Self {
+        let path = format!("/modes/{mode}{}", self.path);
+        Self { path, ..self }
+    }
+
+    /// Returns the same with a token.
+    pub(super) fn with_token(self, token: &'static str) -> Self {
+        Self {
+            token: Some(token),
+            ..self
         }
     }
 
@@ -61,6 +77,8 @@ impl<'a> Client<'a> {
                 .iter()
                 .map(|(name, value)| (name.as_str(), value.as_str())),
         );
+        let bearer = self.token.map(|token| format!("Bearer {token}"));
+        all.extend(bearer.as_deref().map(|bearer| ("authorization", bearer)));
         let mut connection = Connection::open(self.gateway.address()).await;
         let body = body.to_string().into();
         let answer = connection.send(Method::POST, &self.path, &all, body).await;

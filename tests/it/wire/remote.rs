@@ -1,6 +1,7 @@
 //! Remote servers: the gateway as the client of another one, over every transport, and of servers that misbehave.
 
 mod broken;
+mod cache;
 mod fallback;
 mod hostile;
 mod listening;

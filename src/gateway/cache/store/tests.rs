@@ -1,3 +1,5 @@
+//! What a store finds, keeps and forgets.
+
 use std::time::Duration;
 
 use super::*;
