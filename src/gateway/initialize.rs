@@ -188,7 +188,10 @@ impl Gateway {
         // An instance that starts later is told in `ready`.
         if let (Some(hub), Some(connection)) = (hub, lease.upstream().current()) {
             let subscriptions = conversation.settings().subscriptions.clone();
-            hub.subscribe(&subscriptions, &connection);
+            // Whoever has none, as most have that stay for one request, changes nothing.
+            if !subscriptions.is_empty() {
+                hub.subscribe(&subscriptions, &connection);
+            }
         }
         Ok(lease)
     }
