@@ -26,7 +26,7 @@ def differences(direct, cell):
         elif across:
             expected, seen = (of_both_eras(result) for result in (expected, seen))
         if across and cell.client.checks == "inspector":
-            expected, seen = (without_schema_names(result) for result in (expected, seen))
+            expected, seen = (as_inspected(result) for result in (expected, seen))
         if (one := json.dumps(expected)) != (other := json.dumps(seen)):
             found.append(f"{label}: not the answer of the direct connection\n        {shown(one, other)}")
     return found
@@ -57,11 +57,12 @@ def of_both_eras(result):
     return {**result, "_meta": meta} if meta else result
 
 
-def without_schema_names(value):
-    """The Inspector prints what its SDK made of a result, which with the handshake has no `$schema`."""
+def as_inspected(value):
+    """The Inspector prints what its SDK has read. With the handshake that has no `$schema`, without it no `execution`; and
+    the members are in an order of its own."""
     if isinstance(value, dict):
-        return {name: without_schema_names(inner) for name, inner in value.items() if name != "$schema"}
-    return [without_schema_names(inner) for inner in value] if isinstance(value, list) else value
+        return {name: as_inspected(inner) for name, inner in sorted(value.items()) if name not in ("$schema", "execution")}
+    return [as_inspected(inner) for inner in value] if isinstance(value, list) else value
 
 
 def shown(one, other):
