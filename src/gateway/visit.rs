@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use super::asking::MAY_ASK;
 use super::conversation::Session;
 use super::error::GatewayError;
 use super::exchange::Question;
@@ -183,11 +182,11 @@ impl Gateway {
             facts: Some(facts),
             preferred: None,
         };
-        let may_ask = MAY_ASK.contains(&&*request.method());
         let is_candidate = match server.spec().sharing {
             // What others do in it must not be seen: one request has it at a time.
             Sharing::Session => return server.is_enabled(),
-            Sharing::Auto => may_ask && pool.wants_own(&applicant),
+            // Whatever it asks: what a server offers may depend on what its client can do.
+            Sharing::Auto => pool.wants_own(&applicant),
             Sharing::Shared | Sharing::Principal => false,
         };
         if !is_candidate || !server.is_enabled() {

@@ -2,33 +2,26 @@
 //
 // usage: node client.mjs --server NAME --transport http|sse|ws --url URL [options]
 //        node client.mjs --server NAME --transport stdio [options] -- COMMAND ARGS...
-// options: --directory DIR (shared with the filesystem server), --transcript FILE
+// options: --sdk 1|2, --era legacy|modern (2 only: with the handshake, or without), --directory DIR (shared with the
+//          filesystem server), --transcript FILE
 //
 // The transcript holds the results that must be the same whatever lies between the client and the server,
 // as they came in at the transport, before the SDK's schemas touch them.
 
-import { createRequire } from "node:module";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
+
+import { makeTransport, sdkOf } from "./sdk.mjs";
 
 const DEADLINE_MS = 20_000;
 const LARGE_BYTES = 983_040; // the Python SDK refuses server-sent events above 1 MiB, so all stay below it
-
-// The SDK is installed in the cache, not beside this file.
-const resolver = createRequire(join(process.env.COMPAT_NODE_PREFIX, "resolve.js"));
-const sdk = (path) => import(pathToFileURL(resolver.resolve(`@modelcontextprotocol/sdk/${path}`)).href);
-const { Client } = await sdk("client/index.js");
-const { StreamableHTTPClientTransport } = await sdk("client/streamableHttp.js");
-const { SSEClientTransport } = await sdk("client/sse.js");
-const { StdioClientTransport } = await sdk("client/stdio.js");
-const { WebSocketClientTransport } = await sdk("client/websocket.js");
-const types = await sdk("types.js");
-globalThis.WebSocket ??= (await import(pathToFileURL(resolver.resolve("ws")).href)).default;
+const INVALID_PARAMS = -32602;
 
 const { values: options, positionals: command } = parseArgs({
   options: {
+    sdk: { type: "string", default: "1" },
+    era: { type: "string", default: "legacy" },
     server: { type: "string" },
     transport: { type: "string" },
     url: { type: "string" },
@@ -104,7 +97,11 @@ function tap(transport) {
   let deliver;
   Object.defineProperty(transport, "onmessage", {
     get: () => deliver && ((message, extra) => {
-      if (labels.has(message.id) && !message.method) transcript[labels.get(message.id)] = message.result ?? message.error;
+      if (labels.has(message.id) && !message.method) {
+        transcript[labels.get(message.id)] = message.result ?? message.error;
+        // The request that goes on with it has the result that counts.
+        if (message.result?.resultType === "input_required") label = labels.get(message.id);
+      }
       if (message.method === "notifications/progress") arrived.push(`${message.params.progress}/${message.params.total}`);
       deliver(message, extra);
     }),
@@ -118,39 +115,29 @@ function recorded(name, send) {
   return send();
 }
 
-function makeTransport() {
-  switch (options.transport) {
-    case "http": return new StreamableHTTPClientTransport(new URL(options.url));
-    case "sse": return new SSEClientTransport(new URL(options.url));
-    case "ws": return new WebSocketClientTransport(new URL(options.url.replace(/^http/, "ws")));
-    case "stdio": return new StdioClientTransport({ command: command[0], args: command.slice(1), env: process.env, stderr: "ignore" });
-    default: throw new Error(`unknown transport ${options.transport}`);
-  }
-}
-
 const ROOTS = [{ uri: "file:///compat/one", name: "one" }, { uri: "file:///compat/two", name: "two" }];
 const ELICITED = { name: "Ada", check: true, integer: 7 };
 
 function makeClient(capabilities) {
-  const client = new Client({ name: "compat-typescript", version: "1.0.0" }, { capabilities });
+  const client = sdk.makeClient(capabilities, options.era);
   client.fallbackNotificationHandler = async (notification) => inbox.put(notification);
   if (capabilities.sampling) {
-    client.setRequestHandler(types.CreateMessageRequestSchema, async ({ params }) => ({
+    sdk.answer(client, "sampling/createMessage", async ({ params }) => ({
       model: "compat-model",
       role: "assistant",
       content: { type: "text", text: `sampled ${params.messages[0].content.text}` },
     }));
-    client.setRequestHandler(types.ElicitRequestSchema, async ({ params }) => {
+    sdk.answer(client, "elicitation/create", async ({ params }) => {
       inbox.put({ method: "elicitation/create", params });
       return { action: "accept", content: ELICITED };
     });
-    client.setRequestHandler(types.ListRootsRequestSchema, async () => ({ roots: ROOTS }));
+    sdk.answer(client, "roots/list", async () => ({ roots: ROOTS }));
   }
   return client;
 }
 
 const text = (result) => result.content.map((block) => block.text ?? "").join("\n");
-const call = (name, args = {}, more) => client.callTool({ name, arguments: args }, undefined, more);
+const call = (name, args = {}, more) => sdk.call(client, { name, arguments: args }, more);
 const names = (items) => items.map((item) => item.name);
 
 // ---- checks that several servers share
@@ -159,6 +146,7 @@ async function checkInitialize(serverName) {
   await check("initialize", async () => {
     await recorded("initialize", () => client.connect(transport));
     expect(client.getServerVersion()?.name === serverName, client.getServerVersion());
+    expect(sdk.isModern(client) === isModern, "it is the other era");
   });
 }
 
@@ -172,7 +160,7 @@ async function checkTools(expected) {
 async function checkUnknownTool() {
   await check("unknown-tool", async () => {
     const answer = await recorded("unknown tool", () => call("no-such-tool")).catch((error) => error);
-    const refused = answer.isError === true || answer.code === types.ErrorCode.InvalidParams;
+    const refused = answer.isError === true || answer.code === INVALID_PARAMS;
     expect(refused && JSON.stringify(answer.message ?? text(answer)).includes("no-such-tool"), answer);
   });
 }
@@ -203,13 +191,26 @@ async function checkSubscription() {
   await check("subscription", async () => {
     const uri = "demo://resource/dynamic/text/7";
     const isUpdate = (message) => message.method === "notifications/resources/updated" && message.params.uri === uri;
-    await client.subscribeResource({ uri });
-    const switched = text(await call("toggle-subscriber-updates"));
-    expect(switched.startsWith("Started"), switched);
-    await inbox.wait(isUpdate, "an update of the subscribed resource");
-    expect(text(await call("toggle-subscriber-updates")).startsWith("Stopped"), "updates go on");
-    await client.unsubscribeResource({ uri });
+    await subscribed(uri, async () => {
+      const switched = text(await call("toggle-subscriber-updates"));
+      expect(switched.startsWith("Started"), switched);
+      await inbox.wait(isUpdate, "an update of the subscribed resource");
+      expect(text(await call("toggle-subscriber-updates")).startsWith("Stopped"), "updates go on");
+    });
   });
+}
+
+async function subscribed(uri, body) {
+  if (!isModern) {
+    await client.subscribeResource({ uri });
+    await body();
+    await client.unsubscribeResource({ uri });
+    return;
+  }
+  const subscription = await client.listen({ resourceSubscriptions: [uri] });
+  expect(subscription.honoredFilter.resourceSubscriptions.join() === uri, subscription.honoredFilter);
+  await body();
+  await subscription.close();
 }
 
 // ---- one function for each server
@@ -229,7 +230,7 @@ async function everything() {
     const { prompts } = await recorded("prompts/list", () => client.listPrompts());
     expect(["simple-prompt", "args-prompt", "completable-prompt"].every((name) => names(prompts).includes(name)), names(prompts));
   });
-  await check("ping", async () => { await client.ping(); });
+  if (!isModern) await check("ping", async () => { await client.ping(); });
   await check("echo", async () => {
     const result = await recorded("echo", () => call("echo", { message: "grüß dich 🦀 \u2028" }));
     expect(text(result) === "Echo: grüß dich 🦀 \u2028", result);
@@ -265,7 +266,7 @@ async function everything() {
     const result = await recorded("roots", () => call("get-roots-list"));
     expect(ROOTS.every(({ uri }) => text(result).includes(uri)), result);
   });
-  await check("logging", async () => {
+  if (!isModern) await check("logging", async () => {
     await client.setLoggingLevel("debug");
     expect(text(await call("toggle-simulated-logging")).startsWith("Started"), "logging was on already");
     await inbox.wait(({ method, params }) => method === "notifications/message" && /level[ -]message/.test(params.data), "a log message");
@@ -276,7 +277,7 @@ async function everything() {
     const { contents } = await recorded("resources/read", () => client.readResource({ uri }));
     expect(contents[0].uri === uri && contents[0].mimeType === "text/markdown" && contents[0].text.length > 500, contents);
   });
-  await checkSubscription();
+  if (!isModern) await checkSubscription();
   await check("prompt", async () => {
     const { messages } = await recorded("prompts/get", () =>
       client.getPrompt({ name: "args-prompt", arguments: { city: "Oslo", state: "Norway" } }));
@@ -374,12 +375,70 @@ async function time() {
   await checkUnknownTool();
 }
 
+// A server without the handshake, which asks in its answers.
+async function mock() {
+  const watched = "test://watched-resource";
+  await checkInitialize("portcullis-mock");
+  await checkTools(["echo", "test_sampling"]);
+  await check("resources", async () => {
+    const { resources } = await recorded("resources/list", () => client.listResources());
+    expect(resources.some(({ uri }) => uri === watched), resources);
+  });
+  await check("prompts", async () => {
+    const { prompts } = await recorded("prompts/list", () => client.listPrompts());
+    expect(names(prompts).includes("test_prompt_with_arguments"), names(prompts));
+  });
+  await check("echo", async () => {
+    const result = await recorded("echo", () => call("echo", { message: "grüß dich 🦀 \u2028", deep: [{ n: 1.5 }] }));
+    expect(JSON.parse(text(result)).message === "grüß dich 🦀 \u2028", result);
+  });
+  await check("contents", async () => {
+    const { content } = await recorded("contents", () => call("test_multiple_content_types"));
+    expect(content.map(({ type }) => type).join() === "text,image,resource", content);
+  });
+  await check("failure", async () => {
+    const result = await recorded("failure", () => call("test_error_handling"));
+    expect(result.isError === true, result);
+  });
+  await check("progress", async () => {
+    arrived.length = 0;
+    await call("test_tool_with_progress", {}, { onprogress: () => {} });
+    expect(arrived.join(" ") === "0/100 50/100 100/100", arrived);
+  });
+  await check("sampling", async () => {
+    const result = await recorded("sampling", () => call("test_sampling", { prompt: "say it" }));
+    expect(text(result) === "LLM response: sampled say it", result);
+  });
+  await check("elicitation", async () => {
+    const result = await recorded("elicitation", () => call("test_elicitation", { message: "who?" }));
+    const asked = inbox.all((message) => message.method === "elicitation/create").map(({ params }) => params.message);
+    expect(text(result).includes("action=accept") && asked.join() === "who?", { result, asked });
+  });
+  await check("resource-read", async () => {
+    const { contents } = await recorded("resources/read", () => client.readResource({ uri: "test://static-text" }));
+    expect(contents[0].uri === "test://static-text", contents);
+  });
+  await check("subscription", () => subscribed(watched, async () => {
+    await call("touch", { uri: watched });
+    const isUpdate = ({ method, params }) => method === "notifications/resources/updated" && params.uri === watched;
+    await inbox.wait(isUpdate, "an update of the subscribed resource");
+  }));
+  await check("prompt", async () => {
+    const { messages } = await recorded("prompts/get", () =>
+      client.getPrompt({ name: "test_prompt_with_arguments", arguments: { arg1: "one", arg2: "two" } }));
+    expect(messages[0].content.text.includes("one"), messages);
+  });
+  await checkUnknownTool();
+}
+
 // ---- main
 
-const servers = { everything, "everything-plain": everythingPlain, filesystem, memory, time };
-const asks = options.server === "everything";
+const servers = { everything, "everything-plain": everythingPlain, filesystem, memory, time, mock };
+const asks = ["everything", "mock"].includes(options.server);
+const isModern = options.era === "modern";
+const sdk = await sdkOf(options.sdk);
 const client = makeClient(asks ? { sampling: {}, elicitation: {}, roots: { listChanged: true } } : {});
-const transport = tap(makeTransport());
+const transport = tap(makeTransport(sdk, options.transport, options.url, command));
 transport.onerror = (error) => process.stderr.write(`transport: ${error}\n`);
 
 await servers[options.server]();

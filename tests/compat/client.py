@@ -2,7 +2,8 @@
 
 usage: client.py --server NAME --transport http|sse --url URL [options]
        client.py --server NAME --transport stdio [options] -- COMMAND ARGS...
-options: --mode legacy|auto (2.x: how `mcp.Client` negotiates), --directory DIR, --transcript FILE
+options: --era legacy|modern (2.x: with the handshake, or as `mcp.Client` does when nobody chooses, which must come to
+         the era without), --directory DIR, --transcript FILE
 
 The transcript holds the results that must be the same whatever lies between the client and the server,
 as they came in at the transport, before the SDK's models touch them.
@@ -29,6 +30,7 @@ from wire import Inbox, Tap, expect, plain, text
 DEADLINE_S = 20
 LARGE_BYTES = 983_040  # this SDK refuses server-sent events above 1 MiB
 SDK_2 = hasattr(mcp, "Client")
+MODERN = "2026-07-28"
 ROOTS = ["file:///compat/one", "file:///compat/two"]
 ELICITED = {"name": "Ada", "check": True, "integer": 7}
 
@@ -45,6 +47,7 @@ class Probe:
         self.labels = {}
         self.last_request = None
         self.session = None
+        self.is_modern = options.era == "modern"
 
     # ---- reporting
 
@@ -67,8 +70,7 @@ class Probe:
         message = plain(getattr(item.message, "root", item.message))
         if "id" in message and "method" in message:
             self.last_request = message["id"]
-            # The discovery of `--mode auto` is not the request that was asked to be recorded.
-            if self.label and message["method"] != "server/discover":
+            if self.label:
                 self.labels[message["id"]], self.label = self.label, None
 
     def received(self, item):
@@ -78,8 +80,11 @@ class Probe:
         message = getattr(item.message, "root", item.message)
         label = self.labels.get(getattr(message, "id", None))
         if label and not hasattr(message, "method"):
-            self.transcript[label] = getattr(message, "result", None) or plain(message.error)
-        if getattr(message, "method", "").startswith(("notifications/", "elicitation/")):
+            result = getattr(message, "result", None) or plain(message.error)
+            self.transcript[label] = result
+            if result.get("resultType") == "input_required":
+                self.label = label  # the request that goes on with it has the result that counts
+        if getattr(message, "method", "").startswith("notifications/"):
             self.inbox.put({"method": message.method, "params": message.params or {}})
 
     async def recorded(self, label, request):
@@ -101,7 +106,7 @@ class Probe:
             yield Tap(read, self.received), Tap(write, self.sent)
 
     def callbacks(self):
-        if self.options.server != "everything":
+        if self.options.server not in ("everything", "mock"):
             return {}
         return {
             "sampling_callback": self.sample,
@@ -110,12 +115,13 @@ class Probe:
         }
 
     async def sample(self, _context, params):
-        asked = params.messages[0].content.text
+        asked = plain(params)["messages"][0]["content"]["text"]
         return types.CreateMessageResult(
             role="assistant", model="compat-model", content=types.TextContent(type="text", text=f"sampled {asked}")
         )
 
-    async def elicit(self, _context, _params):
+    async def elicit(self, _context, params):
+        self.inbox.put({"method": "elicitation/create", "params": plain(params)})
         return types.ElicitResult(action="accept", content=ELICITED)
 
     async def roots(self, _context):
@@ -123,10 +129,11 @@ class Probe:
 
     @contextlib.asynccontextmanager
     async def connection(self):
-        """Yields an initialised session. `auto` is what `mcp.Client` does when nobody chooses."""
-        if self.options.mode == "auto":
-            async with mcp.Client(self.transport(), mode="auto", **self.callbacks()) as client:
-                yield client.session, client.session.server_info
+        """Yields an initialised session, or what has the same verbs where there are none, and who the server is."""
+        if self.is_modern:
+            async with mcp.Client(self.transport(), **self.callbacks()) as client:
+                expect(client.protocol_version == MODERN, client.protocol_version)
+                yield client, client.server_info
         else:
             async with self.transport() as (read, write), mcp.ClientSession(read, write, **self.callbacks()) as session:
                 result = await session.initialize()
@@ -219,15 +226,25 @@ class Probe:
     async def check_subscription(self):
         async def body():
             uri = "demo://resource/dynamic/text/7"
-            await self.session.subscribe_resource(uri)
-            switched = await self.call_text("toggle-subscriber-updates")
-            expect(switched.startswith("Started"), switched)
-            await self.inbox.wait("notifications/resources/updated", lambda params: params["uri"] == uri)
-            switched = await self.call_text("toggle-subscriber-updates")
-            expect(switched.startswith("Stopped"), switched)
-            await self.session.unsubscribe_resource(uri)
+            async with self.subscribed(uri):
+                switched = await self.call_text("toggle-subscriber-updates")
+                expect(switched.startswith("Started"), switched)
+                await self.inbox.wait("notifications/resources/updated", lambda params: params["uri"] == uri)
+                switched = await self.call_text("toggle-subscriber-updates")
+                expect(switched.startswith("Stopped"), switched)
 
         await self.check("subscription", body)
+
+    @contextlib.asynccontextmanager
+    async def subscribed(self, uri):
+        if self.is_modern:
+            async with self.session.listen(resource_subscriptions=[uri]) as subscription:
+                expect(plain(subscription.honored)["resourceSubscriptions"] == [uri], subscription.honored)
+                yield
+        else:
+            await self.session.subscribe_resource(uri)
+            yield
+            await self.session.unsubscribe_resource(uri)
 
 
 # ---- one function for each server
@@ -331,7 +348,8 @@ async def everything(probe):
     await probe.check("resources", resources)
     await probe.check("templates", templates)
     await probe.check("prompts", prompts)
-    await probe.check("ping", session.send_ping)
+    if not probe.is_modern:
+        await probe.check("ping", session.send_ping)
     await probe.check("echo", echo)
     await probe.check("sum", total)
     await probe.check("structured", structured)
@@ -342,9 +360,11 @@ async def everything(probe):
     await probe.check("sampling", sampling)
     await probe.check("elicitation", elicitation)
     await probe.check("roots", roots)
-    await probe.check("logging", logging)
+    if not probe.is_modern:
+        await probe.check("logging", logging)
     await probe.check("resource-read", resource_read)
-    await probe.check_subscription()
+    if not probe.is_modern:
+        await probe.check_subscription()
     await probe.check("prompt", prompt)
     await probe.check("completion", completion)
     await probe.check("cancellation", cancellation)
@@ -442,12 +462,85 @@ async def clock(probe):
     await probe.check_unknown_tool()
 
 
+async def mock(probe):
+    """A server without the handshake, which asks in its answers."""
+    session = probe.session
+    watched = "test://watched-resource"
+
+    async def resources():
+        listed = await probe.recorded("resources/list", session.list_resources())
+        expect(watched in [str(resource.uri) for resource in listed.resources], listed)
+
+    async def prompts():
+        listed = await probe.recorded("prompts/list", session.list_prompts())
+        expect("test_prompt_with_arguments" in [prompt.name for prompt in listed.prompts], listed)
+
+    async def echo():
+        result = await probe.recorded("echo", probe.call("echo", {"message": "grüß dich 🦀 \u2028", "deep": [{"n": 1.5}]}))
+        expect(json.loads(text(result))["message"] == "grüß dich 🦀 \u2028", result)
+
+    async def contents():
+        result = await probe.recorded("contents", probe.call("test_multiple_content_types"))
+        expect([block.type for block in result.content] == ["text", "image", "resource"], result)
+
+    async def failure():
+        result = await probe.recorded("failure", probe.call("test_error_handling"))
+        expect(plain(result)["isError"], result)
+
+    async def progress():
+        async def ignore(*_):
+            pass
+
+        await probe.call("test_tool_with_progress", progress_callback=ignore)
+        arrived = [params["progress"] for params in probe.progress()]
+        expect(arrived == [0, 50, 100], arrived)
+
+    async def sampling():
+        result = await probe.recorded("sampling", probe.call("test_sampling", {"prompt": "say it"}))
+        expect(text(result) == "LLM response: sampled say it", result)
+
+    async def elicitation():
+        result = await probe.recorded("elicitation", probe.call("test_elicitation", {"message": "who?"}))
+        expect("action=accept" in text(result), result)
+        asked = [message["params"] for message in probe.inbox.all("elicitation/create")]
+        expect([params["message"] for params in asked] == ["who?"], asked)
+
+    async def resource_read():
+        result = plain(await probe.recorded("resources/read", session.read_resource("test://static-text")))
+        expect(result["contents"][0]["uri"] == "test://static-text", result)
+
+    async def subscription():
+        async with probe.subscribed(watched):
+            await probe.call("touch", {"uri": watched})
+            await probe.inbox.wait("notifications/resources/updated", lambda params: params["uri"] == watched)
+
+    async def prompt():
+        request = session.get_prompt("test_prompt_with_arguments", {"arg1": "one", "arg2": "two"})
+        result = await probe.recorded("prompts/get", request)
+        expect("one" in result.messages[0].content.text, result)
+
+    await probe.check_tools("echo", "test_sampling")
+    await probe.check("resources", resources)
+    await probe.check("prompts", prompts)
+    await probe.check("echo", echo)
+    await probe.check("contents", contents)
+    await probe.check("failure", failure)
+    await probe.check("progress", progress)
+    await probe.check("sampling", sampling)
+    await probe.check("elicitation", elicitation)
+    await probe.check("resource-read", resource_read)
+    await probe.check("subscription", subscription)
+    await probe.check("prompt", prompt)
+    await probe.check_unknown_tool()
+
+
 SERVERS = {
     "everything": everything,
     "everything-plain": everything_plain,
     "filesystem": filesystem,
     "memory": memory,
     "time": clock,
+    "mock": mock,
 }
 NAMES = {
     "everything": "mcp-servers/everything",
@@ -455,6 +548,7 @@ NAMES = {
     "filesystem": "secure-filesystem-server",
     "memory": "memory-server",
     "time": "mcp-time",
+    "mock": "portcullis-mock",
 }
 
 
@@ -462,7 +556,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--server", choices=SERVERS, required=True)
     parser.add_argument("--transport", choices=["http", "sse", "stdio"], required=True)
-    parser.add_argument("--mode", choices=["legacy", "auto"], default="legacy")
+    parser.add_argument("--era", choices=["legacy", "modern"], default="legacy")
     parser.add_argument("--url")
     parser.add_argument("--directory")
     parser.add_argument("--transcript")

@@ -49,7 +49,7 @@ class Gateway:
 
     def records(self, servers):
         return {
-            name: {"command": server.command, "args": server.args, "env": {**server.env, MARK: self.mark}}
+            name: {"command": server.command, "args": server.args, "env": {**server.env, MARK: self.mark}, **server.settings}
             for name, server in servers.items()
         }
 

@@ -18,6 +18,7 @@ NODE = CACHE / "node"
 PACKAGES = NODE / "node_modules" / "@modelcontextprotocol"
 RMCP_TARGET = CACHE / "rmcp-target"
 NPX_CACHE = CACHE / "npx"
+INSPECTOR = CACHE / "inspector"
 PINS = json.loads((HERE / "node" / "package.json").read_text())["dependencies"]
 MEMORY_PACKAGE = f"@modelcontextprotocol/server-memory@{PINS['@modelcontextprotocol/server-memory']}"
 INSTALL_TIMEOUT_S = 900
@@ -37,10 +38,15 @@ class Server:
     command: str
     args: list
     env: dict = field(default_factory=dict)
+    # The eras in which it speaks.
+    eras: tuple = ("legacy",)
+    # What else the gateway is told of it.
+    settings: dict = field(default_factory=dict)
 
 
-def servers(scratch):
-    """The servers by name; what they write goes below `scratch`."""
+def servers(scratch, binary):
+    """The servers by name; what they write goes below `scratch`. The mock, which is there to be one of the newer era
+    that asks, is `binary`'s."""
     files = scratch / "files"
     files.mkdir()
     # npx as people write it in their client's configuration; only the place of its cache is ours.
@@ -51,10 +57,13 @@ def servers(scratch):
         "MEMORY_FILE_PATH": str(scratch / "memory.jsonl"),
     }
     return {
-        "everything": Server("node", [str(PACKAGES / "server-everything" / "dist" / "index.js")]),
+        # What it offers depends on all that its client can do, roots too.
+        "everything": Server("node", [str(PACKAGES / "server-everything" / "dist" / "index.js")],
+                             settings={"client-features": ["sampling", "elicitation", "roots"]}),
         "filesystem": Server("node", [str(PACKAGES / "server-filesystem" / "dist" / "index.js"), str(files)]),
         "memory": Server("npx", ["-y", MEMORY_PACKAGE], npx),
-        "time": Server(str(python_of(2)), ["-m", "mcp_server_time"]),
+        "time": Server(str(python_of(2)), ["-m", "mcp_server_time"], eras=("legacy", "modern")),
+        **({"mock": Server(binary, ["mock-server", "--era", "modern"], eras=("modern",))} if binary else {}),
     }
 
 
@@ -67,34 +76,59 @@ def python_of(generation):
 
 @dataclass(frozen=True)
 class Client:
-    """One published SDK, with the transports it is run over."""
+    """One published client, with the transports it is run over."""
 
     name: str
     command: list
     transports: tuple
-    mode: str = "legacy"
+    # `legacy` with the handshake, up to 2025-11-25; `modern` without, from 2026-07-28.
+    era: str = "legacy"
     env: dict = field(default_factory=dict)
+    # What it is asked to do: `CHECKS` of run.py.
+    checks: str = "sdk"
 
-    def spoken(self, transport):
-        """The transport as the table names it."""
-        return transport if self.mode == "legacy" else f"{transport} {self.mode}"
+    @property
+    def language(self):
+        return self.name.split()[0]
 
 
 def clients():
-    node_sdk = PINS["@modelcontextprotocol/sdk"]
-    python = str(HERE / "client.py")
     rmcp = [str(RMCP_TARGET / "release" / "compat-rmcp-client")]
-    python_1, python_2 = ([str(python_of(generation)), "-W", "ignore", python] for generation in (1, 2))
     common = ("stdio", "http", "sse", "pipe")
-    typescript = ["node", str(HERE / "client.mjs")]
-    return [
-        Client(f"typescript {node_sdk}", typescript, (*common, "ws"), env={"COMPAT_NODE_PREFIX": str(NODE)}),
-        Client(f"python {pinned('mcp', 1)}", python_1, common),
-        Client(f"python {pinned('mcp', 2)}", python_2, common),
-        # Those of 2.x and rmcp that do not choose (`mode="auto"`) ask for the modern era first, and get it here while
-        # they have the handshake with no gateway between: there is nothing yet that compares the two.
-        Client(f"rmcp {rmcp_version()}", rmcp, ("http",)),
+    found = [
+        Client(f"typescript {PINS['@modelcontextprotocol/sdk']}", typescript(1), (*common, "ws"), env=NODE_ENV),
+        Client(f"python {pinned('mcp', 1)}", python(1), common),
     ]
+    for era, transports in (("legacy", common), ("modern", ("stdio", "http"))):
+        found += [
+            Client(f"typescript {PINS['@modelcontextprotocol/client']}", typescript(2), transports, era, NODE_ENV),
+            Client(f"python {pinned('mcp', 2)}", python(2), transports, era),
+            Client(f"rmcp {rmcp_version()}", rmcp, ("http",), era),
+            Client(f"inspector {inspector_version()}", inspector(), ("stdio", "http"), era, checks="inspector"),
+        ]
+    return found
+
+
+NODE_ENV = {"COMPAT_NODE_PREFIX": str(NODE)}
+
+
+def typescript(generation):
+    return ["node", str(HERE / "client.mjs"), "--sdk", str(generation)]
+
+
+def python(generation):
+    return [str(python_of(generation)), "-W", "ignore", str(HERE / "client.py")]
+
+
+def inspector():
+    """Its CLI, with a Node that is new enough for it."""
+    modules = INSPECTOR / "node_modules"
+    script = modules / "@modelcontextprotocol" / "inspector" / "clients" / "launcher" / "build" / "index.js"
+    return [sys.executable, str(HERE / "inspector.py"), "--cli", f"{modules / 'node' / 'bin' / 'node'},{script}"]
+
+
+def inspector_version():
+    return json.loads((HERE / "inspector" / "package.json").read_text())["dependencies"]["@modelcontextprotocol/inspector"]
 
 
 def pinned(package, generation):
@@ -148,7 +182,7 @@ def once(folder, pins, install):
 
 def install_node(folder):
     for name in ("package.json", "package-lock.json"):
-        shutil.copy(HERE / "node" / name, folder)
+        shutil.copy(HERE / folder.name / name, folder)
     run("npm", "ci", "--no-audit", "--no-fund", cwd=folder)
 
 
@@ -169,9 +203,9 @@ def install_python(generation):
 
 def install_all():
     """Installs what is missing; with everything in place this takes a second."""
-    pins = [HERE / "node" / "package.json", HERE / "node" / "package-lock.json"]
-    once(NODE, pins, install_node)
-    once(NPX_CACHE, pins, install_npx)
+    for folder in (NODE, INSPECTOR):
+        once(folder, [HERE / folder.name / name for name in ("package.json", "package-lock.json")], install_node)
+    once(NPX_CACHE, [HERE / "node" / "package.json"], install_npx)
     for generation in (1, 2):
         once(CACHE / f"python-{generation}", [requirements(generation)], install_python(generation))
     # Cargo knows by itself what is up to date.

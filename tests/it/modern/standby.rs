@@ -90,6 +90,33 @@ async fn a_call_that_waits_for_its_client_keeps_its_process() {
     gateway.stop().await;
 }
 
+/// What a server says of itself, and what it offers, may depend on who its client is.
+#[tokio::test]
+async fn a_server_is_told_who_asks_whatever_that_is() {
+    let gateway = gateway("legacy", "");
+    for (capabilities, logs) in [(json!({}), false), (json!({ "sampling": {} }), true)] {
+        let client = Client::of(&gateway, "mock", capabilities.clone());
+        let (_, answer) = client.ask("server/discover", json!({})).await;
+        let offered = &answer["result"]["capabilities"];
+        assert_eq!(
+            offered["logging"].is_object(),
+            logs,
+            "a process of its own has a log of its own: {answer}"
+        );
+        let (_, answer) = client.ask("tools/list", json!({})).await;
+        assert!(answer["result"]["tools"].is_array(), "{answer}");
+        if logs {
+            let state = client.call("state", json!({})).await;
+            let state: Value = serde_json::from_str(text(&state)).expect("JSON");
+            assert_eq!(
+                state["asked"]["tools/list"], 1,
+                "all of it went to one process: {state}"
+            );
+        }
+    }
+    gateway.stop().await;
+}
+
 /// Each gets the one process that there is room for, though the one before it has just been there.
 #[tokio::test]
 async fn clients_that_call_once_each_follow_each_other() {

@@ -1,6 +1,6 @@
 //! Drives one MCP server over Streamable HTTP with the published Rust SDK and reports each check as one JSON line.
 //!
-//! usage: `compat-rmcp-client --server NAME --url URL [--mode legacy|auto] [--directory DIR]`
+//! usage: `compat-rmcp-client --server NAME --url URL [--era legacy|modern] [--directory DIR]`
 //!
 //! It keeps no transcript: the SDK's types do not keep what they do not know, so nothing could be compared.
 
@@ -9,6 +9,7 @@
     reason = "the handshake era is what is tested, and the SDK has deprecated it"
 )]
 
+mod asking;
 mod everything;
 mod handler;
 mod inbox;
@@ -42,8 +43,8 @@ async fn run(options: &HashMap<String, String>) -> Result<bool, String> {
             .ok_or_else(|| format!("--{name} is missing"))
     };
     let server = option("server")?;
-    let mode = options.get("mode").map_or("legacy", String::as_str);
-    let Some(mut probe) = Probe::connect(server, option("url")?, mode).await else {
+    let era = options.get("era").map_or("legacy", String::as_str);
+    let Some(mut probe) = Probe::connect(server, option("url")?, era).await else {
         return Ok(false);
     };
     match server {
@@ -52,6 +53,7 @@ async fn run(options: &HashMap<String, String>) -> Result<bool, String> {
         "filesystem" => small::filesystem(&mut probe, option("directory")?).await,
         "memory" => small::memory(&mut probe).await,
         "time" => small::time(&mut probe).await,
+        "mock" => asking::mock(&mut probe).await,
         other => return Err(format!("unknown server {other}")),
     }
     Ok(probe.close().await)

@@ -3,7 +3,10 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use rmcp::model::{CallToolRequestParams, CallToolResult, ProtocolVersion};
+use rmcp::model::{
+    CallToolRequestParams, CallToolResult, ProtocolVersion, ServerNotification, SubscribeRequestParams,
+    SubscriptionFilter, UnsubscribeRequestParams,
+};
 use rmcp::service::{ClientLifecycleMode, Peer, RunningService};
 use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::{ClientServiceExt, RoleClient};
@@ -20,6 +23,8 @@ pub type Outcome = Result<(), String>;
 pub struct Probe {
     service: RunningService<RoleClient, Handler>,
     pub inbox: Inbox,
+    /// Whether it speaks without a handshake.
+    pub is_modern: bool,
     failures: u32,
 }
 
@@ -65,31 +70,29 @@ async fn within(body: impl Future<Output = Outcome>) -> Outcome {
         .unwrap_or_else(|_| Err(format!("nothing within {DEADLINE:?}")))
 }
 
-fn lifecycle(mode: &str) -> Result<ClientLifecycleMode, String> {
-    match mode {
+fn lifecycle(era: &str) -> Result<ClientLifecycleMode, String> {
+    match era {
         "legacy" => Ok(ClientLifecycleMode::Initialize),
-        "auto" => Ok(ClientLifecycleMode::Auto {
-            preferred_versions: vec![ProtocolVersion::LATEST],
-            legacy_version: None,
+        "modern" => Ok(ClientLifecycleMode::Discover {
+            preferred_versions: vec![ProtocolVersion::V_2026_07_28],
         }),
-        other => Err(format!("unknown mode {other}")),
+        other => Err(format!("unknown era {other}")),
     }
 }
 
 async fn open(
     server: &str,
     url: &str,
-    mode: &str,
+    era: &str,
     inbox: Inbox,
 ) -> Result<RunningService<RoleClient, Handler>, String> {
-    let declares = if server == "everything" {
+    let declares = if ["everything", "mock"].contains(&server) {
         Declares::Everything
     } else {
         Declares::Nothing
     };
     let handler = Handler { declares, inbox };
-    let opening =
-        handler.serve_with_lifecycle(StreamableHttpClientTransport::from_uri(url), lifecycle(mode)?);
+    let opening = handler.serve_with_lifecycle(StreamableHttpClientTransport::from_uri(url), lifecycle(era)?);
     let opened = tokio::time::timeout(DEADLINE, opening).await;
     opened
         .map_err(|_| format!("nothing within {DEADLINE:?}"))?
@@ -98,9 +101,9 @@ async fn open(
 
 impl Probe {
     /// Connects and reports the check `initialize`; `None` if that failed.
-    pub async fn connect(server: &str, url: &str, mode: &str) -> Option<Self> {
+    pub async fn connect(server: &str, url: &str, era: &str) -> Option<Self> {
         let inbox = Inbox::default();
-        let opened = open(server, url, mode, inbox.clone()).await;
+        let opened = open(server, url, era, inbox.clone()).await;
         let info = opened.as_ref().ok().and_then(|service| service.peer_info());
         let name = info
             .and_then(|info| info.server_info.clone())
@@ -110,6 +113,7 @@ impl Probe {
             "filesystem" => "secure-filesystem-server",
             "memory" => "memory-server",
             "time" => "mcp-time",
+            "mock" => "portcullis-mock",
             _ => "mcp-servers/everything",
         };
         let outcome = match &opened {
@@ -121,8 +125,36 @@ impl Probe {
         opened.ok().map(|service| Self {
             service,
             inbox,
+            is_modern: era == "modern",
             failures,
         })
+    }
+
+    /// The connection with what it does by itself: it answers what is asked in an answer, and asks again.
+    pub fn service(&self) -> &RunningService<RoleClient, Handler> {
+        &self.service
+    }
+
+    /// Subscribes to a resource, has something done and waits until the server says that the resource was updated.
+    pub async fn told_of_update(&self, uri: &'static str, act: impl AsyncFnOnce() -> Outcome) -> Outcome {
+        if self.is_modern {
+            let mut filter = SubscriptionFilter::new();
+            filter.resource_subscriptions = Some(vec![uri.to_owned()]);
+            let mut subscription = self.peer().listen(filter).await.map_err(shown)?;
+            act().await?;
+            let next = subscription.next().await.map_err(shown)?;
+            let is_update = |told: &ServerNotification| matches!(told, ServerNotification::ResourceUpdatedNotification(told) if told.params.uri == uri);
+            expect(next.as_ref().is_some_and(is_update), format!("{next:?}"))?;
+            return subscription.cancel().await.map_err(shown);
+        }
+        let subscribing = self.peer().subscribe(SubscribeRequestParams::new(uri));
+        subscribing.await.map_err(shown)?;
+        act().await?;
+        self.inbox
+            .wait("notifications/resources/updated", |params| params["uri"] == uri)
+            .await;
+        let unsubscribing = self.peer().unsubscribe(UnsubscribeRequestParams::new(uri));
+        unsubscribing.await.map_err(shown)
     }
 
     pub fn peer(&self) -> &Peer<RoleClient> {
@@ -137,7 +169,7 @@ impl Probe {
     }
 
     pub async fn call(&self, name: &'static str, arguments: Value) -> Result<CallToolResult, String> {
-        self.peer()
+        self.service
             .call_tool(request(name, arguments))
             .await
             .map_err(shown)
