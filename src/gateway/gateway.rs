@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
+use super::cache::ResponseCache;
 use super::context::{Answer, Delivery, RequestContext};
 use super::conversation::{Conversation, Session};
 use super::error::GatewayError;
@@ -51,6 +52,8 @@ pub struct Gateway {
     pub(super) pools: Arc<PoolContext>,
     /// The receivers of shared instances, by instance. A std mutex: held for look-ups.
     pub(super) hubs: Mutex<HashMap<u64, Arc<SharedHub>>>,
+    /// What servers have said and may be said again.
+    pub(super) cache: Arc<ResponseCache>,
     /// The calls that wait for what their clients say.
     pub(super) suspended: Suspended,
     /// Sessions of modern clients, kept for their next calls.
@@ -93,10 +96,12 @@ impl Gateway {
         let limits = StoreLimits {
             max: config.sessions.max,
             idle_timeout: config.sessions.idle_timeout,
+            stream_retention: config.sessions.stream_retention,
         };
         let suspended = Suspended::new(&config.requests);
         Arc::new_cyclic(|gateway| Self {
             listeners: Listeners::new(config.sessions.listens_max),
+            cache: ResponseCache::new(&config.cache),
             suspended,
             standby: Standby::default(),
             config,
@@ -252,9 +257,11 @@ impl Gateway {
         Answer::Stream(reader)
     }
 
+    /// Each request is moved as it is being built, with the room for all that it may come to wait for: what few wait for
+    /// is boxed.
     async fn handle_request(self: &Arc<Self>, ctx: &RequestContext, message: Message) -> Answer {
         if ctx.session.era() == Era::Modern && message.method() == method::LISTEN {
-            return self.listen(ctx, message).await;
+            return Box::pin(self.listen(ctx, message)).await;
         }
         if ctx.delivery == Delivery::SessionStream {
             return self.handle_for_stream(ctx, message).await;
@@ -270,7 +277,7 @@ impl Gateway {
         let _attendance = exchange.attend();
         if opens {
             // Not on its own: nobody learns of the session if its client goes away now.
-            self.open(ctx, &exchange, &message).await;
+            Box::pin(self.open(ctx, &exchange, &message)).await;
         } else {
             self.start(ctx, &exchange, message);
         }

@@ -4,3 +4,4 @@ mod client;
 mod ladder;
 mod questions;
 mod servers;
+mod standby;
