@@ -16,15 +16,17 @@ use super::{paths, wit};
 const BINDINGS_VARIABLE: &str = "PORTCULLIS_BINDINGS";
 /// The linker's own choice is 1 MiB of each instance's memory, and hooks are no deep programs. The stack lies at the bottom of
 /// the memory: a guest that needs more traps, and overwrites nothing.
-const STACK: &str = "target.wasm32-unknown-unknown.rustflags=['-Clink-arg=-zstack-size=262144']";
+const STACK: &str = "-Clink-arg=-zstack-size=262144";
 
 /// Builds the crate in the folder of a plugin and returns the component.
 pub(super) fn build(plugin: &Path) -> Result<Vec<u8>, AuthorError> {
     let toolchain = RustToolchain::find(plugin)?;
-    let bindings = paths::build_folder(plugin)?.join("bindings.rs");
+    let build = paths::build_folder(plugin)?;
+    let bindings = build.join("bindings.rs");
     paths::write_changed(&bindings, &generate(plugin)?)?;
     let mut cargo = Tool::new(named("CARGO", "cargo"))
-        .arguments(["build", "--release", "--target", RUST_TARGET, "--config", STACK])
+        .arguments(["build", "--release", "--target", RUST_TARGET])
+        .arguments(["--config", &compiler_flags(&build)])
         .arguments(["--message-format", "json-render-diagnostics"])
         .folder(plugin)
         .environment(BINDINGS_VARIABLE, &bindings);
@@ -37,6 +39,28 @@ pub(super) fn build(plugin: &Path) -> Result<Vec<u8>, AuthorError> {
         &module,
         "some crate was built for another target: plugins are built for wasm32-unknown-unknown",
     )
+}
+
+/// Returns what the compiler is told, as a line of cargo's configuration: what the author has in one of his own comes before
+/// it, and what he has in `RUSTFLAGS` in its place.
+///
+/// Panics name the file in which they happen. Where it lay on this machine is nobody's business, and would make another
+/// component of the same source elsewhere.
+fn compiler_flags(build: &Path) -> String {
+    let mut flags = vec![STACK.to_owned()];
+    let mut rename =
+        |folder: &Path, name| flags.push(format!("--remap-path-prefix={}={name}", folder.display()));
+    if let Some(cargo) = std::env::home_dir().map(|home| home.join(".cargo")) {
+        rename(&cargo, "cargo");
+    }
+    if let Some(cargo) = std::env::var_os("CARGO_HOME") {
+        rename(Path::new(&cargo), "cargo");
+    }
+    if let Some(plugin) = build.parent() {
+        rename(plugin, ".");
+    }
+    // Texts of JSON are texts of TOML.
+    format!("target.{RUST_TARGET}.rustflags={}", serde_json::json!(flags))
 }
 
 /// Returns the bindings to a plugin's world, as source.
@@ -87,4 +111,21 @@ fn artifact(plugin: &Path, printed: &[u8]) -> Result<PathBuf, AuthorError> {
                 manifest.display()
             ))
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_compiler_is_told_is_a_line_of_configuration() {
+        let line = compiler_flags(Path::new("/a \"b\"/x=y/build"));
+        let read: toml::Table = line.parse().expect("TOML");
+        let flags = read["target"][RUST_TARGET]["rustflags"]
+            .as_array()
+            .expect("a list");
+        assert_eq!(flags.first().and_then(toml::Value::as_str), Some(STACK));
+        let last = flags.last().and_then(toml::Value::as_str);
+        assert_eq!(last, Some("--remap-path-prefix=/a \"b\"/x=y=."));
+    }
 }

@@ -2,7 +2,9 @@
 //!
 //! A call's time is counted in ticks that the guest has seen, not read from a clock: where the machine is busy, a guest
 //! that was kept waiting by others has not taken too long. Who needs more than one takes turns with others of that kind
-//! (see [`SlowLane`](super::lane::SlowLane)). Host functions that wait do so until the call's deadline.
+//! (see [`SlowLane`](super::lane::SlowLane)). A tick is seen between instructions only: one that fills or copies memory is one
+//! tick however long it takes, so that a hostile guest has its ticks times what one such instruction costs, which
+//! `memory-max` bounds. Host functions that wait do so until the call's deadline.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -75,6 +75,15 @@ for language in rust js python c; do
     name=try-$language
     plugin new "$name" --lang "$language" --hook on-message --hook access --hook routing --with kv --with random >/dev/null
     plugin build "$name" >built.txt 2>build.log || { cat build.log; die "$name does not build"; }
+    if [ "$language" = rust ]; then
+        # The same source elsewhere is the same component, and does not tell where that was.
+        mkdir elsewhere
+        cp -r "$name" elsewhere
+        rm -rf "elsewhere/$name"/{target,build,plugin.wasm}
+        plugin build "elsewhere/$name" >/dev/null 2>build.log || { cat build.log; die "$name does not build elsewhere"; }
+        cmp "$name/plugin.wasm" "elsewhere/$name/plugin.wasm" || die "$name is another component elsewhere"
+        ! grep -qF -e "$work" -e "$HOME/" "$name/plugin.wasm" || die "$name tells where it was built"
+    fi
     grep -q '^WASI     none$' built.txt || { cat built.txt; die "$name wants WASI"; }
     grep -q '^exports  lifecycle, on-message, access, routing$' built.txt || { cat built.txt; die "$name lacks a hook"; }
     expect ', 0 failed' plugin test "$name"

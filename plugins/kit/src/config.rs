@@ -89,9 +89,9 @@ impl Value {
     /// It is no object, or something in it does not fit.
     pub fn members<T>(self, of: impl FnOnce(&mut Members) -> Result<T, Fault>) -> Result<T, Fault> {
         let mut members = Members::new(self.into_object()?);
-        let read = of(&mut members)?;
-        members.end()?;
-        Ok(read)
+        let read = of(&mut members);
+        members.take_fault()?;
+        members.end().and(read)
     }
 
     /// Reads one of several words.

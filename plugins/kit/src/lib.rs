@@ -3,13 +3,16 @@
 //!
 //! - [`Glob`] and [`Globs`]: names with wildcards;
 //! - [`json`]: JSON text, one token after the other;
-//! - [`config`]: configurations, and errors that name the place.
+//! - [`config`]: configurations, and errors that name the place;
+//! - `guest`, in WebAssembly only: what stands in for the standard library.
 #![no_std]
 
 extern crate alloc;
 
 pub mod config;
 mod glob;
+#[cfg(target_arch = "wasm32")]
+pub mod guest;
 pub mod json;
 mod number;
 mod quote;

@@ -8,10 +8,8 @@ pub fn quoted(text: &str) -> String {
     quoted.push('"');
     for character in text.chars() {
         match character {
-            '"' | '\\' => {
-                quoted.push('\\');
-                quoted.push(character);
-            }
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
             '\n' => quoted.push_str("\\n"),
             '\r' => quoted.push_str("\\r"),
             '\t' => quoted.push_str("\\t"),

@@ -1,6 +1,10 @@
 //! Rules for the arguments of tools and prompts.
 
-use std::fmt;
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
 
 use kit::Glob;
 use kit::config::{self, Configured, Fault};
@@ -41,7 +45,7 @@ impl fmt::Display for Limit {
     )]
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         const PARTS: i64 = 1_000_000;
-        let parts = (self.0.abs() * PARTS as f64).round() as i64;
+        let parts = (self.0.abs() * PARTS as f64 + 0.5) as i64;
         let sign = if self.0 < 0.0 { "-" } else { "" };
         write!(formatter, "{sign}{}", parts / PARTS)?;
         let (mut decimals, mut width) = (parts % PARTS, 6);
@@ -66,20 +70,20 @@ impl Configured for ArgumentRule {
     fn read(value: config::Value) -> Result<Self, Fault> {
         value.members(|members| {
             Ok(Self {
-                tool: members.optional("tool")?,
-                prompt: members.optional("prompt")?,
-                server: members.optional("server")?,
-                mode: members.optional("mode")?,
+                tool: members.optional("tool"),
+                prompt: members.optional("prompt"),
+                server: members.optional("server"),
+                mode: members.optional("mode"),
                 pointer: members.required("pointer")?,
-                required: members.or_default("required")?,
-                pattern: members.optional("pattern")?,
-                deny_pattern: members.optional("deny-pattern")?,
-                max_length: members.optional("max-length")?,
-                min: members.optional("min")?,
-                max: members.optional("max")?,
-                one_of: members.optional("one-of")?,
-                deny: members.or_default("deny")?,
-                message: members.optional("message")?,
+                required: members.or_default("required"),
+                pattern: members.optional("pattern"),
+                deny_pattern: members.optional("deny-pattern"),
+                max_length: members.optional("max-length"),
+                min: members.optional("min"),
+                max: members.optional("max"),
+                one_of: members.optional("one-of"),
+                deny: members.or_default("deny"),
+                message: members.optional("message"),
             })
         })
     }

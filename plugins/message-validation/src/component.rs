@@ -1,8 +1,13 @@
 //! The policy as a component: what the gateway asks is handed to [`Policy`], its answers are handed back.
 
-use std::sync::OnceLock;
+use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
 
 use kit::{number, quoted};
+use once_cell::race::OnceBox;
 
 use crate::bindings::exports::portcullis::plugin::lifecycle::{Guest as Lifecycle, Info};
 use crate::bindings::exports::portcullis::plugin::on_message::{CallContext, Guest as OnMessage, Verdict};
@@ -12,11 +17,12 @@ use crate::message::{Circumstances, Kind, Message, Value};
 use crate::policy::{Decision, Policy, Refusal};
 
 /// Set once, by `init`. An instance serves one call at a time and has one thread.
-static POLICY: OnceLock<Policy> = OnceLock::new();
+static POLICY: OnceBox<Policy> = OnceBox::new();
 
 struct Component;
 
 crate::bindings::export!(Component);
+kit::last_words!(|place| log::write(log::Level::Error, place, &[]));
 
 impl Lifecycle for Component {
     fn describe() -> Info {
@@ -27,12 +33,8 @@ impl Lifecycle for Component {
     }
 
     fn init(config: String) -> Result<(), String> {
-        // A panic ends the instance; without this, all that its log would say is "unreachable".
-        std::panic::set_hook(Box::new(|panic| {
-            log::write(log::Level::Error, &panic.to_string(), &[]);
-        }));
         let policy = Policy::new(&config)?;
-        POLICY.get_or_init(|| policy);
+        POLICY.get_or_init(|| Box::new(policy));
         Ok(())
     }
 }

@@ -3,6 +3,9 @@
 //! [`policy`] decides, on plain data; it reads the message through [`message::Message`], so that `cargo test` tries it
 //! natively. `component`, which exists only in WebAssembly, ties it to the interfaces of the gateway. Only what is
 //! configured costs.
+#![cfg_attr(target_arch = "wasm32", no_std)]
+
+extern crate alloc;
 
 pub mod argument;
 pub mod envelope;
@@ -11,6 +14,7 @@ pub mod pattern;
 pub mod pointer;
 pub mod policy;
 pub mod redaction;
+pub mod regex;
 pub mod walk;
 
 /// What `portcullis plugin build` generates from `wit/world.wit`; nothing generated stands in the source.

@@ -1,6 +1,9 @@
 //! The message and its circumstances, as the policy sees them. The gateway keeps the message; what is read of it is asked
 //! for by pointer, and only that is copied.
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use kit::config::{self, Configured, Fault};
 
 /// A JSON value, as far as rules can judge it.

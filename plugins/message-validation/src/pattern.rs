@@ -1,8 +1,12 @@
-//! Regular expressions, as operators write them. Matching takes time in proportion to the text, whatever the expression.
+//! Regular expressions, as operators write them.
+
+use alloc::format;
+use alloc::string::String;
 
 use kit::config::{Configured, Fault, Value};
 use kit::quoted;
-use regex_lite::Regex;
+
+use crate::regex::{Regex, Template};
 
 /// A regular expression. It fits anywhere in a text unless it says `^` and `$`.
 #[derive(Debug, Clone)]
@@ -14,12 +18,14 @@ impl Pattern {
         self.0.is_match(text)
     }
 
-    /// Replaces all that fits; none where nothing does. In `with`, `$1` is what the first group has found.
-    pub fn replace(&self, text: &str, with: &str) -> Option<String> {
-        match self.0.replace_all(text, with) {
-            std::borrow::Cow::Borrowed(_) => None,
-            std::borrow::Cow::Owned(replaced) => Some(replaced),
-        }
+    /// Reads what takes the place of what fits: `$1` is what the first group has found.
+    pub fn template(&self, text: &str) -> Template {
+        self.0.template(text)
+    }
+
+    /// Replaces all that fits; none where nothing does.
+    pub fn replace(&self, text: &str, with: &Template) -> Option<String> {
+        self.0.replace_all(text, with)
     }
 }
 

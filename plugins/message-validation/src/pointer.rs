@@ -1,5 +1,8 @@
 //! Pointers with wildcards, to the arguments in a message.
 
+use alloc::format;
+use alloc::string::String;
+
 use kit::config::{self, Configured, Fault};
 use kit::quoted;
 
@@ -19,7 +22,7 @@ pub struct Pointer {
 impl Pointer {
     /// Returns the pointer into the message; of a wide one, what comes before the first wildcard.
     pub fn base(&self) -> &str {
-        &self.whole[..self.base_len]
+        self.whole.get(..self.base_len).unwrap_or_default()
     }
 
     /// Tells whether it has wildcards, so that it stands for any number of values.
@@ -62,7 +65,8 @@ impl Configured for Pointer {
         let narrow = whole.split('/').take_while(|token| !is_wildcard(token));
         // Each token comes with its slash, but for the empty one at the beginning.
         let base_len = narrow.map(|token| token.len() + 1).sum::<usize>() - 1;
-        if whole.split('/').rev().skip(1).any(|token| token == "**") {
+        let mut tokens = whole.split('/');
+        if tokens.any(|token| token == "**") && tokens.next().is_some() {
             let problem = format!("{} is no pointer: ** stands at the end", quoted(&text));
             return Err(Fault::new(problem));
         }

@@ -1,5 +1,10 @@
 //! What the operator wants of messages, and the decision about one.
 
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use kit::config::{self, Configured, Fault};
 use kit::{Globs, quoted};
 
@@ -53,15 +58,15 @@ impl Configured for Policy {
     fn read(value: config::Value) -> Result<Self, Fault> {
         value.members(|members| {
             Ok(Self {
-                max_size: members.optional("max-size")?,
-                max_depth: members.optional("max-depth")?,
-                max_result_size: members.optional("max-result-size")?,
-                allowed_methods: members.optional("allowed-methods")?,
-                denied_methods: members.or_default("denied-methods")?,
-                require_params: members.or_default("require-params")?,
-                validate_arguments: members.or_default("validate-arguments")?,
-                arguments: members.or_default("arguments")?,
-                redact: members.or_default("redact")?,
+                max_size: members.optional("max-size"),
+                max_depth: members.optional("max-depth"),
+                max_result_size: members.optional("max-result-size"),
+                allowed_methods: members.optional("allowed-methods"),
+                denied_methods: members.or_default("denied-methods"),
+                require_params: members.or_default("require-params"),
+                validate_arguments: members.or_default("validate-arguments"),
+                arguments: members.or_default("arguments"),
+                redact: members.or_default("redact"),
             })
         })
     }

@@ -1,10 +1,15 @@
 //! What results must not reveal. Texts are changed, wherever they are in a result; names of members are not.
 
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use kit::config::{self, Configured, Fault};
 use kit::{Glob, quoted};
 
 use crate::message::{Circumstances, Value};
 use crate::pattern::Pattern;
+use crate::regex::Template;
 use crate::walk::walk;
 
 /// Something that is not to be read in results.
@@ -15,7 +20,7 @@ pub struct Redaction {
     server: Option<Glob>,
     mode: Option<Glob>,
     pattern: Pattern,
-    with: String,
+    with: Template,
 }
 
 /// A text in the message, and what it becomes.
@@ -30,14 +35,14 @@ pub struct Change {
 impl Configured for Redaction {
     fn read(value: config::Value) -> Result<Self, Fault> {
         value.members(|members| {
+            let pattern: Pattern = members.required("pattern")?;
+            let with: Option<String> = members.optional("with");
             Ok(Self {
-                tool: members.optional("tool")?,
-                server: members.optional("server")?,
-                mode: members.optional("mode")?,
-                pattern: members.required("pattern")?,
-                with: members
-                    .optional("with")?
-                    .unwrap_or_else(|| "[redacted]".to_owned()),
+                tool: members.optional("tool"),
+                server: members.optional("server"),
+                mode: members.optional("mode"),
+                with: pattern.template(with.as_deref().unwrap_or("[redacted]")),
+                pattern,
             })
         })
     }

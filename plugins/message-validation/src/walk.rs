@@ -1,5 +1,8 @@
 //! Walks through JSON text, once and without a tree: every value with the pointer to it.
 
+use alloc::borrow::ToOwned;
+use alloc::string::{String, ToString};
+
 use kit::json::{Reader, Token};
 
 use crate::message::Value;

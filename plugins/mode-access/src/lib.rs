@@ -2,6 +2,9 @@
 //!
 //! [`policy`] decides, on plain data and without the gateway, so that `cargo test` tries it natively. `component`, which
 //! exists only in WebAssembly, ties it to the interfaces of the gateway.
+#![cfg_attr(target_arch = "wasm32", no_std)]
+
+extern crate alloc;
 
 pub mod method;
 pub mod policy;

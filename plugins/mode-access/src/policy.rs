@@ -4,6 +4,11 @@
 //! What the client reads names its mode and what it asked for, but never tells a forbidden name from an unknown one. The
 //! reason, for the log, names the rule.
 
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use kit::config::{self, Configured, Fault, Named, Value};
 use kit::{Globs, quoted};
 
@@ -133,7 +138,7 @@ impl Configured for Policy {
     fn read(value: Value) -> Result<Self, Fault> {
         value.members(|members| {
             Ok(Self {
-                modes: members.or_default("modes")?,
+                modes: members.or_default("modes"),
             })
         })
     }
@@ -145,10 +150,10 @@ impl Configured for Mode {
             Ok(Self {
                 allowed_servers: members.required("allowed-servers")?,
                 allowed_capabilities: members.required("allowed-capabilities")?,
-                tools: members.or_default("tools")?,
-                prompts: members.or_default("prompts")?,
-                resources: members.or_default("resources")?,
-                read_only: members.or_default("read-only")?,
+                tools: members.or_default("tools"),
+                prompts: members.or_default("prompts"),
+                resources: members.or_default("resources"),
+                read_only: members.or_default("read-only"),
             })
         })
     }
@@ -158,8 +163,8 @@ impl Configured for Names {
     fn read(value: Value) -> Result<Self, Fault> {
         value.members(|members| {
             Ok(Self {
-                allow: members.optional("allow")?,
-                deny: members.or_default("deny")?,
+                allow: members.optional("allow"),
+                deny: members.or_default("deny"),
             })
         })
     }

@@ -56,7 +56,7 @@ fn escapes_are_needed(uri: &str) -> bool {
                 .all(|digit| matches!(digit, b'0'..=b'9' | b'A'..=b'F'))
         });
         let byte = digits
-            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .and_then(|digits| core::str::from_utf8(digits).ok())
             .and_then(|digits| u8::from_str_radix(digits, 16).ok());
         byte.is_some_and(|byte| {
             let stands_for_itself = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');

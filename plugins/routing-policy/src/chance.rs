@@ -17,7 +17,7 @@ pub fn draw<'a>(key: &str, subject: impl IntoIterator<Item = &'a str>) -> f64 {
 /// its weight, and when one comes or goes, nobody else's first choice changes (weighted rendezvous hashing).
 pub fn want(lot: f64, weight: u32) -> f64 {
     // The logarithm of a number below 1 is negative; a lot of 0 would be wanted endlessly.
-    f64::from(weight) / -lot.max(f64::MIN_POSITIVE).ln()
+    f64::from(weight) / -libm::log(lot.max(f64::MIN_POSITIVE))
 }
 
 const FNV_BASIS: u64 = 0xcbf2_9ce4_8422_2325;

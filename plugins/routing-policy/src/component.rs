@@ -1,6 +1,11 @@
 //! The policy as a component: what the gateway asks is handed to [`Policy`], its answers are handed back.
 
-use std::sync::OnceLock;
+use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use once_cell::race::OnceBox;
 
 use crate::bindings::exports::portcullis::plugin::lifecycle::{Guest as Lifecycle, Info};
 use crate::bindings::exports::portcullis::plugin::routing::{
@@ -11,11 +16,12 @@ use crate::policy::{self, Policy};
 use crate::rule;
 
 /// Set once, by `init`. An instance serves one call at a time and has one thread.
-static POLICY: OnceLock<Policy> = OnceLock::new();
+static POLICY: OnceBox<Policy> = OnceBox::new();
 
 struct Component;
 
 crate::bindings::export!(Component);
+kit::last_words!(|place| log::write(log::Level::Error, place, &[]));
 
 impl Lifecycle for Component {
     fn describe() -> Info {
@@ -26,12 +32,8 @@ impl Lifecycle for Component {
     }
 
     fn init(config: String) -> Result<(), String> {
-        // A panic ends the instance; without this, all that its log would say is "unreachable".
-        std::panic::set_hook(Box::new(|panic| {
-            log::write(log::Level::Error, &panic.to_string(), &[]);
-        }));
         let policy = Policy::new(&config)?;
-        POLICY.get_or_init(|| policy);
+        POLICY.get_or_init(|| Box::new(policy));
         Ok(())
     }
 }

@@ -1,5 +1,10 @@
 //! All rules, and the decision about one request.
 
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use kit::config::{self, Configured, Fault, Value};
 
 use crate::rule::{Candidate, Request, Rule};
@@ -66,7 +71,7 @@ impl Configured for Policy {
     fn read(value: Value) -> Result<Self, Fault> {
         value.members(|members| {
             Ok(Self {
-                rules: members.or_default("rules")?,
+                rules: members.or_default("rules"),
             })
         })
     }

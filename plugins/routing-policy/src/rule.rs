@@ -1,6 +1,8 @@
 //! One rule: which requests it is for, and how it puts candidates in order.
 
-use std::cmp::Ordering;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::cmp::Ordering;
 
 use kit::Glob;
 use kit::config::{Configured, Fault, Named, Value};
@@ -120,17 +122,17 @@ impl Configured for Rule {
     fn read(value: Value) -> Result<Self, Fault> {
         value.members(|members| {
             Ok(Self {
-                method: members.optional("method")?,
-                tool: members.optional("tool")?,
-                mode: members.optional("mode")?,
-                principal: members.optional("principal")?,
-                server: members.optional("server")?,
-                labels: members.or_default("labels")?,
-                canary: members.optional("canary")?,
-                strategy: members.or_default("strategy")?,
-                order: members.or_default("order")?,
-                sticky_by: members.or_default("sticky-by")?,
-                unhealthy: members.or_default("unhealthy")?,
+                method: members.optional("method"),
+                tool: members.optional("tool"),
+                mode: members.optional("mode"),
+                principal: members.optional("principal"),
+                server: members.optional("server"),
+                labels: members.or_default("labels"),
+                canary: members.optional("canary"),
+                strategy: members.or_default("strategy"),
+                order: members.or_default("order"),
+                sticky_by: members.or_default("sticky-by"),
+                unhealthy: members.or_default("unhealthy"),
             })
         })
     }

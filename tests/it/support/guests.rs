@@ -1,9 +1,10 @@
-//! Gateways with plugins: the bundled ones and those of `tests/guests`, built where they are not yet, and trials.
+//! Gateways with plugins: the bundled ones and those of `tests/guests`, built where they are not yet or have changed since, and trials.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
+use std::time::SystemTime;
 
 use rustix::process::Signal;
 
@@ -65,12 +66,36 @@ fn built(plugin: &str) -> PathBuf {
         .into_iter()
         .find(|folder| folder.exists())
         .expect("it is there");
-    if !folder.join("plugin.wasm").exists() {
+    if is_outdated(&folder) {
         let mut build = Command::new(env!("CARGO_BIN_EXE_portcullis"));
         let status = build.args(["plugin", "build"]).arg(&folder).status();
         assert!(status.expect("it starts").success(), "{plugin} is built");
     }
     folder
+}
+
+/// Tells whether the component is missing, or older than something that it is made of: what `make` looks at.
+fn is_outdated(folder: &Path) -> bool {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let parts = [
+        folder.join("plugin.toml"),
+        folder.join("src"),
+        folder.join("wit"),
+        source.join("plugins/kit/src"),
+        source.join("wit/plugin-0.1"),
+    ];
+    let built = newest(&folder.join("plugin.wasm"));
+    parts.iter().any(|part| newest(part) > built)
+}
+
+/// Returns when a file, or a file somewhere in a folder, was changed last; nothing is older than what is not there.
+fn newest(path: &Path) -> Option<SystemTime> {
+    let Ok(entries) = fs::read_dir(path) else {
+        return fs::metadata(path).and_then(|file| file.modified()).ok();
+    };
+    entries
+        .map(|entry| newest(&entry.expect("the sources are readable").path()))
+        .max()?
 }
 
 fn copy(from: &Path, to: &Path) {

@@ -7,10 +7,13 @@ use alloc::vec::Vec;
 use super::{Configured, Fault, Value};
 
 /// The members of an object, while they are read.
+///
+/// The first fault is kept, and told in the end: to return at each of them would be a third of the code that reads a rule.
 #[derive(Debug)]
 pub struct Members {
     left: Vec<(String, Value)>,
     taken: Vec<&'static str>,
+    fault: Option<Fault>,
 }
 
 impl Members {
@@ -18,6 +21,7 @@ impl Members {
         Self {
             left,
             taken: Vec::new(),
+            fault: None,
         }
     }
 
@@ -26,26 +30,28 @@ impl Members {
     /// # Errors
     /// It is missing, or does not fit.
     pub fn required<T: Configured>(&mut self, key: &'static str) -> Result<T, Fault> {
-        self.optional(key)?
+        self.optional(key)
             .ok_or_else(|| Fault::new("missing").in_member(key))
     }
 
-    /// Reads a member if it is there, and not `null`.
-    ///
-    /// # Errors
-    /// It does not fit.
-    pub fn optional<T: Configured>(&mut self, key: &'static str) -> Result<Option<T>, Fault> {
-        let value = self.take(key);
-        let read = value.map(|value| T::read(value).map_err(|fault| fault.in_member(key)));
-        read.transpose()
+    /// Reads a member if it is there, and not `null`. One that does not fit is a fault of the whole.
+    pub fn optional<T: Configured>(&mut self, key: &'static str) -> Option<T> {
+        match T::read(self.take(key)?) {
+            Ok(read) => Some(read),
+            Err(fault) => {
+                self.keep(fault, key);
+                None
+            }
+        }
     }
 
-    /// Reads a member, or what stands for it if it is not there.
-    ///
-    /// # Errors
-    /// It does not fit.
-    pub fn or_default<T: Configured + Default>(&mut self, key: &'static str) -> Result<T, Fault> {
-        self.optional(key).map(Option::unwrap_or_default)
+    /// Reads a member, or what stands for it if it is not there. One that does not fit is a fault of the whole.
+    pub fn or_default<T: Configured + Default>(&mut self, key: &'static str) -> T {
+        self.optional(key).unwrap_or_default()
+    }
+
+    fn keep(&mut self, fault: Fault, key: &str) {
+        self.fault.get_or_insert_with(|| fault.in_member(key));
     }
 
     fn take(&mut self, key: &'static str) -> Option<Value> {
@@ -53,6 +59,11 @@ impl Members {
         let index = self.left.iter().position(|(name, _)| name == key)?;
         let (_, value) = self.left.swap_remove(index);
         (value != Value::Null).then_some(value)
+    }
+
+    /// Returns the first fault, if there is one.
+    pub(super) fn take_fault(&mut self) -> Result<(), Fault> {
+        self.fault.take().map_or(Ok(()), Err)
     }
 
     pub(super) fn end(self) -> Result<(), Fault> {

@@ -25,10 +25,10 @@ impl Configured for Fence {
         value.members(|members| {
             Ok(Self {
                 names: members.required("names")?,
-                height: members.optional("height")?,
-                is_open: members.or_default("open")?,
-                gates: members.or_default("gates")?,
-                posts: members.or_default("posts")?,
+                height: members.optional("height"),
+                is_open: members.or_default("open"),
+                gates: members.or_default("gates"),
+                posts: members.or_default("posts"),
             })
         })
     }
