@@ -63,12 +63,14 @@ enum Failed {
     Refused(String),
     /// The server has gone.
     Gone(String),
+    /// The gateway has ended it, which says nothing of the server.
+    Stopped(String),
 }
 
 impl Failed {
     fn text(self) -> String {
         match self {
-            Self::Refused(text) | Self::Gone(text) => text,
+            Self::Refused(text) | Self::Gone(text) | Self::Stopped(text) => text,
         }
     }
 }
@@ -92,7 +94,7 @@ impl Opening {
         };
         agreed.map_err(|failed| {
             // What was known is wrong, or what is known may be wrong: the next start asks again.
-            if second.is_none() {
+            if second.is_none() && !matches!(failed, Failed::Stopped(_)) {
                 self.eras.forget();
             }
             failed.text()
@@ -107,8 +109,10 @@ impl Opening {
             Ok(Ok(facts)) => return Ok(facts),
             Ok(Err(Failed::Refused(why))) => why,
             Ok(Err(gone)) => {
-                // There are servers that end at what they do not know.
-                self.eras.note(Era::Modern, false);
+                if let Failed::Gone(_) = gone {
+                    // There are servers that end at what they do not know.
+                    self.eras.note(Era::Modern, false);
+                }
                 return Err(gone);
             }
             Err(_) => {
@@ -195,6 +199,9 @@ fn failed(what: &str, error: CallError) -> Failed {
         )),
         CallError::Upstream(error @ UpstreamError::Timeout(_)) => {
             Failed::Refused(format!("no handshake: {error}"))
+        }
+        CallError::Upstream(error @ UpstreamError::Stopped(_)) => {
+            Failed::Stopped(format!("no handshake: {error}"))
         }
         CallError::Upstream(error) => Failed::Gone(format!("no handshake: {error}")),
     }

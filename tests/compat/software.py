@@ -57,9 +57,9 @@ def servers(scratch, binary):
         "MEMORY_FILE_PATH": str(scratch / "memory.jsonl"),
     }
     return {
-        # What it offers depends on all that its client can do, roots too.
+        # What it offers depends on all that its client can do, roots too; and the Inspector leaves its sessions behind.
         "everything": Server("node", [str(PACKAGES / "server-everything" / "dist" / "index.js")],
-                             settings={"client-features": ["sampling", "elicitation", "roots"]}),
+                             settings={"client-features": ["sampling", "elicitation", "roots"], "instances-max": 32}),
         "filesystem": Server("node", [str(PACKAGES / "server-filesystem" / "dist" / "index.js"), str(files)]),
         "memory": Server("npx", ["-y", MEMORY_PACKAGE], npx),
         "time": Server(str(python_of(2)), ["-m", "mcp_server_time"], eras=("legacy", "modern")),

@@ -51,6 +51,36 @@ async fn a_server_of_either_era_looks_modern() {
     }
 }
 
+/// A process that the gateway ends says nothing of its server.
+#[tokio::test]
+async fn a_probe_that_nobody_waits_for_any_more_proves_nothing() {
+    let gateway = crate::support::Gateway::with_mock(
+        &["--era", "modern", "--slow-start", "500"],
+        "sharing = \"session\"",
+    );
+    let client = Client::of(&gateway, "mock", json!({}));
+    let phases = async || {
+        let record = gateway.admin("servers/mock").await;
+        let instances = record["instances"].as_array().expect("instances").clone();
+        instances
+            .iter()
+            .map(|one| one["phase"].clone())
+            .collect::<Vec<_>>()
+    };
+    tokio::select! {
+        (_, answer) = client.ask("tools/list", json!({})) => panic!("it has hardly started: {answer}"),
+        () = until("it is probed", async || pids().await.iter().any(Option::is_some)) => {}
+    }
+    until("nobody waits for it", async || pids().await.is_empty()).await;
+    let (status, listed) = client.ask("tools/list", json!({})).await;
+    assert_eq!(status, 200, "{listed}");
+    assert!(
+        !gateway.output().contains("restart scheduled"),
+        "it was not taken for one with a handshake"
+    );
+    gateway.stop().await;
+}
+
 #[tokio::test]
 async fn a_server_that_does_not_answer_the_probe_is_shaken_hands_with() {
     let gateway = crate::support::Gateway::with_mock(
