@@ -353,6 +353,22 @@ impl Conversation {
         Some(number)
     }
 
+    /// Returns whether somebody waits for the client's answer to a request.
+    pub(super) fn awaits(&self, number: i64) -> bool {
+        let requests = self.server_requests.lock().expect("no holder panics");
+        requests.contains_key(&number)
+    }
+
+    /// Forgets what a round has asked, which waits for nothing any more; returns the client's ids of it.
+    pub(super) fn withdraw_round(&self, round: &Arc<Round>) -> Vec<i64> {
+        let mut requests = self.server_requests.lock().expect("no holder panics");
+        let of_round = requests.extract_if(.., |_, request| match &request.asker {
+            Asker::Round(its, ..) => Arc::ptr_eq(its, round),
+            Asker::Server(..) => false,
+        });
+        of_round.map(|(number, _)| number).collect()
+    }
+
     /// Forgets the requests of earlier processes, which wait for nothing any more; returns the client's ids of them.
     pub(super) fn withdraw_requests_before(&self, connection: &Arc<Connection>) -> Vec<i64> {
         let mut requests = self.server_requests.lock().expect("no holder panics");

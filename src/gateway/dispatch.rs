@@ -51,9 +51,8 @@ impl Gateway {
         if session.facts().is_none() && !session.is_alone() {
             return Err(GatewayError::NotInitialized);
         }
-        let suspension = session.attachment().suspension().take();
-        if let Some(suspension) = suspension {
-            return self.resume(session, suspension, exchange, &message);
+        if self.resume(session, exchange, &message)? {
+            return Ok(());
         }
         let lease = self.lease(session, session.facts())?;
         exchange.set_after(&message);
@@ -120,6 +119,7 @@ impl Gateway {
         let own = lease.filter(|lease| lease.kind() == LeaseKind::Own);
         let sent = own
             .and_then(|lease| lease.upstream().current())
+            .filter(|connection| session.era() == connection.era() || !has_an_era(message))
             .is_some_and(|connection| connection.send(|out| message.write(out)));
         if !sent {
             debug!(session = ?session.id(), method = %message.method(), "notification not forwarded");
@@ -182,6 +182,14 @@ pub(super) fn check_uri(uri: &str) -> Result<(), GatewayError> {
     Ok(())
 }
 
+/// Returns whether a notification of a client is one that only servers with a handshake know.
+fn has_an_era(message: &Message) -> bool {
+    matches!(
+        &*message.method(),
+        method::ROOTS_CHANGED | method::PROGRESS | method::TASK_STATUS
+    )
+}
+
 fn concerns_subscriptions(message: &Message) -> bool {
     matches!(&*message.method(), method::SUBSCRIBE | method::UNSUBSCRIBE)
 }
@@ -227,8 +235,8 @@ impl Sending {
             return Ok(true);
         }
         let message = match cross(
-            &self.session,
-            &self.lease,
+            &self.gateway,
+            (&self.session, &self.lease),
             connection,
             &self.message,
             self.patience,

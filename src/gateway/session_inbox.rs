@@ -57,17 +57,17 @@ impl SessionInbox {
     pub(super) fn ear(&self) -> &Arc<Ear> {
         &self.ear
     }
+}
 
-    /// Tells the client that the questions of an earlier process want no answer any more.
-    fn withdraw_requests_before(session: &Session, connection: &Arc<Connection>) {
-        for number in session.attachment().withdraw_requests_before(connection) {
-            let params = serde_json::json!({ "requestId": number, "reason": "the server has restarted" });
-            let params = to_raw_value(&params).expect("plain data becomes JSON");
-            let mut out = Vec::new();
-            write_notification(method::CANCELLED, Some(&params), &mut out);
-            if !deliver(session, out.into()) {
-                debug!(session = ?session.id(), "cancellation dropped: the client does not read");
-            }
+/// Tells a client that questions want no answer any more.
+pub(super) fn take_back(session: &Session, numbers: Vec<i64>, reason: &str) {
+    for number in numbers {
+        let params = serde_json::json!({ "requestId": number, "reason": reason });
+        let params = to_raw_value(&params).expect("plain data becomes JSON");
+        let mut out = Vec::new();
+        write_notification(method::CANCELLED, Some(&params), &mut out);
+        if !deliver(session, out.into()) {
+            debug!(session = ?session.id(), "cancellation dropped: the client does not read");
         }
     }
 }
@@ -136,8 +136,7 @@ fn is_wanted(session: &Session, message: &Message) -> bool {
         return true;
     }
     let exchange = session.attachment().only_exchange();
-    let level = exchange.and_then(|exchange| exchange.question()?.log_level());
-    level.is_some()
+    exchange.is_some_and(|exchange| exchange.question().is_some_and(|asked| asked.log_level.is_some()))
 }
 
 /// Puts a notification before the client.
@@ -232,7 +231,8 @@ impl ServerMessages for SessionInbox {
         let Some(session) = self.session.upgrade() else {
             return;
         };
-        Self::withdraw_requests_before(&session, connection);
+        let withdrawn = session.attachment().withdraw_requests_before(connection);
+        take_back(&session, withdrawn, "the server has restarted");
         let settings = session.attachment().settings().clone();
         if let Some(level) = settings.log_level
             && let Ok(params) = serde_json::from_slice(&level)

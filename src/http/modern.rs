@@ -122,8 +122,7 @@ fn status_of(body: &Bytes) -> StatusCode {
 
 /// Goes through what every request must say, in the order of the specification.
 fn check(headers: &HeaderMap, message: &Message) -> Result<(RequestMeta, ProtocolVersion), ErrorObject> {
-    let params = message.params().unwrap_or_default();
-    let meta = RequestMeta::parse(&params)
+    let meta = RequestMeta::parse(message)
         .map_err(|error| ErrorObject::new(code::INVALID_PARAMS, error.to_string()))?;
     let stated = mirror_of(headers, header::PROTOCOL_VERSION)?;
     if stated != meta.version {
@@ -140,7 +139,7 @@ fn check(headers: &HeaderMap, message: &Message) -> Result<(RequestMeta, Protoco
         return Err(differs(header::METHOD, &method));
     }
     if let Some(key) = mirror::named_by(&method) {
-        let name = string_member(&params, key);
+        let name = string_member(&message.params().unwrap_or_default(), key);
         let stated = decoded(header::NAME, &mirror_of(headers, header::NAME)?)?.into_owned();
         if name.as_ref() != Some(&stated) {
             return Err(differs(header::NAME, &name.unwrap_or_default()));

@@ -72,9 +72,7 @@ fn is_modern(request: &McpRequest<'_>, parsed: &Result<Incoming, MessageError>) 
         return true;
     }
     match parsed {
-        Ok(Incoming::One(message)) if message.kind() == Kind::Request => message
-            .params()
-            .is_some_and(|params| RequestMeta::is_claimed(&params)),
+        Ok(Incoming::One(message)) => message.kind() == Kind::Request && RequestMeta::is_claimed(message),
         _ => false,
     }
 }

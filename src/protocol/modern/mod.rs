@@ -8,4 +8,7 @@ pub mod subscriptions;
 
 pub use headers::{HeaderValueError, decode, encode};
 pub use meta::{MetaError, RequestMeta};
+
+/// The extension whose calls are answered with tasks, as its name stands in capabilities.
+pub const TASKS: &str = "io.modelcontextprotocol/tasks";
 pub use subscriptions::{Filter, FilterError};
