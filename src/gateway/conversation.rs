@@ -66,6 +66,10 @@ pub struct Settings {
     pub log_level: Option<Bytes>,
     /// The URIs of `resources/subscribe`.
     pub subscriptions: BTreeSet<String>,
+    /// Those of them that the client knows it will be told of.
+    pub promised: BTreeSet<String>,
+    /// The tasks that it listens to, by id.
+    pub tasks: BTreeSet<String>,
 }
 
 /// A request of the server that the client has not answered.

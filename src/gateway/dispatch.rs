@@ -15,7 +15,7 @@ use tracing::debug;
 
 use super::arguments::ArgumentsCheck;
 use super::bridge::{Crossing, cross};
-use super::conversation::Session;
+use super::conversation::{Session, Settings};
 use super::error::GatewayError;
 use super::exchange::{Exchange, Owed};
 use super::gateway::{Gateway, end_refused};
@@ -135,7 +135,7 @@ fn answer_for_shared(
 ) -> Result<bool, GatewayError> {
     let hub = session.attachment().hub();
     Tasks::check(hub.as_ref().map(|hub| hub.tasks()), session, message)?;
-    exchange.set_tasks(hub.as_ref().and_then(|hub| TaskAnswer::of(message, hub)));
+    exchange.set_tasks(hub.as_ref().and_then(|hub| TaskAnswer::of(session, message, hub)));
     match &*message.method() {
         method::SET_LEVEL => Err(GatewayError::NotOnShared(method::SET_LEVEL.to_owned())),
         method::UNSUBSCRIBE => {
@@ -160,9 +160,15 @@ fn note_subscription(session: &Session, message: &Message) -> Result<(), Gateway
         return Ok(());
     }
     let Some(uri) = message.uri() else { return Ok(()) };
-    let subscriptions = &mut session.attachment().settings().subscriptions;
+    let mut settings = session.attachment().settings();
+    let Settings {
+        subscriptions,
+        promised,
+        ..
+    } = &mut *settings;
     if message.method() == method::UNSUBSCRIBE {
         subscriptions.remove(&*uri);
+        promised.remove(&*uri);
         return Ok(());
     }
     check_uri(&uri)?;

@@ -158,8 +158,7 @@ impl Gateway {
         drop(before);
         // An instance that starts later is told in `ready`.
         if let (Some(hub), Some(connection)) = (hub, lease.upstream().current()) {
-            let subscriptions = conversation.settings().subscriptions.clone();
-            hub.subscribe(&subscriptions, &connection);
+            hub.welcome(session, &connection);
         }
         Ok(lease)
     }

@@ -7,6 +7,7 @@ mod after;
 mod arguments;
 mod asking;
 mod attention;
+mod audience;
 mod bridge;
 pub mod context;
 pub mod conversation;

@@ -13,12 +13,14 @@ use tracing::debug;
 
 use super::asking::Inquiry;
 use super::attention::Attention;
+use super::audience::{Audience, add_wishes};
 use super::conversation::{ServerRequest, Session, destination};
 use super::ear::Ear;
 use super::gateway::Gateway;
 use super::policy::{Asked, in_turn};
-use super::shared_hub::{refresh_after, tell_subscriptions};
+use super::shared_hub::{refresh_after, refresh_all, tell_missed, tell_subscriptions};
 use crate::protocol::mcp::LISTINGS;
+use crate::protocol::modern::Filter;
 use crate::protocol::names::{code, method};
 use crate::protocol::reply::{ErrorObject, write_notification};
 use crate::protocol::{Era, Message, RequestId};
@@ -30,6 +32,7 @@ const CONGESTION_MAX: Duration = Duration::from_secs(5);
 
 /// The receiver. It holds the session weakly: the session owns the lease, and with it the instance.
 pub(super) struct SessionInbox {
+    me: Weak<Self>,
     gateway: Weak<Gateway>,
     session: Weak<Session>,
     ear: Arc<Ear>,
@@ -40,13 +43,9 @@ pub(super) struct SessionInbox {
 impl SessionInbox {
     pub(super) fn new(gateway: &Arc<Gateway>, session: &Arc<Session>) -> Arc<Self> {
         let (gateway, session) = (Arc::downgrade(gateway), Arc::downgrade(session));
-        let listener = session.clone();
-        let wanted = move || match listener.upgrade() {
-            Some(session) => session.attachment().settings().subscriptions.clone(),
-            None => BTreeSet::new(),
-        };
-        Arc::new(Self {
-            ear: Ear::new(gateway.clone(), wanted),
+        Arc::new_cyclic(|inbox: &Weak<Self>| Self {
+            me: inbox.clone(),
+            ear: Ear::new(gateway.clone(), inbox.clone()),
             gateway,
             session,
             has_waited: Arc::default(),
@@ -75,7 +74,8 @@ pub(super) fn take_back(session: &Session, numbers: Vec<i64>, reason: &str) {
 /// Tells whether a notification surely belongs to no request: the session's own stream is for those (2025-11-25,
 /// "Listening for Messages from the Server").
 fn concerns_no_request(method: &str) -> bool {
-    method == method::RESOURCE_UPDATED || LISTINGS.iter().any(|listing| listing.changed == method)
+    [method::RESOURCE_UPDATED, method::TASKS_STATUS].contains(&method)
+        || LISTINGS.iter().any(|listing| listing.changed == method)
 }
 
 /// Puts a message where the client will see it; `false` if it did not fit.
@@ -175,6 +175,27 @@ fn refuse(connection: &Connection, id: &RequestId, text: &str) {
     connection.refuse(id, &ErrorObject::new(code::INTERNAL_ERROR, text));
 }
 
+impl Audience for SessionInbox {
+    fn wishes(&self) -> Filter {
+        let mut wishes = Filter::default();
+        if let Some(session) = self.session.upgrade() {
+            add_wishes(&session, &mut wishes);
+        }
+        wishes
+    }
+
+    fn may_have_missed(&self, uris: &BTreeSet<String>) {
+        if let Some(session) = self.session.upgrade() {
+            tell_missed(&session, uris);
+        }
+    }
+
+    fn read_lists_again(&self, connection: &Arc<Connection>) {
+        let sessions = self.session.upgrade().into_iter().collect();
+        refresh_all(&self.gateway, connection.server(), connection, Some(sessions));
+    }
+}
+
 impl ServerMessages for SessionInbox {
     fn request(&self, connection: &Arc<Connection>, message: Message) {
         let id = message.id().expect("a request has an id").clone();
@@ -240,13 +261,13 @@ impl ServerMessages for SessionInbox {
             connection.tell(method::SET_LEVEL, params);
         }
         match connection.era() {
-            Era::Handshake => tell_subscriptions(connection, settings.subscriptions.iter()),
+            Era::Handshake => tell_subscriptions(connection, &settings.subscriptions, &self.me),
             Era::Modern => self.ear.hear(connection),
         }
     }
 
     fn announced(&self, connection: &Arc<Connection>) {
-        super::shared_hub::refresh_all(&self.gateway, connection.server(), connection, None);
+        refresh_all(&self.gateway, connection.server(), connection, None);
     }
 
     fn keeps_process(&self) -> bool {

@@ -18,6 +18,8 @@ pub(super) struct State {
     generation: u64,
     /// Acknowledged.
     pub(super) open: Option<Listen>,
+    /// One has been acknowledged before.
+    pub(super) was_open: bool,
     /// Sent, and not acknowledged yet.
     pub(super) next: Option<Listen>,
     /// For a moment after another one was acknowledged.
