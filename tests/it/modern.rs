@@ -2,5 +2,6 @@
 
 mod client;
 mod ladder;
+mod pages;
 mod questions;
 mod servers;
