@@ -113,6 +113,7 @@ check:
 ## conformance: the published conformance suites through the gateway
 conformance: programs
 	$(call step,conformance,tests/conformance/through-gateway.sh $(BINARY))
+	$(call step,conformance beside a server without a gateway,tests/conformance/beside_direct.py $(BINARY))
 
 ## compat: published servers and clients through the gateway
 compat: programs

@@ -252,9 +252,11 @@ impl Gateway {
         Answer::Stream(reader)
     }
 
+    /// Each request is moved as it is being built, with the room for all that it may come to wait for: what few wait for
+    /// is boxed.
     async fn handle_request(self: &Arc<Self>, ctx: &RequestContext, message: Message) -> Answer {
         if ctx.session.era() == Era::Modern && message.method() == method::LISTEN {
-            return self.listen(ctx, message).await;
+            return Box::pin(self.listen(ctx, message)).await;
         }
         if ctx.delivery == Delivery::SessionStream {
             return self.handle_for_stream(ctx, message).await;
@@ -270,7 +272,7 @@ impl Gateway {
         let _attendance = exchange.attend();
         if opens {
             // Not on its own: nobody learns of the session if its client goes away now.
-            self.open(ctx, &exchange, &message).await;
+            Box::pin(self.open(ctx, &exchange, &message)).await;
         } else {
             self.start(ctx, &exchange, message);
         }

@@ -84,7 +84,7 @@ impl Gateway {
             Some(pinned) if !facts.capabilities.is_empty() => {
                 let before = facts.capabilities.len();
                 let judge = self.policy().judge(pinned, &request);
-                judge.restrain_client(&session, &request, &mut facts).await?;
+                Box::pin(judge.restrain_client(&session, &request, &mut facts)).await?;
                 match facts.capabilities.len() == before {
                     true => request,
                     false => translate::with_capabilities(&request, &facts.capabilities)?,
@@ -194,7 +194,7 @@ impl Gateway {
             let deadline = self.patience(&server.spec()).deadline();
             let lease = pool.lease_to_learn();
             // What went wrong the request itself will meet.
-            let _ = lease.upstream().connection(deadline).await;
+            let _ = Box::pin(lease.upstream().connection(deadline)).await;
         }
         pool.eras().first_for(Era::Modern) == Era::Handshake
     }
@@ -213,9 +213,8 @@ impl Visit {
             return Vec::new();
         };
         let judge = pinned.map(|pinned| self.gateway.policy().judge(pinned, call));
-        self.gateway
-            .know_listings(judge.as_ref(), &self.session, call)
-            .await;
+        let listings = self.gateway.know_listings(judge.as_ref(), &self.session, call);
+        Box::pin(listings).await;
         let catalog = self.session.attachment().server().catalog();
         let schema = catalog.facts("tool", &tool).and_then(|facts| facts.input_schema);
         // Few tools have any: the others cost no more than this look.

@@ -43,7 +43,7 @@ pub(super) async fn handle<B: Buf, E>(
     let parsed = Incoming::parse(body, &request.context.config.requests);
     if is_modern(&request, &parsed) {
         return match parsed {
-            Ok(Incoming::One(message)) => modern::handle(&request, message).await,
+            Ok(Incoming::One(message)) => Box::pin(modern::handle(&request, message)).await,
             Ok(Incoming::Batch(_)) => no_batches(),
             Err(error) => not_parsed(&error),
         };
@@ -61,7 +61,7 @@ pub(super) async fn handle<B: Buf, E>(
     };
     match session {
         Some((session, naming)) => in_session(&request, session, naming, parsed).await,
-        None => without_session(&request, parsed).await,
+        None => Box::pin(without_session(&request, parsed)).await,
     }
 }
 

@@ -1,7 +1,8 @@
 //! The MCP server behind both sides: one thread that answers every complete line it has read in one write.
 //!
 //! It is as quick as a stdio server can be, so that the bridge and not the child is what gets measured. It
-//! speaks enough of the protocol to be accepted by any gateway: the handshake, `ping`, and one tool, `echo`.
+//! speaks enough of the protocol to be accepted by any gateway, in either era: the handshake, `server/discover`, `ping`,
+//! and one tool, `echo`.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -12,7 +13,8 @@ use crate::message;
 /// The bytes asked for with one read.
 const READ_SIZE: usize = 1 << 20;
 
-const TOOLS: &[u8] = br#"{"tools":[{"name":"echo","description":"Gives its text back","inputSchema":{"type":"object","properties":{"text":{"type":"string"}},"required":["text"]}}]}"#;
+const DISCOVERED: &[u8] = br#"{"resultType":"complete","ttlMs":0,"cacheScope":"private","supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"_meta":{"io.modelcontextprotocol/serverInfo":{"name":"bench-child","version":"1.0.0"}}}"#;
+const TOOLS: &[u8] = br#"{"resultType":"complete","ttlMs":0,"cacheScope":"private","tools":[{"name":"echo","description":"Gives its text back","inputSchema":{"type":"object","properties":{"text":{"type":"string"}},"required":["text"]}}]}"#;
 
 /// Answers stdin on stdout until end of file.
 pub(crate) fn run() -> io::Result<()> {
@@ -57,6 +59,7 @@ fn answer(line: &[u8], answers: &mut Vec<u8>) {
         Some(br#""ping""#) => result(b"{}", answers),
         Some(br#""tools/list""#) => result(TOOLS, answers),
         Some(br#""initialize""#) => initialize(line, answers),
+        Some(br#""server/discover""#) => result(DISCOVERED, answers),
         _ => answers.extend_from_slice(br#","error":{"code":-32601,"message":"method not found"}"#),
     }
     answers.extend_from_slice(b"}\n");
@@ -73,7 +76,9 @@ fn echo(line: &[u8], answers: &mut Vec<u8>) {
         .and_then(|arguments| message::value(arguments, b"text"));
     match text {
         Some(text) => {
-            answers.extend_from_slice(br#","result":{"content":[{"type":"text","text":"#);
+            answers.extend_from_slice(
+                br#","result":{"resultType":"complete","content":[{"type":"text","text":"#,
+            );
             answers.extend_from_slice(text);
             answers.extend_from_slice(b"}]}");
         }

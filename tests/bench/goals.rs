@@ -11,6 +11,10 @@ pub(crate) enum Cell {
     Session1,
     /// 10 sessions, 100 KB each way.
     Payload100k,
+    /// 50 clients without sessions (2026-07-28) on one shared process of that era, small messages.
+    Modern50,
+    /// 10 of them, 100 KB each way.
+    Modern100k,
 }
 
 /// A ratio that matters: the subject's figure divided by the yardstick's.
@@ -37,18 +41,23 @@ impl Cell {
     /// Returns the number of sessions, each a connection with one request in flight.
     pub(crate) fn sessions(self) -> usize {
         match self {
-            Self::Sessions50 => 50,
+            Self::Sessions50 | Self::Modern50 => 50,
             Self::Session1 => 1,
-            Self::Payload100k => 10,
+            Self::Payload100k | Self::Modern100k => 10,
         }
     }
 
     /// Returns the length of the text that travels each way, in bytes.
     pub(crate) fn payload(self) -> usize {
         match self {
-            Self::Sessions50 | Self::Session1 => 0,
-            Self::Payload100k => 100_000,
+            Self::Sessions50 | Self::Session1 | Self::Modern50 => 0,
+            Self::Payload100k | Self::Modern100k => 100_000,
         }
+    }
+
+    /// Tells whether its clients speak the era without sessions.
+    pub(crate) fn is_modern(self) -> bool {
+        matches!(self, Self::Modern50 | Self::Modern100k)
     }
 
     /// Returns the name it has on the command line.

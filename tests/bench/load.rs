@@ -84,7 +84,8 @@ async fn open(side: &Side, cell: Cell) -> io::Result<Vec<Session>> {
     let mut sessions = Vec::new();
     for number in 0..cell.sessions() {
         let tag = format!("{}-{number:05}", std::process::id());
-        sessions.push(Session::open(side.address(), side.path(), tag, cell.payload()).await?);
+        let path = side.path(cell.is_modern());
+        sessions.push(Session::open((side.address(), path), cell.is_modern(), tag, cell.payload()).await?);
     }
     Ok(sessions)
 }

@@ -14,10 +14,17 @@ use crate::message;
 const INITIALIZE: &[u8] = br#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"bench","version":"1.0.0"}}}"#;
 const INITIALIZED: &[u8] = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
 
-/// A session that has shaken hands.
+/// What every call says of its client in the era without sessions.
+const META: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"bench","version":"1.0.0"},"io.modelcontextprotocol/clientCapabilities":{}},"#;
+/// The headers that mirror it.
+const MIRRORS: &str = "MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: echo\r\n";
+
+/// A client, of which a session of the other era has shaken hands.
 #[derive(Debug)]
 pub(crate) struct Session {
     connection: Connection,
+    /// Whether it has a session that has to be ended.
+    is_modern: bool,
     /// Makes the texts of this session unlike those of any other.
     tag: String,
     padding: Vec<u8>,
@@ -28,32 +35,26 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Connects, initialises, and keeps the session id for every later request.
+    /// Connects; where there are sessions, initialises and keeps the session id for every later request.
     ///
     /// `payload` is the length of the text that each call carries and gets back, in bytes; a text is never
     /// shorter than what makes it unique.
     pub(crate) async fn open(
-        address: SocketAddr,
-        path: &str,
+        (address, path): (SocketAddr, &str),
+        is_modern: bool,
         tag: String,
         payload: usize,
     ) -> io::Result<Self> {
         let mut connection = Connection::open(address, path).await?;
-        connection.post(INITIALIZE).await?;
-        let id = connection.header("mcp-session-id").map(str::to_owned);
-        let id = id.ok_or_else(|| connection.complaint("initialize opened no session"))?;
-        connection.head = format!(
-            "{}Mcp-Session-Id: {id}\r\nMCP-Protocol-Version: 2025-11-25\r\n",
-            connection.head
-        );
-        connection.post(INITIALIZED).await?;
-        if connection.status != 202 {
-            return Err(connection.complaint("notifications/initialized was not accepted"));
+        match is_modern {
+            true => connection.head.push_str(MIRRORS),
+            false => connection.shake_hands().await?,
         }
         let unique = tag.len() + "-00000000000-".len();
         let padding = vec![b'x'; payload.saturating_sub(unique)];
         Ok(Self {
             connection,
+            is_modern,
             tag,
             padding,
             last_id: 0,
@@ -76,7 +77,10 @@ impl Session {
 
     /// Ends the session; whether the other side keeps sessions at all is its business.
     pub(crate) async fn close(mut self) -> io::Result<()> {
-        self.connection.send("DELETE", b"").await
+        match self.is_modern {
+            true => Ok(()),
+            false => self.connection.send("DELETE", b"").await,
+        }
     }
 
     fn compose(&mut self) -> io::Result<()> {
@@ -86,8 +90,9 @@ impl Session {
         self.body.clear();
         write!(
             self.body,
-            r#"{{"jsonrpc":"2.0","id":{},"method":"tools/call","params":{{"name":"echo","#,
-            self.last_id
+            r#"{{"jsonrpc":"2.0","id":{},"method":"tools/call","params":{{"name":"echo",{}"#,
+            self.last_id,
+            if self.is_modern { META } else { "" }
         )?;
         self.body.extend_from_slice(br#""arguments":{"text":""#);
         self.body.extend_from_slice(&self.text);
@@ -140,6 +145,19 @@ impl Connection {
             answer: Vec::new(),
             head_end: 0,
         })
+    }
+
+    async fn shake_hands(&mut self) -> io::Result<()> {
+        self.post(INITIALIZE).await?;
+        let id = self.header("mcp-session-id").map(str::to_owned);
+        let id = id.ok_or_else(|| self.complaint("initialize opened no session"))?;
+        let session = format!("Mcp-Session-Id: {id}\r\nMCP-Protocol-Version: 2025-11-25\r\n");
+        self.head.push_str(&session);
+        self.post(INITIALIZED).await?;
+        match self.status {
+            202 => Ok(()),
+            _ => Err(self.complaint("notifications/initialized was not accepted")),
+        }
     }
 
     async fn post(&mut self, body: &[u8]) -> io::Result<()> {

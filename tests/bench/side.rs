@@ -19,7 +19,6 @@ const STOP_LIMIT: Duration = Duration::from_secs(20);
 pub(crate) struct Side {
     process: Child,
     address: SocketAddr,
-    path: &'static str,
     directory: Option<PathBuf>,
 }
 
@@ -28,10 +27,10 @@ impl Side {
     pub(crate) fn yardstick() -> io::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("--yardstick");
-        Self::start(command, "/mcp/bench", None)
+        Self::start(command, None)
     }
 
-    /// Starts the gateway with one shared server, which is the same child as the yardstick's.
+    /// Starts the gateway with one shared server of each era, which is the same child as the yardstick's.
     pub(crate) fn portcullis(executable: &Path) -> io::Result<Self> {
         let directory = std::env::temp_dir().join(format!("portcullis-bench-{}", std::process::id()));
         std::fs::create_dir_all(&directory)?;
@@ -43,10 +42,10 @@ impl Side {
             .arg("--config")
             .arg(&config)
             .args(["--listen", "127.0.0.1:0"]);
-        Self::start(command, "/mcp/bench", Some(directory))
+        Self::start(command, Some(directory))
     }
 
-    fn start(mut command: Command, path: &'static str, directory: Option<PathBuf>) -> io::Result<Self> {
+    fn start(mut command: Command, directory: Option<PathBuf>) -> io::Result<Self> {
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -56,7 +55,6 @@ impl Side {
         let mut side = Self {
             process,
             address: SocketAddr::from(([0; 4], 0)),
-            path,
             directory,
         };
         side.address = announced_address(&mut side.process)?;
@@ -73,9 +71,12 @@ impl Side {
         self.address
     }
 
-    /// Returns the path of its endpoint.
-    pub(crate) fn path(&self) -> &str {
-        self.path
+    /// Returns the path of the endpoint for clients of an era; the yardstick does not look at it.
+    pub(crate) fn path(&self, is_modern: bool) -> &'static str {
+        match is_modern {
+            true => "/mcp/modern",
+            false => "/mcp/bench",
+        }
     }
 
     /// Asks the process to end, and insists after a while.
@@ -111,12 +112,17 @@ impl Drop for Side {
 
 /// Returns the gateway's configuration, as JSON so that any path is quoted rightly.
 fn configuration(directory: &Path) -> io::Result<String> {
-    let server = serde_json::json!({
-        "command": std::env::current_exe()?,
-        "args": ["--child"],
-        "sharing": "shared",
-    });
-    let config = serde_json::json!({ "state-dir": directory.join("state"), "servers": { "bench": server } });
+    let executable = std::env::current_exe()?;
+    let server = |era| {
+        serde_json::json!({
+            "command": executable,
+            "args": ["--child"],
+            "sharing": "shared",
+            "protocol-era": era,
+        })
+    };
+    let servers = serde_json::json!({ "bench": server("legacy"), "modern": server("modern") });
+    let config = serde_json::json!({ "state-dir": directory.join("state"), "servers": servers });
     Ok(config.to_string())
 }
 

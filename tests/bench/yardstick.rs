@@ -34,6 +34,8 @@ const BATCH: usize = 256 * 1024;
 const READ: usize = 256 * 1024;
 
 const SESSION_HEADER: &str = "mcp-session-id";
+/// Requests of the era without sessions have it.
+const METHOD_HEADER: &str = "mcp-method";
 /// As long as a real one, so that both sides parse as many bytes.
 const SESSION: HeaderValue = HeaderValue::from_static("00000000-0000-4000-8000-000000000000");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -96,7 +98,8 @@ async fn respond(bridge: &Bridge, request: Request<Incoming>) -> Result<Response
     if request.method() != Method::POST {
         return Ok(empty(StatusCode::OK));
     }
-    let opens_session = !request.headers().contains_key(SESSION_HEADER);
+    let has = |name| request.headers().contains_key(name);
+    let opens_session = !has(SESSION_HEADER) && !has(METHOD_HEADER);
     let Ok(body) = request.into_body().collect().await else {
         return Ok(empty(StatusCode::BAD_REQUEST));
     };

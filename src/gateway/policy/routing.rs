@@ -47,9 +47,21 @@ impl Gateway {
         target: &Target,
         message: &Message,
     ) -> Result<Arc<Server>, GatewayError> {
-        let (Target::Route(servers), Some(pinned)) = (target, pinned) else {
-            return enabled(target.usual());
-        };
+        match (target, pinned) {
+            (Target::Route(servers), Some(pinned)) => {
+                Box::pin(self.choose_among(servers, pinned, caller, message)).await
+            }
+            _ => enabled(target.usual()),
+        }
+    }
+
+    async fn choose_among(
+        &self,
+        servers: &[RouteTarget],
+        pinned: &Pinned,
+        caller: &Caller,
+        message: &Message,
+    ) -> Result<Arc<Server>, GatewayError> {
         let fork = Fork::new(self.policy().judge(pinned, message), caller, message);
         let allowed = fork.allowed(servers).await?;
         if allowed.is_empty() {
