@@ -2,16 +2,19 @@
 //!
 //! Between the end of one process and the subscriptions of the next, or between two streams of a server without
 //! handshakes, resources may change without anybody telling. Who had been promised to be told cannot know, and so is told
-//! once that they have.
+//! once that they have. How tasks are doing can be asked, and is.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use serde_json::json;
+use serde_json::value::to_raw_value;
 
 use super::conversation::Session;
 use crate::protocol::Message;
-use crate::protocol::modern::Filter;
+use crate::protocol::modern::meta::CLIENT_CAPABILITIES;
+use crate::protocol::modern::{Filter, TASKS};
 use crate::protocol::names::method;
 use crate::upstream::{Connection, Outcome, SCAN, Waiter};
 
@@ -22,6 +25,9 @@ pub(super) trait Audience: Send + Sync + 'static {
 
     /// Has those told who have been promised to be told of these resources.
     fn may_have_missed(&self, uris: &BTreeSet<String>);
+
+    /// Has those told how a task is doing who listen to it.
+    fn tell_of_task(&self, status: &Message);
 
     /// Has the lists read again, and those told who may have seen others.
     fn read_lists_again(&self, connection: &Arc<Connection>);
@@ -46,10 +52,58 @@ fn updated(uri: &str) -> Message {
     Message::parse(text.to_string().into(), SCAN).expect("it was written here")
 }
 
+/// Asks how tasks are doing of which it may not have been told, and tells those who listen to them.
+pub(super) async fn catch_up(
+    audience: Weak<dyn Audience>,
+    connection: Arc<Connection>,
+    tasks: BTreeSet<String>,
+) {
+    for id in tasks {
+        let params =
+            json!({ "taskId": id, "_meta": { CLIENT_CAPABILITIES: { "extensions": { TASKS: {} } } } });
+        let params = to_raw_value(&params).expect("plain data becomes JSON");
+        // One that is gone has nothing more to tell.
+        let Ok(task) = connection
+            .call(method::TASKS_GET, Some(&params), ASKED_WITHIN)
+            .await
+        else {
+            continue;
+        };
+        let task = String::from_utf8_lossy(&task);
+        let text = format!(
+            r#"{{"jsonrpc":"2.0","method":"{}","params":{task}}}"#,
+            method::TASKS_STATUS
+        );
+        if let (Some(audience), Ok(status)) = (audience.upgrade(), Message::parse(text.into(), SCAN)) {
+            audience.tell_of_task(&status);
+        }
+    }
+}
+
+/// How long a server may take to say how a task is doing.
+const ASKED_WITHIN: Duration = Duration::from_secs(30);
+
+/// Subscribes a new process to what its sessions had subscribed to. When it agrees, those are told who may have missed
+/// something.
+pub(super) fn tell_subscriptions<A: Audience>(
+    connection: &Connection,
+    uris: &BTreeSet<String>,
+    audience: &Weak<A>,
+) {
+    for uri in uris {
+        let waiter = Resubscribed {
+            audience: audience.clone(),
+            uri: uri.clone(),
+        };
+        let params = to_raw_value(&json!({ "uri": uri })).expect("plain data becomes JSON");
+        connection.tell_and(method::SUBSCRIBE, params, Arc::new(waiter));
+    }
+}
+
 /// Waits for a server with a handshake to agree that it tells of a resource again.
-pub(super) struct Resubscribed<A> {
-    pub(super) audience: Weak<A>,
-    pub(super) uri: String,
+struct Resubscribed<A> {
+    audience: Weak<A>,
+    uri: String,
 }
 
 impl<A: Audience> Waiter for Resubscribed<A> {

@@ -32,19 +32,19 @@ use crate::upstream::{Connection, Lease, LeaseKind, SCAN};
 #[derive(Debug, Clone)]
 pub(super) enum Bridge {
     /// The client has no handshake, the server has.
-    ToModern {
+    Modern {
         method: String,
         /// What the server says of itself, as JSON.
         server: Option<String>,
         gateway: Weak<Gateway>,
     },
     /// The client speaks an older version with a handshake than its server.
-    ToOlder {
+    Older {
         method: String,
         version: ProtocolVersion,
     },
     /// The client has a handshake, the server has none.
-    ToHandshake {
+    Handshake {
         method: String,
         version: ProtocolVersion,
         /// Whether the client has declared the extension `tasks`.
@@ -97,7 +97,7 @@ pub(super) fn cross<'a>(
                 set_level(connection, message);
             }
             let info = connection.facts().and_then(ServerFacts::server_info);
-            let bridge = Bridge::ToModern {
+            let bridge = Bridge::Modern {
                 method: method.into_owned(),
                 server: info.map(ToString::to_string),
                 gateway: Arc::downgrade(gateway),
@@ -117,7 +117,7 @@ pub(super) fn cross<'a>(
             _ => {
                 let message = for_modern(session, is_own, message)?;
                 let may_ask = MAY_ASK.contains(&&*method);
-                let bridge = Bridge::ToHandshake {
+                let bridge = Bridge::Handshake {
                     method: method.into_owned(),
                     version: spoken_by(session),
                     knows_tasks: Need::Tasks.is_met_by(session),
@@ -138,7 +138,7 @@ pub(super) fn cross<'a>(
 fn to_older(session: &Session, connection: &Connection, method: &str) -> Option<Bridge> {
     let version = spoken_by(session);
     let servers = connection.facts()?.version();
-    (version < servers && translate::has_content(method)).then(|| Bridge::ToOlder {
+    (version < servers && translate::has_content(method)).then(|| Bridge::Older {
         method: method.to_owned(),
         version,
     })
@@ -190,8 +190,8 @@ impl Bridge {
     /// Returns the request that is to be made again, if this answer asks for something first.
     pub(super) fn repeated(&self, answer: &Message) -> Option<&Repeatable> {
         match self {
-            Self::ToHandshake { repeatable, .. } => repeatable.as_deref().filter(|_| asks(answer)),
-            Self::ToModern { .. } | Self::ToOlder { .. } => None,
+            Self::Handshake { repeatable, .. } => repeatable.as_deref().filter(|_| asks(answer)),
+            Self::Modern { .. } | Self::Older { .. } => None,
         }
     }
 
@@ -205,7 +205,7 @@ impl Bridge {
 
     /// Takes note that an answer does not reach its client, whatever it asked for.
     pub(super) fn call_off(&self, exchange: &Exchange) {
-        if let Self::ToModern { gateway, .. } = self
+        if let Self::Modern { gateway, .. } = self
             && let Some(gateway) = gateway.upgrade()
         {
             gateway.call_off_visits(exchange.session());
@@ -214,7 +214,7 @@ impl Bridge {
 
     fn translated(&self, exchange: &Exchange, answer: &Message) -> Result<Message, GatewayError> {
         Ok(match self {
-            Self::ToModern {
+            Self::Modern {
                 method,
                 server,
                 gateway,
@@ -224,8 +224,8 @@ impl Bridge {
                 }
                 translate::answer_for_modern(answer, method, server.as_deref())?
             }
-            Self::ToOlder { method, version } => translate::answer_for_older(answer, method, *version)?,
-            Self::ToHandshake {
+            Self::Older { method, version } => translate::answer_for_older(answer, method, *version)?,
+            Self::Handshake {
                 method,
                 version,
                 knows_tasks,

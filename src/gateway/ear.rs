@@ -7,7 +7,6 @@
 
 mod notes;
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{debug, warn};
 
 use self::notes::{Listen, State};
-use super::audience::Audience;
+use super::audience::{Audience, catch_up};
 use super::gateway::Gateway;
 use crate::protocol::member::member;
 use crate::protocol::modern::Filter;
@@ -240,12 +239,12 @@ impl Ear {
         connection.listen_acknowledged(next.id);
         let params = notification.params().unwrap_or_default();
         next.honoured = Filter::parse(&params).unwrap_or_default();
-        let uris = next.honoured.uris.clone();
+        let honoured = next.honoured.clone();
         let (before, was_open) = (state.open(next), std::mem::replace(&mut state.was_open, true));
         drop(state);
         match before {
             Some(before) => connection.stop_listening(before.id),
-            None => self.hears_again(connection, &uris, was_open),
+            None => self.hears_again(connection, honoured, was_open),
         }
         self.told.notify_waiters();
         // Something else may be wanted by now.
@@ -254,11 +253,17 @@ impl Ear {
 
     /// Sees to what may have changed while nobody listened, perhaps since another process: the lists of a new one are read
     /// anyway.
-    fn hears_again(&self, connection: &Arc<Connection>, uris: &BTreeSet<String>, was_open: bool) {
-        let Some(audience) = self.audience.upgrade() else {
+    fn hears_again(&self, connection: &Arc<Connection>, honoured: Filter, was_open: bool) {
+        let (Some(audience), Some(gateway)) = (self.audience.upgrade(), self.gateway.upgrade()) else {
             return;
         };
-        audience.may_have_missed(uris);
+        audience.may_have_missed(&honoured.uris);
+        if !honoured.tasks.is_empty() {
+            let (audience, connection) = (self.audience.clone(), connection.clone());
+            gateway
+                .tasks
+                .spawn(catch_up(audience, connection, honoured.tasks));
+        }
         if was_open {
             audience.read_lists_again(connection);
         }

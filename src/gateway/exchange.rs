@@ -310,18 +310,6 @@ impl Exchange {
         self.question.as_ref()
     }
 
-    /// Notes what its client is being asked before it goes on; that is nowhere meanwhile. Returns whether anybody still
-    /// wants to know.
-    pub(super) fn begin_round(&self, round: &Arc<Round>) -> bool {
-        *self.upstream.lock().expect("no holder panics") = None;
-        *self.round() = Some(round.clone());
-        !self.is_over()
-    }
-
-    fn round(&self) -> MutexGuard<'_, Option<Arc<Round>>> {
-        self.round.lock().expect("no holder panics")
-    }
-
     /// Puts a message before the answer; `false` if it was not taken.
     pub(super) fn event(&self, data: Bytes) -> bool {
         let mut state = self.state();

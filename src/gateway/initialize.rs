@@ -164,6 +164,9 @@ impl Gateway {
     }
 }
 
+/// Writes a result without the capabilities of these names.
+pub(super) type WriteResult<'a> = dyn Fn(&[&str]) -> Vec<u8> + Sync + 'a;
+
 /// Returns the result in which a server says what it can do, without what the client of a session must not see. It is
 /// written without the capabilities that the function gets.
 async fn announcement(
@@ -171,7 +174,7 @@ async fn announcement(
     exchange: &Exchange,
     judge: Option<Judge>,
     lease: &Lease,
-    (facts, write): (&ServerFacts, &(dyn Fn(&[&str]) -> Vec<u8> + Sync)),
+    (facts, write): (&ServerFacts, &WriteResult<'_>),
 ) -> Result<Vec<u8>, GatewayError> {
     let hidden: &[&str] = match lease.kind() {
         LeaseKind::Own => &[],

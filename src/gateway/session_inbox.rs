@@ -13,12 +13,12 @@ use tracing::debug;
 
 use super::asking::Inquiry;
 use super::attention::Attention;
-use super::audience::{Audience, add_wishes};
+use super::audience::{Audience, add_wishes, tell_subscriptions};
 use super::conversation::{ServerRequest, Session, destination};
 use super::ear::Ear;
 use super::gateway::Gateway;
 use super::policy::{Asked, in_turn};
-use super::shared_hub::{refresh_after, refresh_all, tell_missed, tell_subscriptions};
+use super::shared_hub::{refresh_after, refresh_all, tell_listener, tell_missed};
 use crate::protocol::mcp::LISTINGS;
 use crate::protocol::modern::Filter;
 use crate::protocol::names::{code, method};
@@ -187,6 +187,12 @@ impl Audience for SessionInbox {
     fn may_have_missed(&self, uris: &BTreeSet<String>) {
         if let Some(session) = self.session.upgrade() {
             tell_missed(&session, uris);
+        }
+    }
+
+    fn tell_of_task(&self, status: &Message) {
+        if let Some(session) = self.session.upgrade() {
+            tell_listener(&session, status);
         }
     }
 

@@ -15,7 +15,7 @@ use serde_json::value::to_raw_value;
 use tracing::{debug, info};
 
 use super::attention::Attention;
-use super::audience::{Audience, Resubscribed, add_wishes, missed_by};
+use super::audience::{Audience, add_wishes, missed_by, tell_subscriptions};
 use super::conversation::Session;
 use super::ear::Ear;
 use super::gateway::Gateway;
@@ -237,14 +237,6 @@ impl SharedHub {
         }
     }
 
-    /// Who listens to a task hears how it is doing.
-    fn tell_listeners(&self, message: &Message) {
-        let data = line_of(message);
-        let sessions = self.sessions();
-        let listeners = sessions.iter().filter(|session| session.attachment().listens());
-        listeners.for_each(|session| tell(session, message, &data));
-    }
-
     /// The subscriber of a URI gets its updates, and those of what lies below it.
     fn tell_subscribers(&self, message: &Message) {
         let Some(uri) = message.uri() else { return };
@@ -272,9 +264,22 @@ impl Audience for SharedHub {
             .for_each(|session| tell_missed(session, uris));
     }
 
+    fn tell_of_task(&self, status: &Message) {
+        for session in self.sessions() {
+            tell_listener(&session, status);
+        }
+    }
+
     fn read_lists_again(&self, connection: &Arc<Connection>) {
         let sessions = self.sessions();
         refresh_all(&self.gateway, connection.server(), connection, Some(sessions));
+    }
+}
+
+/// Tells a session how a task is doing, if it listens to that.
+pub(super) fn tell_listener(session: &Arc<Session>, status: &Message) {
+    if session.attachment().listens() {
+        tell(session, status, &line_of(status));
     }
 }
 
@@ -341,7 +346,7 @@ impl ServerMessages for SharedHub {
         refresh_after(&self.gateway, server, connection, &message);
         match &*message.method() {
             method::RESOURCE_UPDATED => self.tell_subscribers(&message),
-            method::TASKS_STATUS => self.tell_listeners(&message),
+            method::TASKS_STATUS => self.tell_of_task(&message),
             method::LOG_MESSAGE => {
                 let params = message.params().unwrap_or_default();
                 info!(target: "upstream::log", %server, params = %String::from_utf8_lossy(&params), "message of the server");
@@ -389,23 +394,6 @@ impl ServerMessages for SharedHub {
 
     fn congestion(&self) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
         None
-    }
-}
-
-/// Subscribes a new process to what its sessions had subscribed to. When it agrees, those are told who may have missed
-/// something.
-pub(super) fn tell_subscriptions<A: Audience>(
-    connection: &Connection,
-    uris: &BTreeSet<String>,
-    audience: &Weak<A>,
-) {
-    for uri in uris {
-        let waiter = Resubscribed {
-            audience: audience.clone(),
-            uri: uri.clone(),
-        };
-        let params = to_raw_value(&serde_json::json!({ "uri": uri })).expect("plain data becomes JSON");
-        connection.tell_and(method::SUBSCRIBE, params, Arc::new(waiter));
     }
 }
 

@@ -133,8 +133,9 @@ impl Suspended {
         request: &Message,
     ) -> Result<Option<(Arc<Session>, u64)>, GatewayError> {
         let params = request.params().unwrap_or_default();
-        // Most requests go on with nothing, and are not read for this.
-        if memmem::find(&params, MARK.as_bytes()).is_none() {
+        // Most requests go on with nothing, and are not read for this. Characters may be escaped.
+        let has = |text: &str| memmem::find(&params, text.as_bytes()).is_some();
+        if !has(MARK) && !has("\\u") {
             return Ok(None);
         }
         let Some(state) = string_member(&params, "requestState") else {

@@ -168,7 +168,7 @@ fn check_arguments(headers: &HeaderMap, call: &Message, mirrored: &[Mirrored]) -
         };
         let stated = mirror_of(headers, header)?;
         let stated = decoded(header, &stated)?;
-        if !mirror::agrees(&stated, &body, body.parse::<f64>().is_ok()) {
+        if !mirror::argument(&arguments, path).is_some_and(|argument| mirror::agrees(&stated, argument)) {
             return Err(differs(header, &body));
         }
     }

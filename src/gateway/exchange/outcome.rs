@@ -1,6 +1,7 @@
 //! What becomes of what the server says to a request: it is put into the client's words, judged, and passed on.
 
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use tracing::debug;
@@ -12,7 +13,7 @@ use crate::gateway::error::GatewayError;
 use crate::gateway::exchange::End;
 use crate::gateway::policy::{Asked, Judge, in_turn};
 use crate::gateway::questions::{holds_questions, judge_questions};
-use crate::gateway::rounds::{Repeatable, go_on};
+use crate::gateway::rounds::{Repeatable, Round, go_on};
 use crate::plugin::call::Direction;
 use crate::protocol::Message;
 use crate::session::Priority;
@@ -62,6 +63,18 @@ impl Exchange {
         let me = self.me.upgrade().expect("whoever completes it holds it");
         let tasks = self.session.attachment().lane().tasks().clone();
         tasks.spawn(go_on(me, answer, repeatable, rounds));
+    }
+
+    /// Notes what its client is being asked before it goes on; that is nowhere meanwhile. Returns whether anybody still
+    /// wants to know.
+    pub(in super::super) fn begin_round(&self, round: &Arc<Round>) -> bool {
+        *self.upstream.lock().expect("no holder panics") = None;
+        *self.round() = Some(round.clone());
+        !self.is_over()
+    }
+
+    pub(super) fn round(&self) -> MutexGuard<'_, Option<Arc<Round>>> {
+        self.round.lock().expect("no holder panics")
     }
 
     /// Returns who judges an outcome, if anybody is to be asked about it.

@@ -53,8 +53,7 @@ pub fn mirrored(schema: &Value) -> Result<Vec<Mirrored>, AnnotationError> {
 ///
 /// `null` and what is missing have no header, nor has what is neither a string, an integer nor a boolean.
 pub fn header_text(arguments: &Value, path: &[String]) -> Option<String> {
-    let value = path.iter().try_fold(arguments, |value, key| value.get(key))?;
-    match value {
+    match argument(arguments, path)? {
         Value::String(text) => Some(text.clone()),
         Value::Bool(is) => Some(is.to_string()),
         Value::Number(number) => Some(number.to_string()),
@@ -62,11 +61,30 @@ pub fn header_text(arguments: &Value, path: &[String]) -> Option<String> {
     }
 }
 
-/// Returns whether a decoded header says the same as the body: numbers are compared as numbers.
-pub fn agrees(header: &str, body: &str, is_number: bool) -> bool {
-    header == body
-        || is_number
-            && matches!((header.parse::<f64>(), body.parse::<f64>()), (Ok(header), Ok(body)) if header == body)
+/// Returns an argument, if it is there.
+pub fn argument<'a>(arguments: &'a Value, path: &[String]) -> Option<&'a Value> {
+    path.iter().try_fold(arguments, |value, key| value.get(key))
+}
+
+/// Returns whether a decoded header says the same as an argument of the body: numbers, and nothing else, are compared as
+/// numbers.
+pub fn agrees(header: &str, argument: &Value) -> bool {
+    match argument {
+        Value::String(text) => header == text,
+        Value::Bool(is) => header == is.to_string(),
+        Value::Number(number) => is_number(header, &number.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => false,
+    }
+}
+
+fn is_number(header: &str, number: &str) -> bool {
+    if let (Ok(header), Ok(number)) = (header.parse::<i128>(), number.parse::<i128>()) {
+        return header == number;
+    }
+    // Beyond it several whole numbers are the same one here.
+    let exact = |number: f64| number.abs() < 9_007_199_254_740_992.0;
+    let parsed = (header.parse::<f64>(), number.parse::<f64>());
+    header == number || matches!(parsed, (Ok(header), Ok(number)) if header == number && exact(number))
 }
 
 fn walk(
@@ -187,7 +205,11 @@ mod tests {
         assert_eq!(header_text(&arguments, &mirrored[0].path).as_deref(), Some("us"));
         assert_eq!(header_text(&arguments, &mirrored[1].path).as_deref(), Some("42"));
         assert_eq!(header_text(&json!({ "region": null }), &mirrored[0].path), None);
-        assert!(agrees("42.0", "42", true) && !agrees("42.0", "42", false));
+        assert!(agrees("42.0", &json!(42)) && agrees("42", &json!(42)) && agrees("true", &json!(true)));
+        assert!(!agrees("42.0", &json!("42")), "a text is no number");
+        let large = json!(9_007_199_254_740_993_i64);
+        assert!(agrees("9007199254740993", &large));
+        assert!(!agrees("9007199254740992", &large) && !agrees("9007199254740992.0", &large));
     }
 
     #[test]

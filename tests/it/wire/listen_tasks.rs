@@ -63,6 +63,29 @@ async fn a_client_hears_of_its_own_tasks() {
     gateway.stop().await;
 }
 
+/// What becomes of a task while nobody listens can be asked afterwards.
+#[tokio::test]
+async fn after_a_break_a_client_hears_how_its_tasks_are_doing() {
+    let gateway = gateway("modern", "");
+    let client = Modern::with(&gateway, knows_tasks());
+    let call = json!({ "name": "slow_compute", "arguments": { "seconds": 3600 } });
+    let (answer, _connection) = client.post(json!(1), "tools/call", call).await;
+    let id = answer.json().await["result"]["taskId"].clone();
+    let (mut stream, _) = client.listen(json!("a"), json!({ "taskIds": [id] })).await;
+    client.text("end_listens", json!({})).await;
+    let told = stream.next().await;
+    assert_eq!(
+        (
+            &told["method"],
+            &told["params"]["taskId"],
+            &told["params"]["status"]
+        ),
+        (&json!("notifications/tasks"), &id, &json!("working")),
+        "{told}"
+    );
+    gateway.stop().await;
+}
+
 #[tokio::test]
 async fn who_does_not_know_tasks_does_not_listen_to_them() {
     let gateway = gateway("modern", "");
