@@ -18,6 +18,7 @@ use super::gateway::Gateway;
 use super::need::Need;
 use super::pages::pages;
 use super::rounds::{Repeatable, asks};
+use super::suspension::check_none;
 use crate::protocol::mcp::InitializeParams;
 use crate::protocol::member::string_member;
 use crate::protocol::modern::meta::log_level;
@@ -93,6 +94,7 @@ pub(super) fn cross<'a>(
             Err(GatewayError::OfOtherEra(method.into_owned()))
         }
         (Era::Modern, Era::Handshake) => {
+            check_none(&message.params().unwrap_or_default())?;
             if is_own {
                 set_level(connection, message);
             }

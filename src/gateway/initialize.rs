@@ -93,7 +93,7 @@ impl Gateway {
         }
         let (lease, connection) = self.meet(session, said).await?;
         let result = connection.facts().expect("a ready connection has shaken hands");
-        let write = |hidden: &[&str]| result.discover_result(hidden);
+        let write = |hidden: &[&str]| result.discover_result(hidden, connection.facts_age());
         let answer = announcement(session, exchange, judge, &lease, (result, &write)).await?;
         exchange.answer(&answer);
         Ok(())
@@ -145,7 +145,13 @@ impl Gateway {
         let mut inbox = None;
         let own_inbound =
             || -> Arc<dyn ServerMessages> { inbox.insert(SessionInbox::new(self, session)).clone() };
-        let lease = Arc::new(pool.lease(&applicant, own_inbound));
+        let mut idle = None;
+        let give_way = || {
+            let (session, upstream) = self.standby.give_way(&pool)?;
+            idle = Some(session);
+            Some(upstream)
+        };
+        let lease = Arc::new(pool.lease(&applicant, own_inbound, give_way));
         let hub = self.hub_of(&lease);
         let of_hub = hub.as_ref().map(|hub| hub.ear());
         let ear = of_hub.or(inbox.as_ref().map(|inbox| inbox.ear())).cloned();
@@ -156,6 +162,12 @@ impl Gateway {
         });
         drop(held);
         drop(before);
+        if let Some(idle) = idle {
+            self.end_session(
+                &idle,
+                "another client needs a process, and this one only stood by",
+            );
+        }
         // An instance that starts later is told in `ready`.
         if let (Some(hub), Some(connection)) = (hub, lease.upstream().current()) {
             hub.welcome(session, &connection);

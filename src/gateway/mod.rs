@@ -9,6 +9,7 @@ mod asking;
 mod attention;
 mod audience;
 mod bridge;
+mod cache;
 pub mod context;
 pub mod conversation;
 mod dispatch;
@@ -34,6 +35,7 @@ mod suspension;
 mod tasks;
 mod visit;
 
+pub use cache::CacheUsage;
 pub use context::{Answer, Delivery, RequestContext};
 pub use conversation::{Conversation, Session};
 pub use error::GatewayError;

@@ -24,11 +24,12 @@ mod own_calls;
 pub mod pending;
 pub mod pool;
 pub mod remote;
+mod room;
 pub mod state;
 pub mod stderr;
 pub mod supervisor;
 
-pub use connection::{Connection, RequestRefused, SCAN};
+pub use connection::{Connection, Origin, RequestRefused, SCAN};
 pub use error::{CallError, UpstreamError};
 pub use handle::Upstream;
 pub use inbound::ServerMessages;

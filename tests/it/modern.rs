@@ -5,3 +5,4 @@ mod ladder;
 mod pages;
 mod questions;
 mod servers;
+mod standby;

@@ -84,7 +84,8 @@ impl Exchange {
             return None;
         };
         let is_judged = judge.asks_of_answer(&self.session, Direction::ServerToClient, &asked.method, answer);
-        (is_judged || holds_questions(answer)).then(|| (judge.clone(), asked.clone()))
+        let is_asked = is_judged || asked.is_of_one(&self.session) || holds_questions(answer);
+        is_asked.then(|| (judge.clone(), asked.clone()))
     }
 
     fn pass_on_progress(&self, message: &Message) {

@@ -2,13 +2,14 @@
 //! shapes of results.
 
 pub mod headers;
+pub mod ladder;
 pub mod meta;
 pub mod mirror;
 pub mod subscriptions;
 
 pub use headers::{HeaderValueError, decode, encode};
 pub use meta::{MetaError, RequestMeta};
+pub use subscriptions::{Filter, FilterError};
 
 /// The extension whose calls are answered with tasks, as its name stands in capabilities.
 pub const TASKS: &str = "io.modelcontextprotocol/tasks";
-pub use subscriptions::{Filter, FilterError};
