@@ -13,9 +13,13 @@ pub(super) enum After {
     Nothing,
     /// Success: the session has set its log level.
     LogLevel(Bytes),
-    /// Failure: the session has not subscribed to this resource. That it has is noted before the request is sent, lest
-    /// the end of another session's subscription cross it.
-    NotSubscribed(String),
+    /// The session has subscribed to a resource. That is noted before the request is sent, lest the end of another
+    /// session's subscription cross it.
+    Subscribed {
+        uri: String,
+        /// Whether it had not before: then a failure undoes it.
+        is_new: bool,
+    },
 }
 
 /// Longer parameters of `logging/setLevel` are not kept for another process; a level is one word.
@@ -30,11 +34,11 @@ impl After {
                 params.map_or(Self::Nothing, Self::LogLevel)
             }
             method::SUBSCRIBE => match message.uri() {
-                Some(uri) if !session.attachment().is_subscribed(&uri) => {
-                    Self::NotSubscribed(uri.into_owned())
-                }
-                // Asked for again: whatever comes of that, the subscription there was stays.
-                _ => Self::Nothing,
+                Some(uri) => Self::Subscribed {
+                    is_new: !session.attachment().is_subscribed(&uri),
+                    uri: uri.into_owned(),
+                },
+                None => Self::Nothing,
             },
             _ => Self::Nothing,
         }
@@ -42,14 +46,20 @@ impl After {
 
     /// Takes note of a result.
     pub(super) fn succeeded(&self, session: &Session) {
-        if let Self::LogLevel(params) = self {
-            session.attachment().settings().log_level = Some(Bytes::copy_from_slice(params));
+        let mut settings = session.attachment().settings();
+        match self {
+            Self::LogLevel(params) => settings.log_level = Some(Bytes::copy_from_slice(params)),
+            // It may have been taken back meanwhile.
+            Self::Subscribed { uri, .. } if settings.subscriptions.contains(uri) => {
+                settings.promised.insert(uri.clone());
+            }
+            Self::Subscribed { .. } | Self::Nothing => {}
         }
     }
 
     /// Takes note of an error, or that there is no answer.
     pub(super) fn failed(&self, session: &Session) {
-        if let Self::NotSubscribed(uri) = self {
+        if let Self::Subscribed { uri, is_new: true } = self {
             session.attachment().settings().subscriptions.remove(uri);
         }
     }

@@ -2,31 +2,25 @@
 
 use std::sync::Arc;
 
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
+use tokio::time::Instant;
 
 use super::conversation::Session;
 use super::error::GatewayError;
-use super::exchange::Exchange;
+use super::exchange::{Exchange, Question, Reach};
 use super::gateway::Gateway;
+use super::need::Need;
+use super::pages::check_agreed;
 use crate::protocol::Message;
-use crate::protocol::member::{member, members};
+use crate::protocol::member::{Members, member, members, string_member};
 use crate::protocol::names::method;
 use crate::upstream::SCAN;
+use crate::upstream::Waiter;
 use crate::upstream::pending::Patience;
 
 /// Requests whose answer may ask for something (2026-07-28, "Multi Round-Trip Requests").
 pub(super) const MAY_ASK: [&str; 3] = [method::TOOLS_CALL, method::PROMPTS_GET, method::READ];
-
-/// Returns what a client has to declare to be asked this; `None` where no answer may ask it.
-pub(super) fn capability_for(method: &str) -> Option<&'static str> {
-    match method {
-        method::SAMPLING => Some("sampling"),
-        method::ELICIT => Some("elicitation"),
-        method::ROOTS_LIST => Some("roots"),
-        _ => None,
-    }
-}
 
 /// Something that the server has asked.
 #[derive(Debug)]
@@ -47,6 +41,23 @@ impl Inquiry {
         }
     }
 
+    pub(super) fn of(number: i64, method: &str, params: &Value) -> Self {
+        Self {
+            number,
+            method: method.to_owned(),
+            params: to_raw_value(params).ok(),
+        }
+    }
+
+    /// Returns a parameter of it that is a string.
+    pub(super) fn param(&self, key: &str) -> Option<String> {
+        string_member(self.params_text().as_bytes(), key)
+    }
+
+    fn params_text(&self) -> &str {
+        self.params.as_ref().map_or("{}", |params| params.get())
+    }
+
     /// Returns the key by which the client answers it.
     fn key(&self) -> String {
         format!("{}-{}", self.method.replace('/', "-"), self.number)
@@ -56,9 +67,30 @@ impl Inquiry {
 /// A call that waits for its client.
 #[derive(Debug)]
 pub(super) struct Suspension {
-    /// The request that has ended for the client, but not for the server.
-    waiter: Arc<Exchange>,
+    what: Wait,
     asked: Vec<Inquiry>,
+}
+
+#[derive(Debug)]
+enum Wait {
+    /// A request that has ended for the client, but not for the server, which waits for answers.
+    AtWork(Arc<Exchange>),
+    /// One that the server has refused, and that is to be made again.
+    Refused,
+}
+
+impl Suspension {
+    /// Returns that of a request that the server has refused until its client does these things.
+    pub(super) fn to_be_repeated(asked: Vec<Inquiry>) -> Self {
+        Self {
+            what: Wait::Refused,
+            asked,
+        }
+    }
+
+    pub(super) fn is_to_be_repeated(&self) -> bool {
+        matches!(self.what, Wait::Refused)
+    }
 }
 
 impl Gateway {
@@ -68,88 +100,147 @@ impl Gateway {
     /// Nobody can be asked.
     pub(super) fn suspend(&self, session: &Arc<Session>, inquiry: Inquiry) -> Result<(), &'static str> {
         let conversation = session.attachment();
-        let mut suspension = conversation.suspension();
-        if let Some(suspension) = &mut *suspension {
-            suspension.asked.push(inquiry);
-            return Ok(());
+        let mut place = conversation.suspension();
+        let need = Need::of(&inquiry.method, inquiry.params_text().as_bytes());
+        let need = need.ok_or("no client can be asked this in an answer")?;
+        let is_met = need.is_met_by(session);
+        let unmet = "the client has not declared what this needs";
+        if let Some(suspension) = &mut *place {
+            return match suspension.what {
+                _ if !is_met => Err(unmet),
+                Wait::Refused => Err("no request of the client is under way"),
+                // It is asked when the client comes again.
+                Wait::AtWork(_) => {
+                    suspension.asked.push(inquiry);
+                    Ok(())
+                }
+            };
         }
         let waiter = conversation
             .only_exchange()
             .ok_or("no request of the client is under way")?;
-        let capability = capability_for(&inquiry.method).ok_or("no client can be asked this in an answer")?;
-        if !session.facts().is_some_and(|facts| facts.declares(capability)) {
-            drop(suspension);
-            waiter.give_up(&GatewayError::MissingCapability(capability));
-            return Err("the client has not declared what this needs");
+        if !is_met {
+            drop(place);
+            waiter.give_up(&GatewayError::MissingCapability(need));
+            return Err(unmet);
         }
-        self.suspend_waiter(session, &mut suspension, waiter, vec![inquiry])
+        // Whoever leaves ends its request first, and then looks here, under this lock, whether it has to wait.
+        if waiter.reach() != Reach::Live {
+            return Err("the client has gone");
+        }
+        self.suspend_waiter(session, &mut place, waiter, vec![inquiry])
     }
 
     fn suspend_waiter(
         &self,
         session: &Arc<Session>,
-        suspension: &mut Option<Suspension>,
+        place: &mut Option<Suspension>,
         waiter: Arc<Exchange>,
         asked: Vec<Inquiry>,
     ) -> Result<(), &'static str> {
-        let question = waiter
-            .question()
-            .filter(|question| MAY_ASK.contains(&question.method.as_str()))
-            .ok_or("the answer to this request cannot ask the client")?;
-        let state = self.suspended.admit(session, question)?;
+        let state = self.suspended.admit(session, question_of(&waiter)?)?;
         let patience = self.suspended.timeout();
         waiter.postpone(Patience {
-            since: tokio::time::Instant::now(),
+            since: Instant::now(),
             timeout: patience,
             timeout_max: patience,
         });
         let result = input_required(&asked, &state);
-        *suspension = Some(Suspension {
-            waiter: waiter.clone(),
+        *place = Some(Suspension {
+            what: Wait::AtWork(waiter.clone()),
             asked,
         });
-        waiter.suspend(&result);
-        Ok(())
+        if waiter.suspend(&result) {
+            return Ok(());
+        }
+        // It has been answered, or taken back, in the meantime.
+        *place = None;
+        self.suspended.forget(session);
+        Err("the request is over")
     }
 
-    /// Goes on with a suspended call: the server gets what the client says, and the request the server's answer.
+    /// Goes on with the call that a session's client has been asked something for, if there is one: the server gets what
+    /// the client says, and the request the server's answer. Returns whether the request is taken care of so.
+    ///
+    /// # Errors
+    /// The client has not said what the call needs, or cannot be asked again.
     pub(super) fn resume(
         self: &Arc<Self>,
         session: &Arc<Session>,
-        suspension: Suspension,
         exchange: &Arc<Exchange>,
         message: &Message,
-    ) -> Result<(), GatewayError> {
-        let Suspension { waiter, asked } = suspension;
-        waiter.bequeath_to(exchange);
-        exchange.postpone(self.patience(&session.attachment().server().spec()));
+    ) -> Result<bool, GatewayError> {
+        // Held until it is known what the session waits for next: the server may ask on meanwhile.
+        let mut place = session.attachment().suspension();
+        let Some(Suspension { what, asked }) = place.take() else {
+            return Ok(false);
+        };
         let params = message.params().unwrap_or_default();
         let responses = member(&params, "inputResponses").and_then(|all| members(all.get().as_bytes()));
         let responses = responses.unwrap_or_default();
-        let mut open = Vec::new();
-        let mut answers = Vec::new();
-        for inquiry in asked {
-            match responses.get(inquiry.key().as_str()) {
-                Some(response) => answers.push(answer_to(&inquiry, response)?),
-                None => open.push(inquiry),
-            }
+        let (answered, mut open): (Vec<_>, Vec<_>) = asked
+            .into_iter()
+            .partition(|inquiry| responses.contains_key(inquiry.key().as_str()));
+        let Wait::AtWork(waiter) = what else {
+            return self.ask_again(session, &mut place, exchange, (&answered, open), &responses);
+        };
+        let pending = waiter.bequeath_to(exchange);
+        exchange.postpone(self.patience(&session.attachment().server().spec()));
+        // What the server has taken back nobody needs to answer; what has ended asks nothing more.
+        open.retain(|inquiry| pending.is_none() && session.attachment().awaits(inquiry.number));
+        if !open.is_empty()
+            && let Err(why) = self.suspend_waiter(session, &mut place, exchange.clone(), open)
+        {
+            drop(place);
+            exchange.give_up(&GatewayError::InvalidParams(why.to_owned()));
+            return Ok(true);
         }
-        // Before the server hears anything: it may ask on.
-        if !open.is_empty() && !exchange.is_over() {
-            let mut suspension = session.attachment().suspension();
-            self.suspend_waiter(session, &mut suspension, exchange.clone(), open)
-                .map_err(|why| GatewayError::InvalidParams(why.to_owned()))?;
-        }
-        for answer in answers {
+        drop(place);
+        pending.into_iter().for_each(|outcome| exchange.complete(outcome));
+        for inquiry in answered {
+            let answer = answer_to(&inquiry, responses[inquiry.key().as_str()]);
             if let Some(request) = session.attachment().take_server_request(&answer) {
                 self.handle_answer(session, request, answer);
             }
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// Asks for what a client has not said yet; with nothing left the request is to be made again.
+    fn ask_again(
+        &self,
+        session: &Arc<Session>,
+        place: &mut Option<Suspension>,
+        exchange: &Exchange,
+        (answered, open): (&[Inquiry], Vec<Inquiry>),
+        responses: &Members<'_>,
+    ) -> Result<bool, GatewayError> {
+        for page in answered {
+            check_agreed(page, responses[page.key().as_str()].get().as_bytes())?;
+        }
+        if open.is_empty() {
+            return Ok(false);
+        }
+        let refused = |why: &str| GatewayError::InvalidParams(why.to_owned());
+        let state = self
+            .suspended
+            .admit(session, question_of(exchange).map_err(refused)?);
+        let result = input_required(&open, &state.map_err(refused)?);
+        *place = Some(Suspension::to_be_repeated(open));
+        exchange.answer(&result);
+        Ok(true)
     }
 }
 
-fn input_required(asked: &[Inquiry], state: &str) -> Vec<u8> {
+/// Returns what a client has asked, if the answer to that may ask it for something.
+pub(super) fn question_of(exchange: &Exchange) -> Result<&Question, &'static str> {
+    exchange
+        .question()
+        .filter(|question| MAY_ASK.contains(&question.method.as_str()))
+        .ok_or("the answer to this request cannot ask the client")
+}
+
+pub(super) fn input_required(asked: &[Inquiry], state: &str) -> Vec<u8> {
     let request = |inquiry: &Inquiry| {
         let mut request = Map::new();
         request.insert("method".to_owned(), Value::from(inquiry.method.as_str()));
@@ -165,11 +256,11 @@ fn input_required(asked: &[Inquiry], state: &str) -> Vec<u8> {
 }
 
 /// Returns what the client says as the answer to what the server asked.
-fn answer_to(inquiry: &Inquiry, response: &RawValue) -> Result<Message, GatewayError> {
+fn answer_to(inquiry: &Inquiry, response: &RawValue) -> Message {
     let text = format!(
         r#"{{"jsonrpc":"2.0","id":{},"result":{}}}"#,
         inquiry.number,
         response.get()
     );
-    Message::parse(text.into(), SCAN).map_err(GatewayError::InvalidMessage)
+    Message::parse(text.into(), SCAN).expect("any value that has been read is a result")
 }

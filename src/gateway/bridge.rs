@@ -4,7 +4,7 @@
 //! Clients and servers of one era hear each other's bytes.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use serde_json::json;
 use serde_json::value::to_raw_value;
@@ -13,15 +13,19 @@ use tracing::debug;
 use super::asking::MAY_ASK;
 use super::conversation::Session;
 use super::error::GatewayError;
+use super::exchange::Exchange;
+use super::gateway::Gateway;
+use super::need::Need;
+use super::pages::pages;
 use super::rounds::{Repeatable, asks};
 use super::suspension::check_none;
 use crate::protocol::mcp::InitializeParams;
-use crate::protocol::member::{member, string_member};
-use crate::protocol::modern::meta::LOG_LEVEL;
+use crate::protocol::member::string_member;
+use crate::protocol::modern::meta::log_level;
 use crate::protocol::names::method;
 use crate::protocol::reply::write_error;
-use crate::protocol::translate::{self, Speaker, Untranslatable};
-use crate::protocol::{Era, Message, RequestId, ServerFacts};
+use crate::protocol::translate::{self, Speaker};
+use crate::protocol::{Era, Message, ProtocolVersion, RequestId, ServerFacts};
 use crate::upstream::pending::Patience;
 use crate::upstream::{Connection, Lease, LeaseKind, SCAN};
 
@@ -29,14 +33,23 @@ use crate::upstream::{Connection, Lease, LeaseKind, SCAN};
 #[derive(Debug, Clone)]
 pub(super) enum Bridge {
     /// The client has no handshake, the server has.
-    ToModern {
+    Modern {
         method: String,
         /// What the server says of itself, as JSON.
         server: Option<String>,
+        gateway: Weak<Gateway>,
+    },
+    /// The client speaks an older version with a handshake than its server.
+    Older {
+        method: String,
+        version: ProtocolVersion,
     },
     /// The client has a handshake, the server has none.
-    ToHandshake {
+    Handshake {
         method: String,
+        version: ProtocolVersion,
+        /// Whether the client has declared the extension `tasks`.
+        knows_tasks: bool,
         /// The request, if the answer may ask for something first.
         repeatable: Option<Box<Repeatable>>,
     },
@@ -59,8 +72,8 @@ pub(super) enum Crossing<'a> {
 /// # Errors
 /// The server has no words for it.
 pub(super) fn cross<'a>(
-    session: &Session,
-    lease: &Lease,
+    gateway: &Arc<Gateway>,
+    (session, lease): (&Session, &Lease),
     connection: &Connection,
     message: &'a Message,
     patience: Patience,
@@ -68,22 +81,28 @@ pub(super) fn cross<'a>(
     let is_own = lease.kind() == LeaseKind::Own;
     let method = message.method();
     match (session.era(), connection.era()) {
-        (Era::Handshake, Era::Handshake) => Ok(Crossing::Sent(Cow::Borrowed(message), None)),
+        (Era::Handshake, Era::Handshake) => {
+            let bridge = to_older(session, connection, &method);
+            Ok(Crossing::Sent(Cow::Borrowed(message), bridge))
+        }
         // On a shared process nobody knows whose request a log message belongs to.
         (Era::Modern, Era::Modern) if !is_own => {
-            let message = translate::without_log_level(message)?;
-            Ok(Crossing::Sent(Cow::Owned(message), None))
+            Ok(Crossing::Sent(translate::without_log_level(message)?, None))
         }
         (Era::Modern, Era::Modern) => Ok(Crossing::Sent(Cow::Borrowed(message), None)),
+        (Era::Modern, Era::Handshake) if method.starts_with("tasks/") => {
+            Err(GatewayError::OfOtherEra(method.into_owned()))
+        }
         (Era::Modern, Era::Handshake) => {
             check_none(&message.params().unwrap_or_default())?;
             if is_own {
                 set_level(connection, message);
             }
             let info = connection.facts().and_then(ServerFacts::server_info);
-            let bridge = Bridge::ToModern {
+            let bridge = Bridge::Modern {
                 method: method.into_owned(),
                 server: info.map(ToString::to_string),
+                gateway: Arc::downgrade(gateway),
             };
             let message = translate::request_for_handshake(message)?;
             Ok(Crossing::Sent(Cow::Owned(message), Some(bridge)))
@@ -91,14 +110,19 @@ pub(super) fn cross<'a>(
         (Era::Handshake, Era::Modern) => match &*method {
             // What it sets is kept here, and said with each request.
             method::SET_LEVEL => Ok(Crossing::Answered(b"{}")),
-            method::TASKS_RESULT | method::LISTEN | "tasks/list" => {
+            method::TASKS_RESULT | method::LISTEN | method::TASKS_LIST => {
+                Err(GatewayError::OfOtherEra(method.into_owned()))
+            }
+            name if name.starts_with("tasks/") && !Need::Tasks.is_met_by(session) => {
                 Err(GatewayError::OfOtherEra(method.into_owned()))
             }
             _ => {
                 let message = for_modern(session, is_own, message)?;
                 let may_ask = MAY_ASK.contains(&&*method);
-                let bridge = Bridge::ToHandshake {
+                let bridge = Bridge::Handshake {
                     method: method.into_owned(),
+                    version: spoken_by(session),
+                    knows_tasks: Need::Tasks.is_met_by(session),
                     repeatable: may_ask.then(|| {
                         Box::new(Repeatable {
                             request: message.clone(),
@@ -112,16 +136,31 @@ pub(super) fn cross<'a>(
     }
 }
 
+/// Returns what the answers of a server need whose client speaks an older version; most are of the same, or read alike.
+fn to_older(session: &Session, connection: &Connection, method: &str) -> Option<Bridge> {
+    let version = spoken_by(session);
+    let servers = connection.facts()?.version();
+    (version < servers && translate::has_content(method)).then(|| Bridge::Older {
+        method: method.to_owned(),
+        version,
+    })
+}
+
+/// Returns the version that a client with a handshake speaks. One that has not said gets what servers say.
+pub(super) fn spoken_by(session: &Session) -> ProtocolVersion {
+    match session.facts() {
+        Some(_) => session.version(),
+        None => ProtocolVersion::LATEST,
+    }
+}
+
 /// Tells a server that has its client for itself which log messages a request wants; those of a request that wants none
 /// are not passed on.
 fn set_level(connection: &Connection, message: &Message) {
-    let params = message.params().unwrap_or_default();
-    let meta = member(&params, "_meta");
-    let level = meta.and_then(|meta| string_member(meta.get().as_bytes(), LOG_LEVEL));
     let logs = connection
         .facts()
         .is_some_and(|facts| facts.capability("logging").is_some());
-    if let Some(level) = level.filter(|_| logs) {
+    if let Some(level) = log_level(message).filter(|_| logs) {
         let params = to_raw_value(&json!({ "level": level })).expect("plain data becomes JSON");
         connection.tell(method::SET_LEVEL, params);
     }
@@ -153,29 +192,57 @@ impl Bridge {
     /// Returns the request that is to be made again, if this answer asks for something first.
     pub(super) fn repeated(&self, answer: &Message) -> Option<&Repeatable> {
         match self {
-            Self::ToHandshake { repeatable, .. } => repeatable.as_deref().filter(|_| asks(answer)),
-            Self::ToModern { .. } => None,
+            Self::Handshake { repeatable, .. } => repeatable.as_deref().filter(|_| asks(answer)),
+            Self::Modern { .. } | Self::Older { .. } => None,
         }
     }
 
-    /// Returns the answer of the server as the client understands it.
-    pub(super) fn answer(&self, answer: &Message) -> Message {
-        let translated = match self {
-            Self::ToModern { method, server } => {
-                translate::answer_for_modern(answer, method, server.as_deref())
-            }
-            Self::ToHandshake { method, .. } => translate::answer_for_handshake(answer, method),
-        };
-        translated.unwrap_or_else(|error| {
+    /// Returns the answer of the server to an exchange as its client understands it.
+    pub(super) fn answer(&self, exchange: &Exchange, answer: &Message) -> Message {
+        self.translated(exchange, answer).unwrap_or_else(|error| {
             debug!(%error, "answer of the server not translated");
-            failure(error)
+            failure(&error)
+        })
+    }
+
+    /// Takes note that an answer does not reach its client, whatever it asked for.
+    pub(super) fn call_off(&self, exchange: &Exchange) {
+        if let Self::Modern { gateway, .. } = self
+            && let Some(gateway) = gateway.upgrade()
+        {
+            gateway.call_off_visits(exchange.session());
+        }
+    }
+
+    fn translated(&self, exchange: &Exchange, answer: &Message) -> Result<Message, GatewayError> {
+        Ok(match self {
+            Self::Modern {
+                method,
+                server,
+                gateway,
+            } => {
+                if let (Some(pages), Some(gateway)) = (pages(answer), gateway.upgrade()) {
+                    return gateway.ask_to_visit(exchange, pages);
+                }
+                translate::answer_for_modern(answer, method, server.as_deref())?
+            }
+            Self::Older { method, version } => translate::answer_for_older(answer, method, *version)?,
+            Self::Handshake {
+                method,
+                version,
+                knows_tasks,
+                ..
+            } => {
+                let answer = translate::answer_for_handshake(answer, method, *knows_tasks)?;
+                translate::answer_for_older(&answer, method, *version)?
+            }
         })
     }
 }
 
 /// Returns an answer that says why there is none.
-fn failure(error: Untranslatable) -> Message {
-    let object = GatewayError::Untranslatable(error).to_error_object();
+pub(super) fn failure(error: &GatewayError) -> Message {
+    let object = error.to_error_object();
     let mut out = Vec::new();
     write_error(Some(&RequestId::Number(0)), &object, &mut out);
     Message::parse(out.into(), SCAN).expect("it was written here")

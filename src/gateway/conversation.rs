@@ -66,6 +66,10 @@ pub struct Settings {
     pub log_level: Option<Bytes>,
     /// The URIs of `resources/subscribe`.
     pub subscriptions: BTreeSet<String>,
+    /// Those of them that the client knows it will be told of.
+    pub promised: BTreeSet<String>,
+    /// The tasks that it listens to, by id.
+    pub tasks: BTreeSet<String>,
 }
 
 /// A request of the server that the client has not answered.
@@ -356,6 +360,22 @@ impl Conversation {
             .map(|(number, _)| *number)?;
         requests.remove(&number);
         Some(number)
+    }
+
+    /// Returns whether somebody waits for the client's answer to a request.
+    pub(super) fn awaits(&self, number: i64) -> bool {
+        let requests = self.server_requests.lock().expect("no holder panics");
+        requests.contains_key(&number)
+    }
+
+    /// Forgets what a round has asked, which waits for nothing any more; returns the client's ids of it.
+    pub(super) fn withdraw_round(&self, round: &Arc<Round>) -> Vec<i64> {
+        let mut requests = self.server_requests.lock().expect("no holder panics");
+        let of_round = requests.extract_if(.., |_, request| match &request.asker {
+            Asker::Round(its, ..) => Arc::ptr_eq(its, round),
+            Asker::Server(..) => false,
+        });
+        of_round.map(|(number, _)| number).collect()
     }
 
     /// Forgets the requests of earlier processes, which wait for nothing any more; returns the client's ids of them.

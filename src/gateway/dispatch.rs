@@ -16,7 +16,7 @@ use tracing::debug;
 use super::arguments::ArgumentsCheck;
 use super::bridge::{Crossing, cross};
 use super::cache::{Fetching, Found};
-use super::conversation::Session;
+use super::conversation::{Session, Settings};
 use super::error::GatewayError;
 use super::exchange::{Exchange, Owed};
 use super::gateway::{Gateway, end_refused};
@@ -52,9 +52,8 @@ impl Gateway {
         if session.facts().is_none() && !session.is_alone() {
             return Err(GatewayError::NotInitialized);
         }
-        let suspension = session.attachment().suspension().take();
-        if let Some(suspension) = suspension {
-            return self.resume(session, suspension, exchange, &message);
+        if self.resume(session, exchange, &message)? {
+            return Ok(());
         }
         let lease = self.lease(session, session.facts())?;
         exchange.set_after(&message);
@@ -121,6 +120,7 @@ impl Gateway {
         let own = lease.filter(|lease| lease.kind() == LeaseKind::Own);
         let sent = own
             .and_then(|lease| lease.upstream().current())
+            .filter(|connection| session.era() == connection.era() || !has_an_era(message))
             .is_some_and(|connection| connection.send(|out| message.write(out)));
         if !sent {
             debug!(session = ?session.id(), method = %message.method(), "notification not forwarded");
@@ -136,7 +136,7 @@ fn answer_for_shared(
 ) -> Result<bool, GatewayError> {
     let hub = session.attachment().hub();
     Tasks::check(hub.as_ref().map(|hub| hub.tasks()), session, message)?;
-    exchange.set_tasks(hub.as_ref().and_then(|hub| TaskAnswer::of(message, hub)));
+    exchange.set_tasks(hub.as_ref().and_then(|hub| TaskAnswer::of(session, message, hub)));
     match &*message.method() {
         method::SET_LEVEL => Err(GatewayError::NotOnShared(method::SET_LEVEL.to_owned())),
         method::UNSUBSCRIBE => {
@@ -161,9 +161,15 @@ fn note_subscription(session: &Session, message: &Message) -> Result<(), Gateway
         return Ok(());
     }
     let Some(uri) = message.uri() else { return Ok(()) };
-    let subscriptions = &mut session.attachment().settings().subscriptions;
+    let mut settings = session.attachment().settings();
+    let Settings {
+        subscriptions,
+        promised,
+        ..
+    } = &mut *settings;
     if message.method() == method::UNSUBSCRIBE {
         subscriptions.remove(&*uri);
+        promised.remove(&*uri);
         return Ok(());
     }
     check_uri(&uri)?;
@@ -181,6 +187,14 @@ pub(super) fn check_uri(uri: &str) -> Result<(), GatewayError> {
         return Err(GatewayError::InvalidParams(text));
     }
     Ok(())
+}
+
+/// Returns whether a notification of a client is one that only servers with a handshake know.
+fn has_an_era(message: &Message) -> bool {
+    matches!(
+        &*message.method(),
+        method::ROOTS_CHANGED | method::PROGRESS | method::TASK_STATUS
+    )
 }
 
 fn concerns_subscriptions(message: &Message) -> bool {
@@ -228,8 +242,8 @@ impl Sending {
             return Ok(true);
         }
         let message = match cross(
-            &self.session,
-            &self.lease,
+            &self.gateway,
+            (&self.session, &self.lease),
             connection,
             &self.message,
             self.patience,

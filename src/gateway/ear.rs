@@ -7,7 +7,6 @@
 
 mod notes;
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{debug, warn};
 
 use self::notes::{Listen, State};
+use super::audience::{Audience, catch_up};
 use super::gateway::Gateway;
 use crate::protocol::member::member;
 use crate::protocol::modern::Filter;
@@ -24,8 +24,8 @@ use crate::protocol::names::{code, method};
 use crate::protocol::{Era, Message, RequestId, ServerFacts, translate};
 use crate::upstream::{Connection, Outcome, UpstreamError, Waiter};
 
-/// Bytes of the URIs that one request asks for, at most: servers have limits for the length of a line.
-const URIS_BYTES_MAX: usize = 4 << 20;
+/// Bytes of the resources and tasks that one request names, at most: servers have limits for the length of a line.
+const NAMES_BYTES_MAX: usize = 4 << 20;
 /// How long it is waited before a server that has ended what it was asked for is asked again; twice as long each time.
 const PAUSE: Duration = Duration::from_millis(250);
 /// So often that time is doubled.
@@ -33,13 +33,10 @@ const PAUSE_DOUBLINGS_MAX: u32 = 8;
 /// A listen that lasted so long was no failure.
 const STABLE_AFTER: Duration = Duration::from_secs(60);
 
-/// Returns the resources that anybody has subscribed to.
-type Wanted = Box<dyn Fn() -> BTreeSet<String> + Send + Sync>;
-
 /// The one who listens.
 pub(super) struct Ear {
     gateway: Weak<Gateway>,
-    wanted: Wanted,
+    audience: Weak<dyn Audience>,
     /// A std mutex: held to change what is noted and to queue a request.
     state: Mutex<State>,
     /// Wakes who waits for an acknowledgement.
@@ -53,14 +50,11 @@ impl std::fmt::Debug for Ear {
 }
 
 impl Ear {
-    /// Returns one that has heard nothing yet. `wanted` is called while nothing can change here: it must not ask back.
-    pub(super) fn new(
-        gateway: Weak<Gateway>,
-        wanted: impl Fn() -> BTreeSet<String> + Send + Sync + 'static,
-    ) -> Arc<Self> {
+    /// Returns one that has heard nothing yet.
+    pub(super) fn new(gateway: Weak<Gateway>, audience: Weak<dyn Audience>) -> Arc<Self> {
         Arc::new(Self {
             gateway,
-            wanted: Box::new(wanted),
+            audience,
             state: Mutex::default(),
             told: Notify::new(),
         })
@@ -122,15 +116,15 @@ impl Ear {
     /// Returns what is to be asked for.
     fn wanted_of(&self, connection: &Connection) -> Filter {
         let mut bytes = 0;
-        let mut uris = (self.wanted)();
-        uris.retain(|uri| {
-            bytes += uri.len();
-            bytes <= URIS_BYTES_MAX
-        });
-        let wanted = Filter {
-            uris,
-            ..Filter::of_lists()
-        };
+        let audience = self.audience.upgrade();
+        let mut wanted = audience.map(|audience| audience.wishes()).unwrap_or_default();
+        for names in [&mut wanted.uris, &mut wanted.tasks] {
+            names.retain(|name| {
+                bytes += name.len();
+                bytes <= NAMES_BYTES_MAX
+            });
+        }
+        wanted.lists = Filter::of_lists().lists;
         wanted.offered_by(
             connection
                 .facts()
@@ -155,8 +149,8 @@ impl Ear {
         }
         let refusals = self.lock().refusals;
         self.hear(connection);
-        if !wanted.uris.is_subset(&self.wanted_of(connection).uris) {
-            let why = "the resources that are subscribed to do not fit into one request";
+        if !wanted.is_within(&self.wanted_of(connection)) {
+            let why = "what is subscribed to does not fit into one request";
             return Err(UpstreamError::Overloaded(why));
         }
         loop {
@@ -248,18 +242,40 @@ impl Ear {
         connection.listen_acknowledged(next.id);
         let params = notification.params().unwrap_or_default();
         next.honoured = Filter::parse(&params).unwrap_or_default();
-        let before = state.open(next);
+        let honoured = next.honoured.clone();
+        let (before, was_open) = (state.open(next), std::mem::replace(&mut state.was_open, true));
         drop(state);
-        if let (None, Some(gateway)) = (&before, self.gateway.upgrade()) {
-            // Nobody has heard what changed until now.
-            gateway.cache.forget(connection.origin().instance);
+        match before {
+            Some(before) => connection.stop_listening(before.id),
+            None => {
+                // Nobody has heard what changed until now.
+                if let Some(gateway) = self.gateway.upgrade() {
+                    gateway.cache.forget(connection.origin().instance);
+                }
+                self.hears_again(connection, honoured, was_open);
+            }
         }
-        before
-            .into_iter()
-            .for_each(|before| connection.stop_listening(before.id));
         self.told.notify_waiters();
         // Something else may be wanted by now.
         self.hear(connection);
+    }
+
+    /// Sees to what may have changed while nobody listened, perhaps since another process: the lists of a new one are read
+    /// anyway.
+    fn hears_again(&self, connection: &Arc<Connection>, honoured: Filter, was_open: bool) {
+        let (Some(audience), Some(gateway)) = (self.audience.upgrade(), self.gateway.upgrade()) else {
+            return;
+        };
+        audience.may_have_missed(&honoured.uris);
+        if !honoured.tasks.is_empty() {
+            let (audience, connection) = (self.audience.clone(), connection.clone());
+            gateway
+                .tasks
+                .spawn(catch_up(audience, connection, honoured.tasks));
+        }
+        if was_open {
+            audience.read_lists_again(connection);
+        }
     }
 
     /// Takes note that a listen has ended, and asks again after a while unless that was meant.

@@ -3,6 +3,7 @@
 use serde_json::json;
 use thiserror::Error;
 
+use super::need::Need;
 use crate::config::ServerName;
 use crate::plugin::{Refusal, Why};
 use crate::protocol::names::code;
@@ -63,9 +64,9 @@ pub enum GatewayError {
     /// The method belongs to the other era, and the server speaks only its own.
     #[error("{0} is not available: the server speaks another era of the protocol, which has nothing like it")]
     OfOtherEra(String),
-    /// The server asked for something that the client has not declared.
-    #[error("the server needs a client that declares {0}")]
-    MissingCapability(&'static str),
+    /// What the client or its server asks for needs something that the client has not declared.
+    #[error("this needs a client that declares {0}")]
+    MissingCapability(Need),
     /// The server asked the client something on the way to its answer, and there was no answer to that.
     #[error("{0}")]
     ClientDidNotSay(String),
@@ -145,8 +146,8 @@ impl GatewayError {
             Self::Disabled(server) => object.with_data(json!({ "server": server, "reason": "disabled" })),
             Self::NotToldOf(uri) => object.with_data(json!({ "uri": uri })),
             Self::Policy(refusal) => with_data_of(object, refusal),
-            Self::MissingCapability(name) => {
-                object.with_data(json!({ "requiredCapabilities": { *name: {} } }))
+            Self::MissingCapability(need) => {
+                object.with_data(json!({ "requiredCapabilities": need.capabilities() }))
             }
             _ => object,
         }

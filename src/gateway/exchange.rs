@@ -4,6 +4,7 @@
 //! stream that it has become. No task is spawned for a request whose server is ready. A client that goes away does not
 //! take its request back (2025-11-25, "Streamable HTTP"): the entry stays until the answer or the deadline clears it.
 
+mod heir;
 mod outcome;
 
 use std::sync::atomic::AtomicUsize;
@@ -15,14 +16,15 @@ use serde_json::value::to_raw_value;
 use tokio::sync::Notify;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use self::heir::Heir;
 use super::after::After;
 use super::bridge::{Bridge, own_result};
 use super::conversation::Session;
 use super::error::GatewayError;
 use super::policy::{Asked, Judge};
+use super::rounds::Round;
 use super::tasks::TaskAnswer;
-use crate::protocol::member::{member, string_member};
-use crate::protocol::modern::meta::LOG_LEVEL;
+use crate::protocol::modern::meta::log_level;
 use crate::protocol::names::method;
 use crate::protocol::reply::{write_error, write_notification, write_result};
 use crate::protocol::{Era, Message, RequestId};
@@ -51,6 +53,8 @@ pub struct Exchange {
     tasks: OnceLock<TaskAnswer>,
     /// How often its answer has asked its client for something first.
     rounds: AtomicUsize,
+    /// What its client is being asked.
+    round: Mutex<Option<Arc<Round>>>,
     /// What the client asked, where it may have to ask again.
     question: Option<Question>,
     /// Who gets what comes when it has ended for its client, but not for its server.
@@ -75,28 +79,29 @@ enum State {
     Done,
 }
 
+impl State {
+    fn is_over(&self) -> bool {
+        matches!(self, Self::Done | Self::Streamed(_) | Self::Waiting(Some(_)))
+    }
+}
+
 /// What a client asked.
 #[derive(Debug, Clone)]
 pub(super) struct Question {
     pub(super) method: String,
     pub(super) params: Bytes,
+    /// The least severe level of log messages that it wants to hear of.
+    pub(super) log_level: Option<String>,
 }
 
 impl Question {
-    /// Returns the least severe level of log messages that the client wants to hear of for this request.
-    pub(super) fn log_level(&self) -> Option<String> {
-        let meta = member(&self.params, "_meta")?;
-        string_member(meta.get().as_bytes(), LOG_LEVEL)
+    pub(super) fn of(request: &Message) -> Self {
+        Self {
+            method: request.method().into_owned(),
+            params: request.params().unwrap_or_default(),
+            log_level: log_level(request),
+        }
     }
-}
-
-/// Who gets what the server says to a request that has ended for its client.
-#[derive(Debug)]
-enum Heir {
-    /// Its client has yet to come again; what the server has said meanwhile.
-    Awaited(Option<Box<Outcome>>),
-    /// The request with which its client came again.
-    Found(Arc<Exchange>),
 }
 
 /// How an exchange ended.
@@ -170,10 +175,7 @@ impl Exchange {
         state: State,
     ) -> Arc<Self> {
         session.request_began();
-        let question = (session.era() == Era::Modern).then(|| Question {
-            method: message.method().into_owned(),
-            params: message.params().unwrap_or_default(),
-        });
+        let question = (session.era() == Era::Modern).then(|| Question::of(message));
         Arc::new_cyclic(|me| Self {
             me: me.clone(),
             question,
@@ -188,6 +190,7 @@ impl Exchange {
             bridge: OnceLock::new(),
             tasks: OnceLock::new(),
             rounds: AtomicUsize::new(0),
+            round: Mutex::default(),
             upstream: Mutex::default(),
             state: Mutex::new(state),
             wake: Notify::new(),
@@ -238,15 +241,16 @@ impl Exchange {
 
     /// Returns whether it has its answer, or was taken back.
     pub(super) fn is_over(&self) -> bool {
-        matches!(
-            &*self.state(),
-            State::Done | State::Streamed(_) | State::Waiting(Some(_))
-        )
+        self.state().is_over()
     }
 
     /// Notes where it was sent. If it was taken back in the meantime, the server is told.
     pub(super) fn sent(&self, connection: &Arc<Connection>, id: i64) {
-        *self.upstream.lock().expect("no holder panics") = Some((Arc::downgrade(connection), id));
+        self.is_at(Arc::downgrade(connection), id);
+    }
+
+    fn is_at(&self, connection: Weak<Connection>, id: i64) {
+        *self.upstream.lock().expect("no holder panics") = Some((connection, id));
         if self.is_over() {
             self.cancel_upstream("the client took it back");
         }
@@ -304,34 +308,6 @@ impl Exchange {
     /// Returns what the client asked, where it may have to ask again.
     pub(super) fn question(&self) -> Option<&Question> {
         self.question.as_ref()
-    }
-
-    /// Ends the exchange for its client with a result, although the server still works on the request: what comes goes
-    /// to the request with which the client comes again.
-    pub(super) fn suspend(&self, result: &[u8]) {
-        self.heir.get_or_init(|| Mutex::new(Heir::Awaited(None)));
-        self.answer(result);
-    }
-
-    /// Has another request of the same client get what the server says to this one.
-    pub(super) fn bequeath_to(&self, heir: &Arc<Self>) {
-        if let (Some(after), Some((connection, id))) = (self.after.get(), self.place()) {
-            heir.after.get_or_init(|| after.clone());
-            self.bridge
-                .get()
-                .into_iter()
-                .for_each(|bridge| heir.bridged_by(bridge.clone()));
-            *heir.upstream.lock().expect("no holder panics") = Some((connection, id));
-        }
-        let Some(place) = self.heir.get() else { return };
-        let before = std::mem::replace(
-            &mut *place.lock().expect("no holder panics"),
-            Heir::Found(heir.clone()),
-        );
-        match before {
-            Heir::Awaited(Some(outcome)) => heir.complete(*outcome),
-            Heir::Awaited(None) | Heir::Found(_) => {}
-        }
     }
 
     /// Puts a message before the answer; `false` if it was not taken.
@@ -410,9 +386,14 @@ impl Exchange {
 
     /// Ends the exchange with an answer of the gateway's own; `result` is JSON.
     pub(super) fn answer(&self, result: &[u8]) {
+        self.finish(End::Answer(self.written(result)));
+    }
+
+    /// Returns the answer with a result of the gateway's own.
+    fn written(&self, result: &[u8]) -> Bytes {
         let mut out = Vec::new();
         write_result(&self.client_id, &own_result(self.session.era(), result), &mut out);
-        self.finish(End::Answer(out.into()));
+        out.into()
     }
 
     /// Ends the exchange with a result of the gateway's own in the place of the server, which would have agreed.
@@ -426,20 +407,32 @@ impl Exchange {
     /// Ends the exchange with an answer of the gateway in the place of its server's, judged as that would be. `result`
     /// is JSON.
     pub(super) fn answer_for_server(&self, result: &[u8]) -> Result<(), GatewayError> {
-        let mut out = Vec::new();
-        write_result(&self.client_id, &own_result(self.session.era(), result), &mut out);
-        let answer = Message::parse(out.into(), SCAN).map_err(GatewayError::InvalidMessage)?;
+        let answer = Message::parse(self.written(result), SCAN).map_err(GatewayError::InvalidMessage)?;
         self.complete(Outcome::Response(answer));
         Ok(())
     }
 
-    /// Ends the exchange, if it has not ended.
-    fn finish(&self, end: End) {
+    /// Ends the exchange; `false` if it has ended already.
+    fn finish(&self, end: End) -> bool {
+        let is_first = self.end(end, || {});
+        // Nobody wants to know any more what the client is being asked.
+        if let Some(round) = self.round().take() {
+            round.give_up();
+        }
+        is_first
+    }
+
+    /// Ends the exchange, and calls `meanwhile` if it had not ended, before anybody can see that it has.
+    fn end(&self, end: End, meanwhile: impl FnOnce()) -> bool {
         self.session.attachment().remove_exchange(self);
         let mut state = self.state();
+        if state.is_over() {
+            return false;
+        }
+        meanwhile();
         match &mut *state {
             State::Waiting(answer) => {
-                answer.get_or_insert(end);
+                *answer = Some(end);
                 drop(state);
                 self.wake.notify_one();
             }
@@ -450,6 +443,7 @@ impl Exchange {
             State::Abandoned => *state = State::Done,
             State::Streamed(_) | State::Done => {}
         }
+        true
     }
 
     fn withdraw(&self) {
@@ -459,10 +453,15 @@ impl Exchange {
 
     /// Ends the exchange with an error of the gateway.
     pub(super) fn fail(&self, error: &GatewayError) {
+        self.end_with_error(error);
+    }
+
+    /// Ends the exchange with an error of the gateway; `false` if it has ended already.
+    fn end_with_error(&self, error: &GatewayError) -> bool {
         self.failed();
         let mut out = Vec::new();
         write_error(Some(&self.client_id), &error.to_error_object(), &mut out);
-        self.finish(End::Answer(out.into()));
+        self.finish(End::Answer(out.into()))
     }
 
     fn failed(&self) {

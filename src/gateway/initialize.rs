@@ -51,19 +51,12 @@ impl Gateway {
         let result = connection.facts().expect("a ready connection has shaken hands");
         let is_own = lease.kind() == LeaseKind::Own;
         let version = agreed_version(&facts, result, is_own);
-        let hidden: &[&str] = if is_own { &[] } else { &NOT_ON_SHARED };
-        let answer = match judge {
-            None => result.initialize_result(version, hidden),
-            Some(judge) => {
-                let write = |hidden: &[&str]| result.initialize_result(version, hidden);
-                let announced = judge.announcement(session, exchange.client_id(), (result, &write), hidden);
-                match announced.await {
-                    Ok(answer) => answer.result().unwrap_or_default().to_vec(),
-                    Err(error) => {
-                        drop(session.attachment().release());
-                        return Err(error);
-                    }
-                }
+        let write = |hidden: &[&str]| result.initialize_result(version, hidden);
+        let answer = match announcement(session, exchange, judge, &lease, (result, &write)).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                drop(session.attachment().release());
+                return Err(error);
             }
         };
         if !session.set_facts(facts, version) {
@@ -100,18 +93,8 @@ impl Gateway {
         }
         let (lease, connection) = self.meet(session, said).await?;
         let result = connection.facts().expect("a ready connection has shaken hands");
-        let hidden: &[&str] = match lease.kind() {
-            LeaseKind::Own => &[],
-            LeaseKind::Shared | LeaseKind::Principal => &NOT_ON_SHARED,
-        };
-        let answer = match judge {
-            None => result.discover_result(hidden, connection.facts_age()),
-            Some(judge) => {
-                let write = |hidden: &[&str]| result.discover_result(hidden, connection.facts_age());
-                let announced = judge.announcement(session, exchange.client_id(), (result, &write), hidden);
-                announced.await?.result().unwrap_or_default().to_vec()
-            }
-        };
+        let write = |hidden: &[&str]| result.discover_result(hidden, connection.facts_age());
+        let answer = announcement(session, exchange, judge, &lease, (result, &write)).await?;
         exchange.answer(&answer);
         Ok(())
     }
@@ -187,14 +170,33 @@ impl Gateway {
         }
         // An instance that starts later is told in `ready`.
         if let (Some(hub), Some(connection)) = (hub, lease.upstream().current()) {
-            let subscriptions = conversation.settings().subscriptions.clone();
-            // Whoever has none, as most have that stay for one request, changes nothing.
-            if !subscriptions.is_empty() {
-                hub.subscribe(&subscriptions, &connection);
-            }
+            hub.welcome(session, &connection);
         }
         Ok(lease)
     }
+}
+
+/// Writes a result without the capabilities of these names.
+pub(super) type WriteResult<'a> = dyn Fn(&[&str]) -> Vec<u8> + Sync + 'a;
+
+/// Returns the result in which a server says what it can do, without what the client of a session must not see. It is
+/// written without the capabilities that the function gets.
+async fn announcement(
+    session: &Session,
+    exchange: &Exchange,
+    judge: Option<Judge>,
+    lease: &Lease,
+    (facts, write): (&ServerFacts, &WriteResult<'_>),
+) -> Result<Vec<u8>, GatewayError> {
+    let hidden: &[&str] = match lease.kind() {
+        LeaseKind::Own => &[],
+        LeaseKind::Shared | LeaseKind::Principal => &NOT_ON_SHARED,
+    };
+    let Some(judge) = judge else {
+        return Ok(write(hidden));
+    };
+    let announced = judge.announcement(session, exchange.client_id(), (facts, write), hidden);
+    Ok(announced.await?.result().unwrap_or_default().to_vec())
 }
 
 fn facts_of(message: &Message) -> Result<InitializeParams, GatewayError> {

@@ -3,7 +3,6 @@
 //! The session of the request lives as long as its stream. It has a lease and a seat like any other, and so hears what
 //! they hear, by whichever era its server speaks; what of that it wants stands in its [`Attention`].
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
@@ -19,6 +18,7 @@ use super::dispatch::{SUBSCRIPTIONS_MAX, check_uri};
 use super::error::GatewayError;
 use super::gateway::Gateway;
 use super::initialize::upstream_error;
+use super::need::Need;
 use super::policy::{Judge, subscription_to};
 use crate::config::ServerName;
 use crate::protocol::modern::Filter;
@@ -106,8 +106,11 @@ impl Gateway {
         };
         let wanted = Filter::parse(&message.params().unwrap_or_default());
         let wanted = wanted.map_err(|error| GatewayError::InvalidParams(error.to_string()))?;
-        if wanted.uris.len() > SUBSCRIPTIONS_MAX {
+        if wanted.uris.len() + wanted.tasks.len() > SUBSCRIPTIONS_MAX {
             return Err(GatewayError::TooManySubscriptions(SUBSCRIPTIONS_MAX));
+        }
+        if !wanted.tasks.is_empty() && !Need::Tasks.is_met_by(session) {
+            return Err(GatewayError::MissingCapability(Need::Tasks));
         }
         wanted.uris.iter().try_for_each(|uri| check_uri(uri))?;
         let Some(judge) = judge else { return Ok(wanted) };
@@ -175,54 +178,56 @@ impl Gateway {
         wanted: Filter,
     ) -> Result<Filter, GatewayError> {
         let capabilities = connection.facts().map(ServerFacts::capabilities);
+        let conversation = session.attachment();
         let mut wanted = wanted.offered_by(capabilities.unwrap_or(&Value::Null));
-        let deadline = self.patience(&session.attachment().server().spec()).deadline();
+        // In a process of its own all tasks are the client's.
+        if let Some(hub) = conversation.hub() {
+            hub.tasks().retain_own(session, &mut wanted.tasks);
+        }
+        let deadline = self.patience(&conversation.server().spec()).deadline();
         // Noted first, lest the end of another session's subscription cross it.
-        session
-            .attachment()
-            .settings()
-            .subscriptions
-            .clone_from(&wanted.uris);
-        let ear = session.attachment().ear().ok_or(GatewayError::SessionEnded)?;
+        note(session, &wanted);
+        let ear = conversation.ear().ok_or(GatewayError::SessionEnded)?;
         let heard = match connection.era() {
-            Era::Modern => {
-                let heard = ear.honours(connection, &wanted, deadline).await;
-                heard.map_err(|error| upstream_error(session, error))?
-            }
-            Era::Handshake => {
-                let refused = subscribe(session, connection, &wanted.uris, deadline).await?;
-                wanted.uris.retain(|uri| !refused.contains(uri));
-                wanted
-            }
+            Era::Modern => ear.honours(connection, &wanted, deadline).await,
+            Era::Handshake => subscribe(connection, wanted, deadline).await,
         };
-        session
-            .attachment()
-            .settings()
-            .subscriptions
-            .clone_from(&heard.uris);
+        let heard = heard.map_err(|error| upstream_error(session, error))?;
+        note(session, &heard);
+        conversation.settings().promised.clone_from(&heard.uris);
         ear.hear(connection);
         Ok(heard)
     }
 }
 
-/// Subscribes to resources one by one; returns those that the server refuses.
-async fn subscribe(
-    session: &Session,
+/// Notes what the client of a session is told of.
+fn note(session: &Session, filter: &Filter) {
+    let mut settings = session.attachment().settings();
+    settings.subscriptions.clone_from(&filter.uris);
+    settings.tasks.clone_from(&filter.tasks);
+}
+
+/// Subscribes to resources one by one, at a server with a handshake, which tells of lists unasked and of tasks otherwise.
+/// Returns what it agrees to.
+///
+/// # Errors
+/// The server does not answer.
+pub(super) async fn subscribe(
     connection: &Connection,
-    uris: &BTreeSet<String>,
+    mut wanted: Filter,
     deadline: Instant,
-) -> Result<BTreeSet<String>, GatewayError> {
-    let uris: Vec<&String> = uris.iter().collect();
-    let mut refused = BTreeSet::new();
+) -> Result<Filter, UpstreamError> {
+    wanted.tasks.clear();
+    let uris: Vec<String> = std::mem::take(&mut wanted.uris).into_iter().collect();
     for some in uris.chunks(SUBSCRIBING_MAX) {
         let asked = some.iter().map(|uri| is_agreed(connection, uri, deadline));
         for (uri, agreed) in some.iter().zip(join_all(asked).await) {
-            if !agreed.map_err(|error| upstream_error(session, error))? {
-                refused.insert((*uri).clone());
+            if agreed? {
+                wanted.uris.insert(uri.clone());
             }
         }
     }
-    Ok(refused)
+    Ok(wanted)
 }
 
 /// Subscribes to a resource; returns whether the server agrees.

@@ -12,19 +12,20 @@ use serde_json::value::RawValue;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-use super::asking::capability_for;
+use super::bridge::spoken_by;
 use super::conversation::{ServerRequest, Session};
 use super::error::GatewayError;
 use super::exchange::Exchange;
 use super::initialize::upstream_error;
+use super::need::Need;
 use super::policy::{Asked, Judge, in_turn};
-use super::session_inbox::ask_by_message;
-use crate::plugin::call::Direction;
-use crate::protocol::Message;
-use crate::protocol::edit::{Edit, apply, escaped};
-use crate::protocol::member::{member, members, string_member};
+use super::questions::question_of;
+use super::session_inbox::{ask_by_message, take_back};
+use crate::protocol::edit::{Edit, apply};
+use crate::protocol::member::{Members, member, members, string_member};
 use crate::protocol::names::method;
-use crate::protocol::translate::result_type;
+use crate::protocol::translate::{question_for_older, result_type};
+use crate::protocol::{Era, Message};
 use crate::upstream::pending::Patience;
 use crate::upstream::{RequestRefused, SCAN};
 
@@ -101,6 +102,14 @@ impl Round {
         }
     }
 
+    /// Notes that nobody wants to know the answers any more.
+    pub(super) fn give_up(&self) {
+        let mut said = self.said.lock().expect("no holder panics");
+        said.failed
+            .get_or_insert_with(|| "the request is over".to_owned());
+        self.settled.notify_one();
+    }
+
     fn is_settled(&self) -> bool {
         let said = self.said.lock().expect("no holder panics");
         said.open == 0 || said.failed.is_some()
@@ -154,48 +163,49 @@ async fn next_round(
         return Err(GatewayError::ClientDidNotSay(text));
     }
     let result = answer.result().unwrap_or_default();
-    let round = ask_all(exchange.session(), &result)?;
-    let deadline = Instant::now() + CLIENT_PATIENCE;
-    if timeout_at(deadline, round.settled()).await.is_err() {
-        let text = "the client did not say in time what the server asked".to_owned();
-        return Err(GatewayError::ClientDidNotSay(text));
-    }
-    let request = again(
-        &repeatable.request,
-        &round.responses()?,
-        member(&result, "requestState"),
-    )?;
-    send(exchange, &request, repeatable.patience).await
-}
-
-/// Asks the client all that an answer asks.
-fn ask_all(session: &Arc<Session>, result: &[u8]) -> Result<Arc<Round>, GatewayError> {
-    let requests = member(result, "inputRequests").and_then(|all| members(all.get().as_bytes()));
+    let requests = member(&result, "inputRequests").and_then(|all| members(all.get().as_bytes()));
     let requests = requests.unwrap_or_default();
     if requests.len() > QUESTIONS_MAX {
         let text = format!("the server asked {} things at once", requests.len());
         return Err(GatewayError::ClientDidNotSay(text));
     }
     let round = Round::of(requests.len());
+    if !exchange.begin_round(&round) {
+        return Ok(());
+    }
+    let session = exchange.session();
+    let asked = ask_all(session, &round, requests);
+    let deadline = Instant::now() + CLIENT_PATIENCE;
+    let settled = match &asked {
+        Ok(()) => timeout_at(deadline, round.settled()).await,
+        Err(_) => Ok(()),
+    };
+    // What was not answered needs no answer any more.
+    let open = session.attachment().withdraw_round(&round);
+    take_back(session, open, "the request is over");
+    asked?;
+    if settled.is_err() {
+        let text = "the client did not say in time what the server asked".to_owned();
+        return Err(GatewayError::ClientDidNotSay(text));
+    }
+    let state = member(&result, "requestState");
+    let request = again(&repeatable.request, &round.responses()?, state)?;
+    send(exchange, &request, repeatable.patience).await
+}
+
+/// Asks the client all that an answer asks.
+fn ask_all(session: &Arc<Session>, round: &Arc<Round>, requests: Members<'_>) -> Result<(), GatewayError> {
     for (key, request) in requests {
         let question = question_of(request)?;
-        let method = question.method().into_owned();
         let judge = session.attachment().judge_of_server();
         let judged = judge.clone().map(|judge| (judge, Asked::of(&question)));
         let (asked, key) = (round.clone(), key.into_owned());
-        let taken = in_turn(session, judge, question, move |session, passed| match passed {
-            Err(error) => asked.refuse(&key, error.to_string()),
-            Ok(question) if !is_declared(session, &method) => {
-                asked.refuse(
-                    &key,
-                    format!("it has not declared what {} needs", question.method()),
-                );
-            }
-            Ok(question) => {
-                let request = ServerRequest::of_round(asked.clone(), key.clone(), method, judged);
-                if let Err(why) = ask_by_message(session, request, &question) {
-                    asked.refuse(&key, why.to_owned());
-                }
+        let taken = in_turn(session, judge, question, move |session, passed| {
+            let asking = passed
+                .map_err(|error| error.to_string())
+                .and_then(|question| ask(session, &question, (&asked, &key), judged));
+            if let Err(why) = asking {
+                asked.refuse(&key, why);
             }
         });
         if taken.is_err() {
@@ -203,65 +213,24 @@ fn ask_all(session: &Arc<Session>, result: &[u8]) -> Result<Arc<Round>, GatewayE
             return Err(GatewayError::ClientDidNotSay(text));
         }
     }
-    Ok(round)
+    Ok(())
 }
 
-/// Has the policies judge what an answer asks the client for: each as the request that a server with a handshake would
-/// make. Returns the answer as they leave it.
-///
-/// # Errors
-/// One of them is not to be asked, or could not be judged.
-pub(super) async fn judge_questions(
-    judge: &Judge,
+/// Asks the client one thing, in the words of its version.
+fn ask(
     session: &Session,
-    answer: Message,
-) -> Result<Message, GatewayError> {
-    let result = answer.result().unwrap_or_default();
-    let requests = member(&result, "inputRequests").and_then(|all| members(all.get().as_bytes()));
-    let mut edits = Vec::new();
-    for (key, request) in requests.unwrap_or_default() {
-        let question = question_of(request)?;
-        if !judge.asks(session, Direction::ServerToClient, &question) {
-            continue;
-        }
-        let before = question.bytes().clone();
-        let (question, _) = judge
-            .question(session, Direction::ServerToClient, question)
-            .await?;
-        if *question.bytes() != before {
-            let params = question.params().unwrap_or_default();
-            let method = Value::from(&*question.method());
-            let text = format!(
-                r#"{{"method":{method},"params":{}}}"#,
-                String::from_utf8_lossy(&params)
-            );
-            edits.push(Edit {
-                pointer: format!("/result/inputRequests/{}", escaped(&key)),
-                value: Some(text),
-            });
-        }
+    question: &Message,
+    (round, key): (&Arc<Round>, &str),
+    judged: Option<(Judge, Asked)>,
+) -> Result<(), String> {
+    let method = question.method();
+    let need = Need::of(&method, &question.params().unwrap_or_default());
+    if !need.is_some_and(|need| need.is_met_by(session)) {
+        return Err(format!("it has not declared what {method} needs"));
     }
-    if edits.is_empty() {
-        return Ok(answer);
-    }
-    let text = apply(answer.bytes(), &edits).map_err(|error| GatewayError::Untranslatable(error.into()))?;
-    Message::parse(text, SCAN).map_err(GatewayError::InvalidMessage)
-}
-
-fn is_declared(session: &Session, method: &str) -> bool {
-    let declares = |capability| session.facts().is_some_and(|facts| facts.declares(capability));
-    capability_for(method).is_some_and(declares)
-}
-
-/// Returns an input request as the request of a server.
-fn question_of(request: &RawValue) -> Result<Message, GatewayError> {
-    let unclear =
-        || GatewayError::ClientDidNotSay("the server asked for something without a method".to_owned());
-    let fields = members(request.get().as_bytes()).ok_or_else(unclear)?;
-    let method = fields.get("method").ok_or_else(unclear)?;
-    let params = fields.get("params").map_or("{}", |params| params.get());
-    let text = format!(r#"{{"jsonrpc":"2.0","id":0,"method":{method},"params":{params}}}"#);
-    Message::parse(text.into(), SCAN).map_err(GatewayError::InvalidMessage)
+    let question = question_for_older(question, spoken_by(session)).map_err(|error| error.to_string())?;
+    let request = ServerRequest::of_round(round.clone(), key.to_owned(), method.into_owned(), judged);
+    ask_by_message(session, request, &question).map_err(str::to_owned)
 }
 
 /// Returns the request with what the client says.
@@ -287,6 +256,10 @@ async fn send(exchange: &Arc<Exchange>, request: &Message, patience: Patience) -
     while !exchange.is_over() {
         let connection = lease.upstream().connection(patience.deadline()).await;
         let connection = connection.map_err(|error| upstream_error(session, error))?;
+        if connection.era() == Era::Handshake {
+            let text = "the server speaks another era since it has asked".to_owned();
+            return Err(GatewayError::ClientDidNotSay(text));
+        }
         match connection.request(request, exchange.clone(), patience) {
             Ok(id) => {
                 exchange.sent(&connection, id);

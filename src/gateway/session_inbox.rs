@@ -13,12 +13,14 @@ use tracing::debug;
 
 use super::asking::Inquiry;
 use super::attention::Attention;
+use super::audience::{Audience, add_wishes, tell_subscriptions};
 use super::conversation::{ServerRequest, Session, destination};
 use super::ear::Ear;
 use super::gateway::Gateway;
 use super::policy::{Asked, in_turn};
-use super::shared_hub::{refresh_after, tell_subscriptions};
+use super::shared_hub::{refresh_after, refresh_all, tell_listener, tell_missed};
 use crate::protocol::mcp::LISTINGS;
+use crate::protocol::modern::Filter;
 use crate::protocol::names::{code, method};
 use crate::protocol::reply::{ErrorObject, write_notification};
 use crate::protocol::{Era, Message, RequestId};
@@ -30,6 +32,7 @@ const CONGESTION_MAX: Duration = Duration::from_secs(5);
 
 /// The receiver. It holds the session weakly: the session owns the lease, and with it the instance.
 pub(super) struct SessionInbox {
+    me: Weak<Self>,
     gateway: Weak<Gateway>,
     session: Weak<Session>,
     ear: Arc<Ear>,
@@ -40,13 +43,9 @@ pub(super) struct SessionInbox {
 impl SessionInbox {
     pub(super) fn new(gateway: &Arc<Gateway>, session: &Arc<Session>) -> Arc<Self> {
         let (gateway, session) = (Arc::downgrade(gateway), Arc::downgrade(session));
-        let listener = session.clone();
-        let wanted = move || match listener.upgrade() {
-            Some(session) => session.attachment().settings().subscriptions.clone(),
-            None => BTreeSet::new(),
-        };
-        Arc::new(Self {
-            ear: Ear::new(gateway.clone(), wanted),
+        Arc::new_cyclic(|inbox: &Weak<Self>| Self {
+            me: inbox.clone(),
+            ear: Ear::new(gateway.clone(), inbox.clone()),
             gateway,
             session,
             has_waited: Arc::default(),
@@ -57,17 +56,17 @@ impl SessionInbox {
     pub(super) fn ear(&self) -> &Arc<Ear> {
         &self.ear
     }
+}
 
-    /// Tells the client that the questions of an earlier process want no answer any more.
-    fn withdraw_requests_before(session: &Session, connection: &Arc<Connection>) {
-        for number in session.attachment().withdraw_requests_before(connection) {
-            let params = serde_json::json!({ "requestId": number, "reason": "the server has restarted" });
-            let params = to_raw_value(&params).expect("plain data becomes JSON");
-            let mut out = Vec::new();
-            write_notification(method::CANCELLED, Some(&params), &mut out);
-            if !deliver(session, out.into()) {
-                debug!(session = ?session.id(), "cancellation dropped: the client does not read");
-            }
+/// Tells a client that questions want no answer any more.
+pub(super) fn take_back(session: &Session, numbers: Vec<i64>, reason: &str) {
+    for number in numbers {
+        let params = serde_json::json!({ "requestId": number, "reason": reason });
+        let params = to_raw_value(&params).expect("plain data becomes JSON");
+        let mut out = Vec::new();
+        write_notification(method::CANCELLED, Some(&params), &mut out);
+        if !deliver(session, out.into()) {
+            debug!(session = ?session.id(), "cancellation dropped: the client does not read");
         }
     }
 }
@@ -75,7 +74,8 @@ impl SessionInbox {
 /// Tells whether a notification surely belongs to no request: the session's own stream is for those (2025-11-25,
 /// "Listening for Messages from the Server").
 fn concerns_no_request(method: &str) -> bool {
-    method == method::RESOURCE_UPDATED || LISTINGS.iter().any(|listing| listing.changed == method)
+    [method::RESOURCE_UPDATED, method::TASKS_STATUS].contains(&method)
+        || LISTINGS.iter().any(|listing| listing.changed == method)
 }
 
 /// Puts a message where the client will see it; `false` if it did not fit.
@@ -136,8 +136,7 @@ fn is_wanted(session: &Session, message: &Message) -> bool {
         return true;
     }
     let exchange = session.attachment().only_exchange();
-    let level = exchange.and_then(|exchange| exchange.question()?.log_level());
-    level.is_some()
+    exchange.is_some_and(|exchange| exchange.question().is_some_and(|asked| asked.log_level.is_some()))
 }
 
 /// Puts a notification before the client.
@@ -174,6 +173,33 @@ fn tell(session: &Session, connection: &Arc<Connection>, message: &Message) {
 
 fn refuse(connection: &Connection, id: &RequestId, text: &str) {
     connection.refuse(id, &ErrorObject::new(code::INTERNAL_ERROR, text));
+}
+
+impl Audience for SessionInbox {
+    fn wishes(&self) -> Filter {
+        let mut wishes = Filter::default();
+        if let Some(session) = self.session.upgrade() {
+            add_wishes(&session, &mut wishes);
+        }
+        wishes
+    }
+
+    fn may_have_missed(&self, uris: &BTreeSet<String>) {
+        if let Some(session) = self.session.upgrade() {
+            tell_missed(&session, uris);
+        }
+    }
+
+    fn tell_of_task(&self, status: &Message) {
+        if let Some(session) = self.session.upgrade() {
+            tell_listener(&session, status);
+        }
+    }
+
+    fn read_lists_again(&self, connection: &Arc<Connection>) {
+        let sessions = self.session.upgrade().into_iter().collect();
+        refresh_all(&self.gateway, connection.server(), connection, Some(sessions));
+    }
 }
 
 impl ServerMessages for SessionInbox {
@@ -232,7 +258,8 @@ impl ServerMessages for SessionInbox {
         let Some(session) = self.session.upgrade() else {
             return;
         };
-        Self::withdraw_requests_before(&session, connection);
+        let withdrawn = session.attachment().withdraw_requests_before(connection);
+        take_back(&session, withdrawn, "the server has restarted");
         let settings = session.attachment().settings().clone();
         if let Some(level) = settings.log_level
             && let Ok(params) = serde_json::from_slice(&level)
@@ -240,13 +267,13 @@ impl ServerMessages for SessionInbox {
             connection.tell(method::SET_LEVEL, params);
         }
         match connection.era() {
-            Era::Handshake => tell_subscriptions(connection, settings.subscriptions.iter()),
+            Era::Handshake => tell_subscriptions(connection, &settings.subscriptions, &self.me),
             Era::Modern => self.ear.hear(connection),
         }
     }
 
     fn announced(&self, connection: &Arc<Connection>) {
-        super::shared_hub::refresh_all(&self.gateway, connection.server(), connection, None);
+        refresh_all(&self.gateway, connection.server(), connection, None);
     }
 
     fn keeps_process(&self) -> bool {

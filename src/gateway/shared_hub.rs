@@ -15,13 +15,16 @@ use serde_json::value::to_raw_value;
 use tracing::{debug, info};
 
 use super::attention::Attention;
+use super::audience::{Audience, add_wishes, missed_by, tell_subscriptions};
 use super::conversation::Session;
 use super::ear::Ear;
 use super::gateway::Gateway;
+use super::listen::subscribe;
 use super::policy::in_turn;
 use super::tasks::Tasks;
 use crate::config::ServerName;
 use crate::protocol::mcp::{LISTINGS, Listing};
+use crate::protocol::modern::Filter;
 use crate::protocol::modern::subscriptions::covers;
 use crate::protocol::names::{code, method};
 use crate::protocol::reply::{self, ErrorObject};
@@ -32,6 +35,7 @@ use crate::upstream::{Connection, SCAN, ServerMessages};
 
 /// The receiver, and who listens to it.
 pub struct SharedHub {
+    me: Weak<Self>,
     gateway: Weak<Gateway>,
     ear: Arc<Ear>,
     /// Each with the number of its seat.
@@ -80,17 +84,14 @@ impl Drop for Seat {
 
 impl SharedHub {
     pub(super) fn new(gateway: Weak<Gateway>) -> Arc<Self> {
-        Arc::new_cyclic(|hub: &Weak<Self>| {
-            let hub = hub.clone();
-            let wanted = move || hub.upgrade().map(|hub| hub.subscriptions()).unwrap_or_default();
-            Self {
-                ear: Ear::new(gateway.clone(), wanted),
-                gateway,
-                sessions: Mutex::default(),
-                seats: AtomicU64::new(0),
-                told: Mutex::default(),
-                tasks: Tasks::default(),
-            }
+        Arc::new_cyclic(|hub: &Weak<Self>| Self {
+            me: hub.clone(),
+            ear: Ear::new(gateway.clone(), hub.clone()),
+            gateway,
+            sessions: Mutex::default(),
+            seats: AtomicU64::new(0),
+            told: Mutex::default(),
+            tasks: Tasks::default(),
         })
     }
 
@@ -174,18 +175,43 @@ impl SharedHub {
     /// Tells the server of subscriptions that it does not know of yet.
     pub(super) fn subscribe(&self, uris: &BTreeSet<String>, connection: &Arc<Connection>) {
         match connection.era() {
-            Era::Handshake => tell_subscriptions(connection, uris.iter()),
+            Era::Handshake => tell_subscriptions(connection, uris, &self.me),
             Era::Modern => self.ear.hear(connection),
         }
     }
 
+    /// Tells the server of the subscriptions of a session that comes from another instance, and the session what it may
+    /// have missed on its way.
+    pub(super) fn welcome(&self, session: &Arc<Session>, connection: &Arc<Connection>) {
+        let uris = session.attachment().settings().subscriptions.clone();
+        if uris.is_empty() {
+            return;
+        }
+        let Some(gateway) = self.gateway.upgrade() else {
+            return;
+        };
+        let (ear, session, connection) = (self.ear.clone(), session.clone(), connection.clone());
+        let deadline = gateway.patience(&session.attachment().server().spec()).deadline();
+        gateway.tasks.spawn(async move {
+            let wanted = Filter {
+                uris,
+                ..Filter::default()
+            };
+            let heard = match connection.era() {
+                Era::Modern => ear.honours(&connection, &wanted, deadline).await,
+                Era::Handshake => subscribe(&connection, wanted, deadline).await,
+            };
+            match heard {
+                Ok(heard) => tell_missed(&session, &heard.uris),
+                // Another generation is told of all subscriptions when it is ready.
+                Err(error) => debug!(session = ?session.id(), %error, "not subscribed again"),
+            }
+        });
+    }
+
     /// Returns what its sessions have subscribed to.
     fn subscriptions(&self) -> BTreeSet<String> {
-        let mut uris = BTreeSet::new();
-        for session in self.sessions() {
-            uris.extend(session.attachment().settings().subscriptions.iter().cloned());
-        }
-        uris
+        self.wishes().uris
     }
 
     fn sessions(&self) -> Vec<Arc<Session>> {
@@ -220,6 +246,47 @@ impl SharedHub {
                 tell(&session, message, &data);
             }
         }
+    }
+}
+
+impl Audience for SharedHub {
+    fn wishes(&self) -> Filter {
+        let mut wishes = Filter::default();
+        for session in self.sessions() {
+            add_wishes(&session, &mut wishes);
+        }
+        wishes
+    }
+
+    fn may_have_missed(&self, uris: &BTreeSet<String>) {
+        self.sessions()
+            .iter()
+            .for_each(|session| tell_missed(session, uris));
+    }
+
+    fn tell_of_task(&self, status: &Message) {
+        for session in self.sessions() {
+            tell_listener(&session, status);
+        }
+    }
+
+    fn read_lists_again(&self, connection: &Arc<Connection>) {
+        let sessions = self.sessions();
+        refresh_all(&self.gateway, connection.server(), connection, Some(sessions));
+    }
+}
+
+/// Tells a session how a task is doing, if it listens to that.
+pub(super) fn tell_listener(session: &Arc<Session>, status: &Message) {
+    if session.attachment().listens() {
+        tell(session, status, &line_of(status));
+    }
+}
+
+/// Tells a session what it may have missed of these resources.
+pub(super) fn tell_missed(session: &Arc<Session>, uris: &BTreeSet<String>) {
+    for message in missed_by(session, uris) {
+        tell(session, &message, &line_of(&message));
     }
 }
 
@@ -279,6 +346,7 @@ impl ServerMessages for SharedHub {
         refresh_after(&self.gateway, server, connection, &message);
         match &*message.method() {
             method::RESOURCE_UPDATED => self.tell_subscribers(&message),
+            method::TASKS_STATUS => self.tell_of_task(&message),
             method::LOG_MESSAGE => {
                 let params = message.params().unwrap_or_default();
                 info!(target: "upstream::log", %server, params = %String::from_utf8_lossy(&params), "message of the server");
@@ -326,13 +394,6 @@ impl ServerMessages for SharedHub {
 
     fn congestion(&self) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
         None
-    }
-}
-
-/// Subscribes a new process to what its sessions had subscribed to.
-pub(super) fn tell_subscriptions<'a>(connection: &Connection, uris: impl Iterator<Item = &'a String>) {
-    for uri in uris {
-        tell_of(connection, method::SUBSCRIBE, uri);
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+use memchr::memmem;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
@@ -18,6 +19,7 @@ use super::conversation::Session;
 use super::error::GatewayError;
 use super::exchange::Question;
 use crate::config::RequestConfig;
+use crate::protocol::Message;
 use crate::protocol::member::string_member;
 use crate::registry::Target;
 use crate::session::Caller;
@@ -124,7 +126,20 @@ impl Suspended {
         Ok(self.seal(id, session.caller(), &question.method))
     }
 
-    /// Takes out the call that a request goes on with; `None` if it goes on with none of the gateway's.
+    /// Returns whether a call of a session waits for its client to come again.
+    pub(super) fn holds(&self, session: &Arc<Session>) -> bool {
+        let calls = self.calls();
+        calls.values().any(|call| Arc::ptr_eq(&call.session, session))
+    }
+
+    /// Takes out the call of a session.
+    pub(super) fn forget(&self, session: &Arc<Session>) {
+        self.calls()
+            .retain(|_, call| !Arc::ptr_eq(&call.session, session));
+    }
+
+    /// Takes out the call that a request goes on with, and begins the request's stay in its session, which is returned
+    /// with the number of the stay; `None` if it goes on with none of the gateway's.
     ///
     /// # Errors
     /// It is not the request that it was, or not its client's, or it has been gone on with, or has ended.
@@ -132,14 +147,21 @@ impl Suspended {
         &self,
         caller: &Caller,
         target: &Target,
-        question: &Question,
-    ) -> Result<Option<Arc<Session>>, GatewayError> {
-        let Some(state) = string_member(&question.params, "requestState") else {
+        request: &Message,
+    ) -> Result<Option<(Arc<Session>, u64)>, GatewayError> {
+        let params = request.params().unwrap_or_default();
+        // Most requests go on with nothing, and are not read for this. Characters may be escaped.
+        let has = |text: &str| memmem::find(&params, text.as_bytes()).is_some();
+        if !has(MARK) && !has("\\u") {
+            return Ok(None);
+        }
+        let Some(state) = string_member(&params, "requestState") else {
             return Ok(None);
         };
         let Some(sealed) = state.strip_prefix(&self.mark) else {
             return Ok(None);
         };
+        let question = &Question::of(request);
         let id = self.open(sealed, caller, &question.method)?;
         let mut calls = self.calls();
         let Some(call) = calls.get(&id) else {
@@ -148,15 +170,17 @@ impl Suspended {
         if !target.leads_to(call.session.attachment().server()) {
             return Err(unusable("it belongs to a call of another server"));
         }
-        if asked(&call.question) != asked(question) {
+        if asked(&call.question).is_none_or(|first| Some(first) != asked(question)) {
             return Err(unusable("the request is not the one that it was"));
         }
         let call = calls.remove(&id).expect("it was there a moment ago");
+        // Whoever looks whether the call waits sees that it does, or that somebody else has the session now.
+        let stay = call.session.attachment().begin_visit();
         drop(calls);
         if call.session.has_ended() {
             return Err(unusable("the call has ended"));
         }
-        Ok(Some(call.session))
+        Ok(Some((call.session, stay)))
     }
 
     /// Takes out the calls whose clients have not come again in time.
@@ -219,11 +243,12 @@ fn binding(caller: &Caller, method: &str) -> String {
     serde_json::json!([caller.principal, caller.mode, method]).to_string()
 }
 
-/// Returns what a request asks, compared as JSON: whatever is the same value, however it is written.
-fn asked(question: &Question) -> Map<String, Value> {
-    let mut params: Map<String, Value> = serde_json::from_slice(&question.params).unwrap_or_default();
+/// Returns what a request asks, compared as JSON: whatever is the same value, however it is written. `None` if it holds
+/// what cannot be compared, such as a number without bounds.
+fn asked(question: &Question) -> Option<Map<String, Value>> {
+    let mut params: Map<String, Value> = serde_json::from_slice(&question.params).ok()?;
     CHANGING.iter().for_each(|key| drop(params.shift_remove(*key)));
-    params
+    Some(params)
 }
 
 #[cfg(test)]
@@ -283,6 +308,7 @@ mod tests {
         let question = |params: &'static str| Question {
             method: "tools/call".to_owned(),
             params: Bytes::from_static(params.as_bytes()),
+            log_level: None,
         };
         let first = asked(&question(
             r#"{"name":"a","arguments":{"x":1,"y":"ä"},"_meta":{"n":1}}"#,
@@ -294,5 +320,6 @@ mod tests {
             first,
             asked(&question(r#"{"name":"a","arguments":{"x":"1","y":"ä"}}"#))
         );
+        assert_eq!(asked(&question(r#"{"name":"a","arguments":{"x":1e999}}"#)), None);
     }
 }

@@ -1,8 +1,9 @@
-//! Whose task is whose in a process that several clients share (2025-11-25, "Tasks").
+//! Whose task is whose in a process that several clients share (2025-11-25, "Tasks"; 2026-07-28, extension `tasks`).
 //!
 //! The server sees one client and would give any of its tasks to whoever names it. So the gateway takes note of who
-//! began which, and what is not known to be a client's own is not there for it: not in lists, not by its id. A task is
-//! its principal's, in its mode; that of an anonymous client is its session's alone.
+//! began which, and what is not known to be a client's own is not there for it: not in lists, not by its id, not in what it
+//! listens to. A task is its principal's, in its mode; that of an anonymous client with a handshake is its session's alone.
+//! Where there are no sessions, all that an anonymous client has is the id, which nobody can guess.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -11,12 +12,13 @@ use memchr::memmem;
 
 use super::conversation::Session;
 use super::error::GatewayError;
+use super::need::Need;
 use super::shared_hub::SharedHub;
-use crate::protocol::Message;
 use crate::protocol::document::{Ambiguous, Document};
 use crate::protocol::edit::retain;
 use crate::protocol::member::{member, string_member};
 use crate::protocol::names::method;
+use crate::protocol::{Era, Message};
 use crate::session::{Caller, SessionId};
 use crate::upstream::SCAN;
 
@@ -34,9 +36,9 @@ enum Owner {
 
 impl Owner {
     fn of(session: &Session) -> Self {
-        match session.caller().subject() {
-            Some(_) => Self::Caller(session.caller().clone()),
-            None => Self::Session(session.id()),
+        match (session.caller().subject(), session.era()) {
+            (None, Era::Handshake) => Self::Session(session.id()),
+            _ => Self::Caller(session.caller().clone()),
         }
     }
 }
@@ -77,6 +79,12 @@ impl Tasks {
         }
     }
 
+    /// Leaves of the ids of tasks those of a session's client.
+    pub(super) fn retain_own(&self, session: &Session, ids: &mut BTreeSet<String>) {
+        let owner = Owner::of(session);
+        ids.retain(|id| self.is_of(id, &owner));
+    }
+
     fn is_of(&self, id: &str, owner: &Owner) -> bool {
         self.lock().owners.get(id) == Some(owner)
     }
@@ -112,7 +120,7 @@ pub(super) enum TaskAnswer {
 
 impl TaskAnswer {
     /// Returns what the answer to a request will mean; `None` for most.
-    pub(super) fn of(request: &Message, hub: &Arc<SharedHub>) -> Option<Self> {
+    pub(super) fn of(session: &Session, request: &Message, hub: &Arc<SharedHub>) -> Option<Self> {
         if request.method() == method::TASKS_LIST {
             return Some(Self::Lists(hub.clone()));
         }
@@ -120,8 +128,9 @@ impl TaskAnswer {
             return None;
         }
         let params = request.params()?;
-        // A task that nobody takes note of is nobody's.
-        let may_begin = memmem::find(&params, b"\"task\"").is_some() && member(&params, "task").is_some();
+        let wants_task = || memmem::find(&params, b"\"task\"").is_some() && member(&params, "task").is_some();
+        // A task that nobody takes note of is nobody's. Of the extension the server decides.
+        let may_begin = Need::Tasks.is_met_by(session) || wants_task();
         may_begin.then(|| Self::Begins(hub.clone()))
     }
 
@@ -135,8 +144,7 @@ impl TaskAnswer {
         };
         match self {
             Self::Begins(hub) => {
-                let task = member(&result, "task");
-                if let Some(id) = task.and_then(|task| string_member(task.get().as_bytes(), "taskId")) {
+                if let Some(id) = begun(&result) {
                     hub.tasks().note(id, Owner::of(session));
                 }
                 Ok(answer)
@@ -144,6 +152,16 @@ impl TaskAnswer {
             Self::Lists(hub) => own_only(hub.tasks(), session, answer),
         }
     }
+}
+
+/// Returns the task that a result says has begun. The extension has it without a wrapper.
+fn begun(result: &[u8]) -> Option<String> {
+    memmem::find(result, b"taskId")?;
+    if let Some(task) = member(result, "task") {
+        return string_member(task.get().as_bytes(), "taskId");
+    }
+    let is_task = string_member(result, "resultType").as_deref() == Some("task");
+    is_task.then(|| string_member(result, "taskId")).flatten()
 }
 
 /// Leaves of a list of tasks those of this client.
@@ -194,6 +212,17 @@ mod tests {
         assert!(!tasks.is_of("b", &owner(1)));
         tasks.note("x".repeat(ID_BYTES_MAX + 1), owner(1));
         assert!(!tasks.is_of(&"x".repeat(ID_BYTES_MAX + 1), &owner(1)));
+    }
+
+    #[test]
+    fn a_result_says_which_task_has_begun() {
+        let check = |result: &str, expect: Option<&str>| {
+            assert_eq!(begun(result.as_bytes()).as_deref(), expect, "{result}");
+        };
+        check(r#"{"task":{"taskId":"a"}}"#, Some("a"));
+        check(r#"{"resultType":"task","taskId":"b"}"#, Some("b"));
+        check(r#"{"resultType":"complete","taskId":"c"}"#, None);
+        check(r#"{"content":[{"type":"text","text":"taskId"}]}"#, None);
     }
 
     #[test]

@@ -7,7 +7,6 @@ use serde_json::value::RawValue;
 
 use super::conversation::Session;
 use super::error::GatewayError;
-use super::exchange::Question;
 use super::gateway::Gateway;
 use super::policy::Pinned;
 use super::standby::Place;
@@ -44,11 +43,19 @@ impl std::fmt::Debug for Visit {
 impl Drop for Visit {
     fn drop(&mut self) {
         let conversation = self.session.attachment();
-        // Its client has come again, or is to come again.
-        if !conversation.is_visit(self.number) || conversation.suspension().is_some() {
-            return;
+        let is_suspended = conversation.suspension().is_some();
+        // Before it is looked whose session it is: who goes on with the call takes both at once.
+        let is_awaited = is_suspended && self.gateway.suspended.holds(&self.session);
+        match (conversation.is_visit(self.number), is_suspended) {
+            _ if is_awaited => {}
+            // Its client has come again.
+            (false, _) => {}
+            // Its client has come again, and was refused.
+            (true, true) => self
+                .gateway
+                .end_session(&self.session, "the call is not gone on with"),
+            (true, false) => self.gateway.leave(&self.session),
         }
-        self.gateway.leave(&self.session);
     }
 }
 
@@ -125,12 +132,12 @@ impl Gateway {
         caller: &Caller,
         request: &Message,
     ) -> Result<Option<Visit>, GatewayError> {
-        let question = Question {
-            method: request.method().into_owned(),
-            params: request.params().unwrap_or_default(),
-        };
-        let session = self.suspended.take(caller, target, &question)?;
-        Ok(session.map(|session| self.stay(session)))
+        let taken = self.suspended.take(caller, target, request)?;
+        Ok(taken.map(|(session, number)| Visit {
+            gateway: self.clone(),
+            session,
+            number,
+        }))
     }
 
     fn stay(self: &Arc<Self>, session: Arc<Session>) -> Visit {

@@ -29,7 +29,7 @@ pub(crate) fn handle(server: &Arc<Server>, message: &Message) -> Outcome {
     match server.options.era {
         Eras::Legacy => methods::handle(server, message),
         Eras::Both if !is_modern(message) => methods::handle(server, message),
-        Eras::Modern if message.method() == method::INITIALIZE && !is_claimed(message) => {
+        Eras::Modern if message.method() == method::INITIALIZE && !RequestMeta::is_claimed(message) => {
             refuse_handshake(message)
         }
         Eras::Both | Eras::Modern => modern::handle(server, message),
@@ -38,14 +38,7 @@ pub(crate) fn handle(server: &Arc<Server>, message: &Message) -> Outcome {
 
 /// The handshake era has no such methods: whoever calls them means the other one, whatever else is missing.
 fn is_modern(message: &Message) -> bool {
-    is_claimed(message) || matches!(&*message.method(), method::DISCOVER | method::LISTEN)
-}
-
-fn is_claimed(message: &Message) -> bool {
-    message.has_meta()
-        && message
-            .params()
-            .is_some_and(|params| RequestMeta::is_claimed(&params))
+    RequestMeta::is_claimed(message) || matches!(&*message.method(), method::DISCOVER | method::LISTEN)
 }
 
 fn refuse_handshake(message: &Message) -> Outcome {

@@ -1,5 +1,7 @@
 //! The tools that tests of a client or a gateway call: echo, delays, crashes, floods, questions, and a look inside.
 
+use std::sync::atomic::Ordering;
+
 use serde_json::json;
 
 use super::arguments::{Arguments, BadArgument};
@@ -14,7 +16,8 @@ use super::question::{ALONE, Ask, Question, elicited, sampled, told};
 use super::script::{Action, Farewell, Outcome, Step};
 use super::tools::{Call, Tool, ToolResult};
 use crate::protocol::ProtocolVersion;
-use crate::protocol::names::method;
+use crate::protocol::names::{code, method};
+use crate::protocol::reply::ErrorObject;
 
 pub(crate) const TOOLS: &[Tool] = &[
     Tool::new("echo", echo),
@@ -36,6 +39,8 @@ pub(crate) const TOOLS: &[Tool] = &[
     Tool::new("regional", echo),
     Tool::new(MISANNOTATED, echo),
     Tool::new("end_listens", end_listens).since(ProtocolVersion::V2026_07_28),
+    Tool::new("answer", answer_with),
+    Tool::new("visit", visit).since(ProtocolVersion::V2025_11_25),
 ];
 
 /// Listed on demand only: what is wrong with it is its schema.
@@ -49,6 +54,36 @@ fn echo(call: &Call<'_>) -> ToolResult {
     Ok(Outcome::result(content::text(
         call.raw.map_or("{}", |raw| raw.get()),
     )))
+}
+
+fn answer_with(call: &Call<'_>) -> ToolResult {
+    Ok(Outcome::result(call.raw.map_or("{}", |raw| raw.get()).to_owned()))
+}
+
+/// Does nothing before the user has visited pages. With a handshake it says so once, and believes that it has been done
+/// when it is called again.
+fn visit(call: &Call<'_>) -> ToolResult {
+    let pages = call.arguments()?.number("pages", 1, 10)?;
+    let page = |number: u64| json!({ "mode": "url", "message": format!("page {number}"), "url": format!("https://example.com/{number}") });
+    if call.modern.is_some() {
+        let question = Question {
+            key: ALONE,
+            method: method::ELICIT.into(),
+            params: Some(raw(&page(1))),
+        };
+        return call.ask(Ask::one(question, |answers| told(&elicited(&answers[ALONE]))));
+    }
+    if call.server.visited.swap(true, Ordering::Relaxed) {
+        return Ok(told("visited"));
+    }
+    let elicitations = (1..=pages).map(|number| {
+        let mut page = page(number);
+        page["elicitationId"] = json!(number.to_string());
+        page
+    });
+    let elicitations: Vec<_> = elicitations.collect();
+    let error = ErrorObject::new(code::URL_ELICITATION_REQUIRED, "a page has to be visited first");
+    Ok(error.with_data(json!({ "elicitations": elicitations })).into())
 }
 
 fn sleep(call: &Call<'_>) -> ToolResult {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
@@ -106,6 +106,8 @@ pub(crate) struct Server {
     pub(crate) modern: Modern,
     pub(crate) tally: Tally,
     pub(crate) tasks: Locked<Tasks>,
+    /// Somebody has been asked to visit a page.
+    pub(crate) visited: AtomicBool,
     /// Requests being worked on: the number of the run, and the id of the request.
     pub(crate) running: Locked<BTreeMap<u64, RequestId>>,
     descendants: Vec<u32>,
@@ -167,6 +169,7 @@ impl Server {
             modern: Modern::new(&options)?,
             tally: Tally::default(),
             tasks: Locked::default(),
+            visited: AtomicBool::new(false),
             running: Locked::default(),
             descendants: descendants::start(&options)?,
             options,

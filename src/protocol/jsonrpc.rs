@@ -129,9 +129,9 @@ impl Message {
         self.string(self.spans.uri.as_ref())
     }
 
-    /// Returns whether there is a `params._meta` at all.
-    pub fn has_meta(&self) -> bool {
-        self.spans.meta.is_some()
+    /// Returns `params._meta` as it stands in the message.
+    pub fn meta(&self) -> Option<&[u8]> {
+        self.spans.meta.clone().map(|span| &self.bytes[span])
     }
 
     /// Returns `params._meta.progressToken` of a request.

@@ -1,6 +1,10 @@
 //! A message of one era in the words of the other: what the other does not know is taken out, what it needs is added,
 //! everything else stays byte for byte.
 
+mod older;
+
+use std::borrow::Cow;
+
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -13,6 +17,8 @@ use super::modern::meta;
 use super::names::{code, method};
 use super::scan::{ScanOptions, UniqueKeys};
 use super::version::ProtocolVersion;
+
+pub use older::{answer_for_older, question_for_older};
 
 /// What was read once is not refused for its depth when it is read again.
 const SCAN: ScanOptions = ScanOptions {
@@ -46,6 +52,14 @@ pub enum Untranslatable {
     /// It says something that the other era has no words for.
     #[error("a result of type {0:?} cannot be said in a protocol version before 2026-07-28")]
     ResultType(String),
+    /// It says something that an older version of the same era has no words for.
+    #[error("protocol version {version} has no words for this: {what}")]
+    Older {
+        /// What it says.
+        what: &'static str,
+        /// The older version.
+        version: ProtocolVersion,
+    },
 }
 
 /// The members of `_meta` that only requests without a handshake have.
@@ -105,14 +119,17 @@ pub fn with_capabilities(
     draft.finish()
 }
 
-/// Returns a request without the wish for log messages.
+/// Returns a request without the wish for log messages, which most do not have.
 ///
 /// # Errors
 /// See [`Untranslatable`].
-pub fn without_log_level(message: &Message) -> Result<Message, Untranslatable> {
+pub fn without_log_level(message: &Message) -> Result<Cow<'_, Message>, Untranslatable> {
+    if !meta::may_have_log_level(message) {
+        return Ok(Cow::Borrowed(message));
+    }
     let mut draft = Draft::of(message);
     draft.remove_from("/params/_meta", &[meta::LOG_LEVEL])?;
-    draft.finish()
+    draft.finish().map(Cow::Owned)
 }
 
 /// Returns the answer to a request with `method` as a client without handshakes wants it. `server` is what the server
@@ -129,6 +146,9 @@ pub fn answer_for_modern(
     if answer.error().is_some() {
         if draft.text_at("/error/code")? == Some(&code::RESOURCE_NOT_FOUND.to_string()) {
             draft.set("/error/code", code::INVALID_PARAMS.to_string());
+        } else if draft.text_at("/error/code")? == Some(&code::URL_ELICITATION_REQUIRED.to_string()) {
+            // Where the pages can be asked for, they are; what is left must not be said with this code.
+            draft.set("/error/code", code::INTERNAL_ERROR.to_string());
         }
         return draft.finish();
     }
@@ -144,11 +164,16 @@ pub fn answer_for_modern(
     draft.finish()
 }
 
-/// Returns the answer to a request with `method` as a client with a handshake wants it.
+/// Returns the answer to a request with `method` as a client with a handshake wants it. One that knows the extension
+/// `tasks` reads a task as it came.
 ///
 /// # Errors
-/// See [`Untranslatable`]; a result that is not complete among them.
-pub fn answer_for_handshake(answer: &Message, method: &str) -> Result<Message, Untranslatable> {
+/// See [`Untranslatable`]; a result that is neither complete nor a task among them.
+pub fn answer_for_handshake(
+    answer: &Message,
+    method: &str,
+    knows_tasks: bool,
+) -> Result<Message, Untranslatable> {
     let mut draft = Draft::of(answer);
     if answer.error().is_some() {
         let code = draft.text_at("/error/code")?.map(str::to_owned);
@@ -164,10 +189,10 @@ pub fn answer_for_handshake(answer: &Message, method: &str) -> Result<Message, U
         return draft.finish();
     }
     match draft.text_at("/result/resultType")? {
-        None | Some("\"complete\"") => {}
+        None | Some("\"complete\"") => draft.remove_from("/result", &["resultType"])?,
+        Some("\"task\"") if knows_tasks => {}
         Some(other) => return Err(Untranslatable::ResultType(other.trim_matches('"').to_owned())),
     }
-    draft.remove_from("/result", &["resultType"])?;
     if is_cacheable(method) {
         draft.remove_from("/result", &["ttlMs", "cacheScope"])?;
     }
@@ -213,6 +238,11 @@ pub fn is_cacheable(method: &str) -> bool {
     method == method::DISCOVER
         || method == method::READ
         || LISTINGS.iter().any(|listing| listing.method == method)
+}
+
+/// Returns whether the answers to a request hold what later versions have more kinds of.
+pub fn has_content(method: &str) -> bool {
+    matches!(method, method::TOOLS_CALL | method::PROMPTS_GET)
 }
 
 /// A message and what is to be changed in it.
@@ -434,7 +464,7 @@ mod tests {
 
     #[test]
     fn answers_for_clients_with_one() {
-        let translated = |text: &str, method| answer_for_handshake(&message(text), method);
+        let translated = |text: &str, method| answer_for_handshake(&message(text), method, false);
         check(
             translated(
                 r#"{"jsonrpc":"2.0","id":1,"result":{"resultType":"complete","tools":[],"ttlMs":1,"cacheScope":"public","_meta":{"io.modelcontextprotocol/serverInfo":{"name":"s"}}}}"#,
@@ -451,8 +481,12 @@ mod tests {
         );
         let task = message(r#"{"jsonrpc":"2.0","id":1,"result":{"resultType":"task","taskId":"t"}}"#);
         assert_eq!(
-            answer_for_handshake(&task, method::TOOLS_CALL).map(drop),
+            answer_for_handshake(&task, method::TOOLS_CALL, false).map(drop),
             Err(Untranslatable::ResultType("task".to_owned()))
+        );
+        check(
+            answer_for_handshake(&task, method::TOOLS_CALL, true),
+            r#"{"jsonrpc":"2.0","id":1,"result":{"resultType":"task","taskId":"t"}}"#,
         );
     }
 }

@@ -277,10 +277,15 @@ impl Connection {
 
     /// Sends a request of the gateway's own whose answer changes nothing.
     pub fn tell(&self, method: &str, params: Box<RawValue>) {
+        self.tell_and(method, params, Arc::new(NoOne));
+    }
+
+    /// Sends a request of the gateway's own, whose answer `waiter` gets, if it is sent.
+    pub fn tell_and(&self, method: &str, params: Box<RawValue>, waiter: Arc<dyn Waiter>) {
         let patience = Patience::of(TELL_TIMEOUT);
         let era = self.era();
         let write = |id, out: &mut Vec<u8>| write_own(era, id, method, Some(&params), out);
-        if let Err(refused) = self.send_request(Arc::new(NoOne), patience, Purpose::Use, write) {
+        if let Err(refused) = self.send_request(waiter, patience, Purpose::Use, write) {
             debug!(?refused, method, "not told");
         }
     }

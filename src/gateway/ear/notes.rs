@@ -11,6 +11,8 @@ use crate::upstream::{Connection, UpstreamError};
 
 /// How long both the new and the former one are listened to: a server may be about to tell only the former.
 const OVERLAP: Duration = Duration::from_secs(1);
+/// Things that only one of two has told, at most; others may be heard twice.
+const AHEAD_MAX: usize = 4096;
 
 /// What is noted of one generation.
 #[derive(Default)]
@@ -18,6 +20,8 @@ pub(super) struct State {
     generation: u64,
     /// Acknowledged.
     pub(super) open: Option<Listen>,
+    /// One has been acknowledged before.
+    pub(super) was_open: bool,
     /// Sent, and not acknowledged yet.
     pub(super) next: Option<Listen>,
     /// For a moment after another one was acknowledged.
@@ -94,9 +98,16 @@ impl State {
             (_, true) => 1,
             _ => return None,
         };
+        if overlap.ahead.len() >= AHEAD_MAX && !overlap.ahead.contains_key(said) {
+            return Some(true);
+        }
         let ahead = overlap.ahead.entry(Bytes::copy_from_slice(said)).or_default();
         let is_news = *ahead * step >= 0;
         *ahead += step;
+        // What both have told is no matter any more.
+        if *ahead == 0 {
+            overlap.ahead.remove(said);
+        }
         Some(is_news)
     }
 
@@ -160,6 +171,12 @@ mod tests {
         check(1, "b", Some(false));
         check(1, "c", Some(true));
         check(3, "a", None);
+        for number in 0..=AHEAD_MAX {
+            let said = number.to_string().leak();
+            check(2, said, Some(true));
+        }
+        check(1, "0", Some(false));
+        check(1, AHEAD_MAX.to_string().leak(), Some(true));
         tokio::time::advance(OVERLAP).await;
         check(2, "c", Some(true));
         check(1, "a", None);

@@ -1,38 +1,25 @@
 //! What becomes of what the server says to a request: it is put into the client's words, judged, and passed on.
 
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use tracing::debug;
 
-use super::{Exchange, Heir, Owed};
+use super::{Exchange, Owed};
+use crate::gateway::bridge::failure;
 use crate::gateway::conversation::Session;
 use crate::gateway::error::GatewayError;
 use crate::gateway::exchange::End;
 use crate::gateway::policy::{Asked, Judge, in_turn};
-use crate::gateway::rounds::{Repeatable, asks, go_on, judge_questions};
+use crate::gateway::questions::{holds_questions, judge_questions};
+use crate::gateway::rounds::{Repeatable, Round, go_on};
 use crate::plugin::call::Direction;
 use crate::protocol::Message;
 use crate::session::Priority;
 use crate::upstream::{Outcome, UpstreamError, Waiter};
 
 impl Exchange {
-    /// Passes on what came to whoever is to have it; returns it if that is nobody else.
-    fn inherit(&self, outcome: Outcome) -> Option<Outcome> {
-        let Some(place) = self.heir.get() else {
-            return Some(outcome);
-        };
-        let heir = match &mut *place.lock().expect("no holder panics") {
-            Heir::Awaited(waiting) => {
-                *waiting = Some(Box::new(outcome));
-                return None;
-            }
-            Heir::Found(heir) => heir.clone(),
-        };
-        heir.complete(outcome);
-        None
-    }
-
     /// Passes on how it ended, as the policies left it.
     fn end_with(&self, outcome: Outcome) {
         match outcome {
@@ -43,13 +30,30 @@ impl Exchange {
                 }
                 let mut out = Vec::with_capacity(message.bytes().len() + 32);
                 message.write_with_id(&self.client_id, &mut out);
-                self.finish(End::Answer(out.into()));
+                if !self.finish(End::Answer(out.into())) {
+                    self.bequeath_late(Outcome::Response(message));
+                }
             }
             Outcome::Failed(UpstreamError::Cancelled) => self.withdraw(),
             Outcome::Failed(error) => {
                 let server = self.session.attachment().server().name().clone();
-                self.fail(&GatewayError::Upstream { server, error });
+                let why = GatewayError::Upstream {
+                    server,
+                    error: error.clone(),
+                };
+                if !self.end_with_error(&why) {
+                    self.bequeath_late(Outcome::Failed(error));
+                }
             }
+        }
+    }
+
+    /// Passes on that the policies refuse how it ended.
+    fn end_refused(&self, error: &GatewayError) {
+        if !self.end_with_error(error) {
+            self.bequeath_late(Outcome::Response(failure(error)));
+        } else if let Some(bridge) = self.bridge.get() {
+            bridge.call_off(self);
         }
     }
 
@@ -61,6 +65,18 @@ impl Exchange {
         tasks.spawn(go_on(me, answer, repeatable, rounds));
     }
 
+    /// Notes what its client is being asked before it goes on; that is nowhere meanwhile. Returns whether anybody still
+    /// wants to know.
+    pub(in super::super) fn begin_round(&self, round: &Arc<Round>) -> bool {
+        *self.upstream.lock().expect("no holder panics") = None;
+        *self.round() = Some(round.clone());
+        !self.is_over()
+    }
+
+    pub(super) fn round(&self) -> MutexGuard<'_, Option<Arc<Round>>> {
+        self.round.lock().expect("no holder panics")
+    }
+
     /// Returns who judges an outcome, if anybody is to be asked about it.
     fn judge_of(&self, outcome: &Outcome) -> Option<(Judge, Asked)> {
         let (judge, asked) = self.judged.get()?;
@@ -68,7 +84,8 @@ impl Exchange {
             return None;
         };
         let is_judged = judge.asks_of_answer(&self.session, Direction::ServerToClient, &asked.method, answer);
-        (is_judged || asked.is_of_one(&self.session) || asks(answer)).then(|| (judge.clone(), asked.clone()))
+        let is_asked = is_judged || asked.is_of_one(&self.session) || holds_questions(answer);
+        is_asked.then(|| (judge.clone(), asked.clone()))
     }
 
     fn pass_on_progress(&self, message: &Message) {
@@ -96,7 +113,7 @@ impl Waiter for Exchange {
         let outcome = match (outcome, self.bridge.get()) {
             (Outcome::Response(answer), Some(bridge)) => match bridge.repeated(&answer) {
                 Some(repeatable) => return self.ask_client(answer, repeatable.clone()),
-                None => Outcome::Response(bridge.answer(&answer)),
+                None => Outcome::Response(bridge.answer(self, &answer)),
             },
             (outcome, _) => outcome,
         };
@@ -123,7 +140,7 @@ impl Waiter for Exchange {
                 (Outcome::Response(answer), Some((judge, asked))) => {
                     match judged(&judge, &me.session, asked, answer).await {
                         Ok(answer) => me.end_with(Outcome::Response(answer)),
-                        Err(error) => me.fail(&error),
+                        Err(error) => me.end_refused(&error),
                     }
                 }
                 (outcome, _) => me.end_with(outcome),
@@ -134,14 +151,10 @@ impl Waiter for Exchange {
     }
 
     fn progress(&self, message: Message) {
-        if let Some(place) = self.heir.get() {
-            let heir = match &*place.lock().expect("no holder panics") {
-                Heir::Found(heir) => heir.clone(),
-                Heir::Awaited(_) => return,
-            };
-            return heir.progress(message);
+        let Some(me) = self.hearer() else { return };
+        if !std::ptr::eq(&raw const *me, self) {
+            return me.progress(message);
         }
-        let Some(me) = self.me.upgrade() else { return };
         let judge = self.judged.get().map(|(judge, _)| judge.clone());
         let taken = in_turn(&self.session, judge, message, move |_, judged| match judged {
             Ok(message) => me.pass_on_progress(&message),
@@ -163,8 +176,5 @@ async fn judged(
     let answer = judge
         .answer(session, Direction::ServerToClient, asked, answer)
         .await?;
-    match asks(&answer) {
-        true => judge_questions(judge, session, answer).await,
-        false => Ok(answer),
-    }
+    judge_questions(judge, session, answer).await
 }

@@ -1,7 +1,7 @@
 //! What a client may listen to: what it may see the capability of, and what it might subscribe to.
 
 use bytes::Bytes;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::hearing::Hearing;
 use super::judge::Judge;
@@ -31,18 +31,35 @@ impl Judge {
         let may = lists.into_iter().zip(may).filter(|(_, may)| *may);
         wanted.lists = may.map(|(list, _)| list).collect();
         for uri in std::mem::take(&mut wanted.uris) {
-            let question = subscription_to(&uri);
-            let hearing = Hearing::of_question(self, session, Direction::ClientToServer, question);
-            if hearing.authorize().await.is_ok() {
+            if self.would_allow(session, subscription_to(&uri)).await {
                 wanted.uris.insert(uri);
+            }
+        }
+        for id in std::mem::take(&mut wanted.tasks) {
+            if self.would_allow(session, question_about(&id)).await {
+                wanted.tasks.insert(id);
             }
         }
         Ok(wanted)
     }
+
+    async fn would_allow(&self, session: &Session, question: Message) -> bool {
+        let hearing = Hearing::of_question(self, session, Direction::ClientToServer, question);
+        hearing.authorize().await.is_ok()
+    }
+}
+
+/// Returns the request by which a client would ask how a task is doing.
+fn question_about(task: &str) -> Message {
+    written(method::TASKS_GET, &json!({ "taskId": task }))
 }
 
 /// Returns the request by which a client with a handshake would subscribe to a resource.
 pub(in super::super) fn subscription_to(uri: &str) -> Message {
-    let request = json!({ "jsonrpc": "2.0", "id": 0, "method": method::SUBSCRIBE, "params": { "uri": uri } });
+    written(method::SUBSCRIBE, &json!({ "uri": uri }))
+}
+
+fn written(method: &str, params: &Value) -> Message {
+    let request = json!({ "jsonrpc": "2.0", "id": 0, "method": method, "params": params });
     Message::parse(Bytes::from(request.to_string()), SCAN).expect("it was written here")
 }

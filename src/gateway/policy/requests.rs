@@ -13,6 +13,7 @@ use super::once::run_now_or_spawn;
 use crate::gateway::conversation::ServerRequest;
 use crate::gateway::exchange::{Exchange, Owed};
 use crate::gateway::gateway::end_refused;
+use crate::gateway::initialize::WriteResult;
 use crate::gateway::{Gateway, GatewayError, Session};
 use crate::plugin::call::Direction::{ClientToServer, ServerToClient};
 use crate::protocol::mcp::InitializeParams;
@@ -153,9 +154,6 @@ impl Gateway {
         });
     }
 }
-
-/// Writes a result without the capabilities of these names.
-type WriteResult<'a> = dyn Fn(&[&str]) -> Vec<u8> + Sync + 'a;
 
 impl Judge {
     /// Judges `initialize`; returns it as it goes on.

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use super::judge::Judge;
+use crate::gateway::questions::{holds_questions, judge_questions};
 use crate::gateway::{GatewayError, Session};
 use crate::plugin::call::Direction;
 use crate::protocol::Message;
+use crate::protocol::names::method;
 use crate::session::Priority;
 use crate::session::outbox::Full;
 
@@ -21,7 +23,10 @@ pub(in super::super) fn in_turn(
     pass_on: impl FnOnce(&Arc<Session>, Result<Message, GatewayError>) + Send + 'static,
 ) -> Result<(), Full> {
     let lane = session.attachment().lane();
-    let judge = judge.filter(|judge| judge.asks(session, Direction::ServerToClient, &message));
+    // How a task is doing may hold what it asks the client for.
+    let asks_for_task = message.method() == method::TASKS_STATUS && holds_questions(&message);
+    let judge =
+        judge.filter(|judge| asks_for_task || judge.asks(session, Direction::ServerToClient, &message));
     if judge.is_none() && lane.is_idle() {
         pass_on(session, Ok(message));
         return Ok(());
@@ -32,7 +37,11 @@ pub(in super::super) fn in_turn(
             None => Ok(message),
             Some(judge) => {
                 let question = judge.question(&session, Direction::ServerToClient, message);
-                question.await.map(|(message, _)| message)
+                match question.await {
+                    Ok((message, _)) if asks_for_task => judge_questions(&judge, &session, message).await,
+                    Ok((message, _)) => Ok(message),
+                    Err(error) => Err(error),
+                }
             }
         };
         pass_on(&session, judged);

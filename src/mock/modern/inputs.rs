@@ -199,6 +199,8 @@ mod tests {
     use super::*;
     use crate::mock::options::MockOptions;
     use crate::mock::question::told;
+    use crate::protocol::Message;
+    use crate::protocol::scan::{ScanOptions, UniqueKeys};
 
     const META: &str = r#"{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28",
         "io.modelcontextprotocol/clientCapabilities":{"roots":{}}}}"#;
@@ -213,7 +215,13 @@ mod tests {
 
     fn round(modern: &Modern, params: &Value) -> Result<Value, ErrorObject> {
         let inputs = Inputs::parse("tools/call", params.to_string().as_bytes(), &modern.seal)?;
-        let meta = RequestMeta::parse(META.as_bytes()).unwrap();
+        let text = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{META}}}"#);
+        let scan = ScanOptions {
+            depth_max: 64,
+            unique_keys: UniqueKeys::Everywhere,
+        };
+        let request = Message::parse(text.into(), scan).unwrap();
+        let meta = RequestMeta::parse(&request).unwrap();
         let text = match inputs.settle(modern, &meta, ask())? {
             Settled::Required(text) => text,
             Settled::Decided(Outcome::Result(text)) => text.into_owned(),

@@ -56,7 +56,7 @@ fn supported() -> Vec<&'static str> {
 
 impl<'a> Request<'a> {
     fn new(server: &'a Arc<Server>, message: &'a Message, params: &'a [u8]) -> Result<Self, ErrorObject> {
-        let meta = RequestMeta::parse(params).map_err(|error| invalid_params(error.to_string()))?;
+        let meta = RequestMeta::parse(message).map_err(|error| invalid_params(error.to_string()))?;
         if ProtocolVersion::parse_modern(&meta.version).is_none() {
             return Err(unsupported_version(&meta.version));
         }

@@ -20,10 +20,7 @@ const REMOVED: [&str; 5] = [
 /// Returns whether a message is a request that claims to be of this era. Then it is answered in this era, whatever it
 /// lacks.
 pub fn is_claimed_by(message: &Message) -> bool {
-    message.kind() == Kind::Request
-        && message
-            .params()
-            .is_some_and(|params| RequestMeta::is_claimed(&params))
+    message.kind() == Kind::Request && RequestMeta::is_claimed(message)
 }
 
 /// Reads what a request says of its client.
@@ -31,8 +28,7 @@ pub fn is_claimed_by(message: &Message) -> bool {
 /// # Errors
 /// What its sender is told: the version or the capabilities are missing, or something is of another type.
 pub fn stated(request: &Message) -> Result<RequestMeta, ErrorObject> {
-    let params = request.params().unwrap_or_default();
-    RequestMeta::parse(&params).map_err(|error| ErrorObject::new(code::INVALID_PARAMS, error.to_string()))
+    RequestMeta::parse(request).map_err(|error| ErrorObject::new(code::INVALID_PARAMS, error.to_string()))
 }
 
 /// Returns the version that a request speaks.

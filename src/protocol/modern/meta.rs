@@ -1,12 +1,13 @@
 //! `params._meta` of a request without a handshake (2026-07-28, "Per-Request Metadata").
 
+use memchr::{memchr, memmem};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 
-use crate::protocol::ProtocolVersion;
 use crate::protocol::mcp::InitializeParams;
-use crate::protocol::member::{Members, members};
+use crate::protocol::member::{Members, members, string_member};
+use crate::protocol::{Message, ProtocolVersion};
 
 /// The version that the request speaks.
 pub const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
@@ -47,42 +48,50 @@ pub enum MetaError {
 
 impl RequestMeta {
     /// Returns whether a request claims to be of this era. One that does is answered in this era, whatever it lacks.
-    pub fn is_claimed(params: &[u8]) -> bool {
-        with_meta(params, |meta| {
-            meta.contains_key(PROTOCOL_VERSION) || meta.contains_key(CLIENT_CAPABILITIES)
-        })
-        .unwrap_or(false)
+    pub fn is_claimed(request: &Message) -> bool {
+        let meta = request.meta().and_then(members);
+        meta.is_some_and(|meta| meta.contains_key(PROTOCOL_VERSION) || meta.contains_key(CLIENT_CAPABILITIES))
     }
 
     /// Reads what a request says.
     ///
     /// # Errors
     /// The version or the capabilities are missing, or something is of another type than it must be.
-    pub fn parse(params: &[u8]) -> Result<Self, MetaError> {
-        with_meta(params, read).unwrap_or(Err(MetaError::Missing(PROTOCOL_VERSION)))
+    pub fn parse(request: &Message) -> Result<Self, MetaError> {
+        let meta = request.meta().and_then(members);
+        read(&meta.ok_or(MetaError::Missing(PROTOCOL_VERSION))?)
     }
 }
 
-/// Returns the parameters of a request of the gateway's own: it can do nothing that a server might ask for.
+/// Returns the least severe level of log messages that the client of a request wants to hear of. For most requests, which
+/// want none, this is one look at their `_meta`.
+pub fn log_level(request: &Message) -> Option<String> {
+    let meta = request.meta().filter(|_| may_have_log_level(request))?;
+    string_member(meta, LOG_LEVEL)
+}
+
+/// Returns whether a request might want log messages; one of which it says no wants none.
+pub fn may_have_log_level(request: &Message) -> bool {
+    // A key may be written with escapes.
+    let names = |meta| memmem::find(meta, LOG_LEVEL.as_bytes()).is_some() || memchr(b'\\', meta).is_some();
+    request.meta().is_some_and(names)
+}
+
+/// Returns the parameters of a request of the gateway's own: it can do nothing that a server might ask for, but what the
+/// parameters say.
 pub fn with_own_meta(params: Option<&RawValue>) -> Box<RawValue> {
     let own = InitializeParams::of_gateway();
     let mut params: Map<String, Value> = params
         .and_then(|params| serde_json::from_str(params.get()).ok())
         .unwrap_or_default();
+    let stated = params.get("_meta").and_then(|meta| meta.get(CLIENT_CAPABILITIES));
     let meta = json!({
         PROTOCOL_VERSION: ProtocolVersion::V2026_07_28.as_str(),
-        CLIENT_CAPABILITIES: {},
+        CLIENT_CAPABILITIES: stated.cloned().unwrap_or_else(|| json!({})),
         CLIENT_INFO: own.client_info,
     });
     params.insert("_meta".to_owned(), meta);
     to_raw_value(&params).expect("plain data becomes JSON")
-}
-
-/// Calls `read` with the members of `_meta`; `None` if there is no such object.
-fn with_meta<T>(params: &[u8], read: impl FnOnce(&Members<'_>) -> T) -> Option<T> {
-    let params = members(params)?;
-    let meta = members(params.get("_meta")?.get().as_bytes())?;
-    Some(read(&meta))
 }
 
 fn read(meta: &Members<'_>) -> Result<RequestMeta, MetaError> {
@@ -118,14 +127,27 @@ fn text(meta: &Members<'_>, key: &'static str) -> Result<Option<String>, MetaErr
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::scan::{ScanOptions, UniqueKeys};
+
+    fn request(params: &str) -> Message {
+        let text = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"m","params":{params}}}"#);
+        let scan = ScanOptions {
+            depth_max: 64,
+            unique_keys: UniqueKeys::Everywhere,
+        };
+        Message::parse(text.into(), scan).expect("valid")
+    }
 
     #[test]
     fn reads_what_a_request_says() {
-        let params = br#"{"name":"x","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28",
+        let request = request(
+            r#"{"name":"x","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28",
             "io.modelcontextprotocol/clientCapabilities":{"sampling":{}},
-            "io.modelcontextprotocol/clientInfo":{"name":"c"},"io.modelcontextprotocol/logLevel":"info","progressToken":1}}"#;
-        assert!(RequestMeta::is_claimed(params));
-        let meta = RequestMeta::parse(params).expect("valid");
+            "io.modelcontextprotocol/clientInfo":{"name":"c"},"io.modelcontextprotocol/logLevel":"info","progressToken":1}}"#,
+        );
+        assert!(RequestMeta::is_claimed(&request));
+        assert_eq!(log_level(&request).as_deref(), Some("info"));
+        let meta = RequestMeta::parse(&request).expect("valid");
         assert_eq!(meta.version, "2026-07-28");
         assert!(meta.capabilities.contains_key("sampling"));
         assert_eq!(meta.client_info.expect("it is there").get(), r#"{"name":"c"}"#);
@@ -133,10 +155,24 @@ mod tests {
     }
 
     #[test]
+    fn most_requests_want_no_log_messages() {
+        let level = |params: &str| log_level(&request(params));
+        assert_eq!(level("{}"), None);
+        assert_eq!(
+            level(r#"{"_meta":{"note":"io.modelcontextprotocol/logLevel"}}"#),
+            None
+        );
+        assert_eq!(level(r#"{"_meta":{"io.modelcontextprotocol/logLevel":7}}"#), None);
+        let escaped = r#"{"_meta":{"io.modelcontextprotocol\/logLevel":"debug"}}"#;
+        assert_eq!(level(escaped).as_deref(), Some("debug"));
+    }
+
+    #[test]
     fn says_what_is_missing() {
         let check = |params: &str, claimed: bool, expect: MetaError| {
-            assert_eq!(RequestMeta::is_claimed(params.as_bytes()), claimed, "{params}");
-            let error = RequestMeta::parse(params.as_bytes()).map(drop);
+            let request = request(params);
+            assert_eq!(RequestMeta::is_claimed(&request), claimed, "{params}");
+            let error = RequestMeta::parse(&request).map(drop);
             assert_eq!(error, Err(expect), "{params}");
         };
         let missing_version = || MetaError::Missing(PROTOCOL_VERSION);

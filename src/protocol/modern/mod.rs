@@ -10,3 +10,6 @@ pub mod subscriptions;
 pub use headers::{HeaderValueError, decode, encode};
 pub use meta::{MetaError, RequestMeta};
 pub use subscriptions::{Filter, FilterError};
+
+/// The extension whose calls are answered with tasks, as its name stands in capabilities.
+pub const TASKS: &str = "io.modelcontextprotocol/tasks";

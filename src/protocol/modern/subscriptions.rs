@@ -6,8 +6,9 @@ use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 
-use super::meta::SUBSCRIPTION_ID;
-use crate::protocol::member::{member, members};
+use super::TASKS;
+use super::meta::{CLIENT_CAPABILITIES, SUBSCRIPTION_ID};
+use crate::protocol::member::{Members, member, members, string_member};
 use crate::protocol::names::method;
 use crate::protocol::{Message, RequestId};
 
@@ -40,6 +41,8 @@ const LISTS: [List; 3] = [
 ];
 
 const RESOURCES: &str = "resourceSubscriptions";
+/// Of the extension `tasks`.
+const TASK_IDS: &str = "taskIds";
 
 /// Which notifications are asked for, or honoured. What the gateway does not know is in neither.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -48,6 +51,8 @@ pub struct Filter {
     pub lists: BTreeSet<&'static str>,
     /// The resources whose updates are told, by URI.
     pub uris: BTreeSet<String>,
+    /// The tasks of which it is told how they are doing, by id (extension `tasks`).
+    pub tasks: BTreeSet<String>,
 }
 
 /// What is wrong with `params`; the sentence is fit for their sender.
@@ -79,10 +84,8 @@ impl Filter {
                 filter.lists.insert(list.capability);
             }
         }
-        let uris = wishes.get(RESOURCES).map_or("null", |wish| wish.get());
-        let uris: Option<BTreeSet<String>> =
-            serde_json::from_str(uris).map_err(|_| FilterError::Type(RESOURCES, "an array of strings"))?;
-        filter.uris = uris.unwrap_or_default();
+        filter.uris = texts(&wishes, RESOURCES)?;
+        filter.tasks = texts(&wishes, TASK_IDS)?;
         Ok(filter)
     }
 
@@ -90,7 +93,7 @@ impl Filter {
     pub fn of_lists() -> Self {
         Self {
             lists: LISTS.iter().map(|list| list.capability).collect(),
-            uris: BTreeSet::new(),
+            ..Self::default()
         }
     }
 
@@ -102,17 +105,22 @@ impl Filter {
         if !has("resources", "subscribe") {
             self.uris.clear();
         }
+        if !capabilities["extensions"][TASKS].is_object() {
+            self.tasks.clear();
+        }
         self
     }
 
     /// Returns whether nothing is asked for.
     pub fn is_empty(&self) -> bool {
-        self.lists.is_empty() && self.uris.is_empty()
+        self.lists.is_empty() && self.uris.is_empty() && self.tasks.is_empty()
     }
 
     /// Returns whether the other one asks for all of this.
     pub fn is_within(&self, other: &Self) -> bool {
-        self.lists.is_subset(&other.lists) && self.uris.is_subset(&other.uris)
+        self.lists.is_subset(&other.lists)
+            && self.uris.is_subset(&other.uris)
+            && self.tasks.is_subset(&other.tasks)
     }
 
     /// Returns what both ask for.
@@ -121,6 +129,7 @@ impl Filter {
         Self {
             lists: &self.lists & &other.lists,
             uris: &self.uris & &other.uris,
+            tasks: &self.tasks & &other.tasks,
         }
     }
 
@@ -129,6 +138,10 @@ impl Filter {
         let method = notification.method();
         if method == method::RESOURCE_UPDATED {
             return notification.uri().is_some_and(|uri| covers(&self.uris, &uri));
+        }
+        if method == method::TASKS_STATUS {
+            let id = string_member(&notification.params().unwrap_or_default(), "taskId");
+            return id.is_some_and(|id| self.tasks.contains(&id));
         }
         let list = LISTS.iter().find(|list| list.changed == method);
         list.is_some_and(|list| self.lists.contains(list.capability))
@@ -141,12 +154,26 @@ impl Filter {
         if !self.uris.is_empty() {
             wishes.insert(RESOURCES.to_owned(), json!(self.uris));
         }
+        if !self.tasks.is_empty() {
+            wishes.insert(TASK_IDS.to_owned(), json!(self.tasks));
+        }
         let mut params = json!({ "notifications": wishes });
         if let Some(id) = subscription {
             params["_meta"] = json!({ SUBSCRIPTION_ID: id });
+        } else if !self.tasks.is_empty() {
+            // Only those who know tasks may ask for them.
+            params["_meta"] = json!({ CLIENT_CAPABILITIES: { "extensions": { TASKS: {} } } });
         }
         to_raw_value(&params).expect("plain data becomes JSON")
     }
+}
+
+/// Returns the texts that a member lists, if it is there.
+fn texts(wishes: &Members<'_>, key: &'static str) -> Result<BTreeSet<String>, FilterError> {
+    let texts = wishes.get(key).map_or("null", |wish| wish.get());
+    let texts: Option<BTreeSet<String>> =
+        serde_json::from_str(texts).map_err(|_| FilterError::Type(key, "an array of strings"))?;
+    Ok(texts.unwrap_or_default())
 }
 
 /// Returns whether a URI is among those subscribed to, or lies below one of them.
@@ -199,6 +226,15 @@ mod tests {
             r#"{"notifications":{"toolsListChanged":true,"resourceSubscriptions":["a","b"]},"_meta":{"io.modelcontextprotocol/subscriptionId":"x"}}"#
         );
         assert_eq!(Filter::default().params(None).get(), r#"{"notifications":{}}"#);
+        let tasks = filter(json!({ "taskIds": ["t"] })).expect("valid");
+        assert_eq!(
+            tasks.params(None).get(),
+            r#"{"notifications":{"taskIds":["t"]},"_meta":{"io.modelcontextprotocol/clientCapabilities":{"extensions":{"io.modelcontextprotocol/tasks":{}}}}}"#
+        );
+        assert_eq!(
+            tasks.params(Some(&id)).get(),
+            r#"{"notifications":{"taskIds":["t"]},"_meta":{"io.modelcontextprotocol/subscriptionId":"x"}}"#
+        );
     }
 
     #[test]
@@ -216,6 +252,7 @@ mod tests {
             RESOURCES,
             "an array of strings",
         );
+        check(json!({ "taskIds": {} }), TASK_IDS, "an array of strings");
         check(
             json!({ "resourceSubscriptions": [1] }),
             RESOURCES,
@@ -239,12 +276,22 @@ mod tests {
         assert!(some.is_within(&all) && !all.is_within(&some));
         assert_eq!(all.common_with(&some), some);
         assert!(all.offered_by(&json!({})).is_empty());
+        let tasks = filter(json!({ "taskIds": ["t"] })).expect("valid");
+        assert!(
+            tasks.clone().offered_by(&json!({ "tasks": {} })).is_empty(),
+            "those of 2025-11-25"
+        );
+        assert_eq!(
+            tasks.clone().offered_by(&json!({ "extensions": { TASKS: {} } })),
+            tasks
+        );
     }
 
     #[test]
     fn only_what_is_asked_for_is_wanted() {
         let asked =
-            filter(json!({ "promptsListChanged": true, "resourceSubscriptions": ["a:b"] })).expect("valid");
+            filter(json!({ "promptsListChanged": true, "resourceSubscriptions": ["a:b"], "taskIds": ["t"] }))
+                .expect("valid");
         let check = |method: &str, params: Value, expect: bool| {
             assert_eq!(asked.wants(&notification(method, params)), expect, "{method}");
         };
@@ -254,6 +301,9 @@ mod tests {
         check(method::RESOURCE_UPDATED, json!({ "uri": "a:b" }), true);
         check(method::RESOURCE_UPDATED, json!({ "uri": "a:c" }), false);
         check(method::LOG_MESSAGE, json!({}), false);
+        check(method::TASKS_STATUS, json!({ "taskId": "t" }), true);
+        check(method::TASKS_STATUS, json!({ "taskId": "u" }), false);
+        check(method::TASK_STATUS, json!({ "taskId": "t" }), false);
     }
 
     #[test]

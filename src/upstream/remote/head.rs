@@ -23,7 +23,7 @@ impl ModernHead {
     pub(super) fn of(message: &Message) -> Option<Self> {
         let params = message.params()?;
         memchr::memmem::find(&params, PROTOCOL_VERSION.as_bytes())?;
-        if !RequestMeta::is_claimed(&params) {
+        if !RequestMeta::is_claimed(message) {
             return None;
         }
         let method = message.method();

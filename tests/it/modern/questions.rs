@@ -127,6 +127,56 @@ async fn who_says_nothing_is_asked_again() {
     gateway.stop().await;
 }
 
+/// A suspended call can be gone on with once. Where that is refused nobody will come again, and nothing is kept.
+#[tokio::test]
+async fn a_call_that_is_not_gone_on_with_ends_with_its_process() {
+    let gateway = gateway("legacy", "");
+    let client = Client::of(&gateway, "mock", ALL());
+    let arguments = json!({ "method": "roots/list" });
+    let asked = client.call("ask", arguments.clone()).await;
+    let sessions = gateway.admin("sessions").await;
+    assert_eq!(
+        sessions["sessions"].as_array().map(Vec::len),
+        Some(1),
+        "{sessions}"
+    );
+    let params = json!({
+        "name": "ask", "arguments": arguments, "requestState": asked["requestState"],
+        "inputResponses": { "roots-list-1": { "roots": [] } },
+    });
+    let (body, mut headers) = client.request(json!(2), "tools/call", params.clone());
+    headers.push(("mcp-param-note".to_owned(), "not in the body".to_owned()));
+    let refused = client.send(&body, &headers).await;
+    assert_eq!(refused.status(), 400);
+    let (_, spent) = client.ask("tools/call", params).await;
+    let why = spent["error"]["message"].as_str().expect("a text");
+    assert!(why.contains("gone on with, or has ended"), "{why}");
+    until("the session has ended", async || {
+        gateway.admin("sessions").await["sessions"] == json!([])
+    })
+    .await;
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_suspended_call_whose_server_is_gone_says_so() {
+    let gateway = gateway("legacy", "sharing = \"session\"");
+    let client = Client::of(&gateway, "mock", ALL());
+    let arguments = json!({ "prompt": "capital?" });
+    let asked = client.call("test_sampling", arguments.clone()).await;
+    let servers = gateway.admin("servers/mock").await;
+    assert_eq!(
+        gateway.order(http::Method::POST, "servers/mock/restart").await,
+        200,
+        "{servers}"
+    );
+    let again =
+        json!({ "name": "test_sampling", "arguments": arguments, "requestState": asked["requestState"] });
+    let (_, answer) = client.ask("tools/call", again).await;
+    assert_eq!(answer["error"]["code"], -32003, "{answer}");
+    gateway.stop().await;
+}
+
 #[tokio::test]
 async fn a_suspended_call_ends_after_its_time_with_its_process() {
     let gateway = crate::support::Gateway::start(

@@ -118,3 +118,114 @@ async fn a_task_is_its_principals_in_its_mode() {
         );
     }
 }
+
+const KNOWS: &str = r#"{"elicitation":{},"extensions":{"io.modelcontextprotocol/tasks":{}}}"#;
+
+/// Sends one request of the modern era; returns its answer, or what a stream begins with.
+async fn ask_modern(guarded: &Guarded, token: &str, mode: &str, method: &str, mut params: Value) -> Value {
+    let mut connection = Connection::open(guarded.gateway.address()).await;
+    params["_meta"] = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": serde_json::from_str::<Value>(KNOWS).expect("JSON"),
+    });
+    let bearer = format!("Bearer {token}");
+    let name = params["name"]
+        .as_str()
+        .or(params["taskId"].as_str())
+        .unwrap_or_default();
+    let headers = [
+        ("content-type", "application/json"),
+        ("accept", "application/json, text/event-stream"),
+        ("authorization", bearer.as_str()),
+        ("mcp-protocol-version", "2026-07-28"),
+        ("mcp-method", method),
+        ("mcp-name", name),
+    ];
+    let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string();
+    let path = format!("/modes/{mode}/mcp/mock");
+    let answer = connection.send(Method::POST, &path, &headers, body.into()).await;
+    match answer.is_stream() {
+        true => answer.events().next().await.expect("a first word").json(),
+        false => answer.json().await,
+    }
+}
+
+fn two_with_modes(modes: &str) -> Guarded {
+    let principal = |name: &str, token: &str| {
+        format!("[principals.{name}]\ntoken = {token:?}\nmodes = [\"chat\", \"code\"]\n")
+    };
+    let parts = [
+        "[[plugins]]\nname = \"mode-access\"\n".to_owned(),
+        modes.to_owned(),
+        principal("alice", ALICE),
+        principal("bob", BOB),
+        SHARED.replace("[\"mock-server\"]", "[\"mock-server\", \"--era\", \"modern\"]"),
+    ];
+    Guarded::start(&["mode-access"], "", &parts.concat())
+}
+
+const ALICE: &str = "alice-token-0123456789";
+const BOB: &str = "bob-token-0123456789abc";
+
+#[tokio::test]
+async fn nobody_listens_to_a_task_of_another() {
+    let mode =
+        |name: &str| format!("[modes.{name}]\nallowed-servers = [\"*\"]\nallowed-capabilities = [\"*\"]\n");
+    let guarded = two_with_modes(&[mode("chat"), mode("code")].concat());
+    let call = json!({ "name": "slow_compute", "arguments": { "seconds": 0 } });
+    let begun = ask_modern(&guarded, ALICE, "chat", "tools/call", call).await;
+    let id = begun["result"]["taskId"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{begun}"));
+    for (token, mode, is_its_own) in [
+        (ALICE, "chat", true),
+        (ALICE, "code", false),
+        (BOB, "chat", false),
+    ] {
+        let get = json!({ "taskId": id });
+        let got = ask_modern(&guarded, token, mode, "tasks/get", get).await;
+        assert_eq!(got.get("result").is_some(), is_its_own, "{mode}: {got}");
+        let wanted = json!({ "notifications": { "taskIds": [id] } });
+        let heard = ask_modern(&guarded, token, mode, "subscriptions/listen", wanted).await;
+        let honoured = &heard["params"]["notifications"];
+        let expect = if is_its_own {
+            json!({ "taskIds": [id] })
+        } else {
+            json!({})
+        };
+        assert_eq!(*honoured, expect, "{mode}: {heard}");
+    }
+}
+
+/// What a task asks its client for is judged like what a server asks.
+#[tokio::test]
+async fn a_task_does_not_ask_what_a_mode_forbids() {
+    let mode = |name: &str, capabilities: &str| {
+        format!("[modes.{name}]\nallowed-servers = [\"*\"]\nallowed-capabilities = {capabilities}\n")
+    };
+    let strict = r#"["tools", "tasks", "extensions"]"#;
+    let guarded = two_with_modes(&[mode("chat", strict), mode("code", r#"["*"]"#)].concat());
+    for (mode, may_ask) in [("chat", false), ("code", true)] {
+        let call = json!({ "name": "confirm_delete", "arguments": {} });
+        let begun = ask_modern(&guarded, ALICE, mode, "tools/call", call).await;
+        let id = begun["result"]["taskId"].clone();
+        assert!(id.is_string(), "{mode}: {begun}");
+        let asked = crate::support::within("the task asks", async {
+            loop {
+                let get = json!({ "taskId": id });
+                let got = ask_modern(&guarded, ALICE, mode, "tasks/get", get).await;
+                if got["result"]["status"] != "working" {
+                    return got;
+                }
+            }
+        });
+        let asked = asked.await;
+        assert_eq!(
+            asked["result"]["inputRequests"].is_object(),
+            may_ask,
+            "{mode}: {asked}"
+        );
+        let refused = asked["error"]["message"].as_str().unwrap_or_default();
+        assert_eq!(refused.contains("elicitation"), !may_ask, "{mode}: {asked}");
+    }
+}

@@ -10,7 +10,7 @@ fn everything() -> Value {
     json!({ "toolsListChanged": true, "resourceSubscriptions": [WATCHED] })
 }
 
-/// Touches the watched resource until the stream is told: what happens while nobody listens is not told later.
+/// Touches the watched resource until the stream is told, by that or because it may have changed meanwhile.
 async fn touch_until_told(stream: &mut Heard, touch: impl AsyncFn() -> String) {
     let touching = until("it is told", async || {
         touch().await;
