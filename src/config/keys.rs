@@ -150,7 +150,7 @@ const HTTP: &[Key] = &[
     key(
         "tcp-user-timeout",
         Kind::Duration(SECOND, DAY),
-        "How long sent bytes may stay unacknowledged before a peer counts as gone.",
+        "How long sent bytes may stay unacknowledged before a peer counts as gone, or an answer on HTTP/2 may wait for room.",
     ),
     key(
         "sse-after",
@@ -189,7 +189,7 @@ const SESSIONS: &[Key] = &[
     key(
         "max",
         Kind::Count(1, 10_000_000),
-        "Most sessions at once; beyond it the least recently used one ends.",
+        "Most sessions at once; beyond it the least recently used one ends, of the principal that has the most.",
     ),
     key(
         "outbox-events-max",
@@ -214,7 +214,7 @@ const SESSIONS: &[Key] = &[
     key(
         "stream-retention",
         Kind::Duration(Duration::ZERO, DAY),
-        "How long an ended stream can still be resumed.",
+        "How long an ended stream can still be resumed, and a session of HTTP+SSE is kept without its stream.",
     ),
     key(
         "retry",

@@ -96,6 +96,7 @@ impl Gateway {
         let limits = StoreLimits {
             max: config.sessions.max,
             idle_timeout: config.sessions.idle_timeout,
+            stream_retention: config.sessions.stream_retention,
         };
         let suspended = Suspended::new(&config.requests);
         Arc::new_cyclic(|gateway| Self {

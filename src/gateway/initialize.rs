@@ -162,7 +162,13 @@ impl Gateway {
         let mut inbox = None;
         let own_inbound =
             || -> Arc<dyn ServerMessages> { inbox.insert(SessionInbox::new(self, session)).clone() };
-        let lease = Arc::new(pool.lease(&applicant, own_inbound));
+        let mut idle = None;
+        let give_way = || {
+            let (session, upstream) = self.standby.give_way(&pool)?;
+            idle = Some(session);
+            Some(upstream)
+        };
+        let lease = Arc::new(pool.lease(&applicant, own_inbound, give_way));
         let hub = self.hub_of(&lease);
         let of_hub = hub.as_ref().map(|hub| hub.ear());
         let ear = of_hub.or(inbox.as_ref().map(|inbox| inbox.ear())).cloned();
@@ -173,6 +179,12 @@ impl Gateway {
         });
         drop(held);
         drop(before);
+        if let Some(idle) = idle {
+            self.end_session(
+                &idle,
+                "another client needs a process, and this one only stood by",
+            );
+        }
         // An instance that starts later is told in `ready`.
         if let (Some(hub), Some(connection)) = (hub, lease.upstream().current()) {
             let subscriptions = conversation.settings().subscriptions.clone();

@@ -199,6 +199,8 @@ impl Gateway {
         Attention::end(session);
         session.close_streams();
         drop(held);
+        // What waits for its client again holds the session, too.
+        drop(conversation.suspension().take());
         let server = conversation.server().name();
         if session.is_alone() {
             debug!(session = ?session.id(), %server, cause, "request over");

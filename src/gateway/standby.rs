@@ -1,8 +1,9 @@
 //! Sessions of modern clients whose server has to know its client: each has a process of its own, which is too dear for
-//! one call. When a call is over its session stands by for the next one of the same client.
+//! one call. When a call is over its session stands by for the next one of the same client, and gives way to whoever
+//! needs a process meanwhile.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -11,6 +12,7 @@ use super::conversation::Session;
 use crate::protocol::mcp::InitializeParams;
 use crate::registry::Server;
 use crate::session::Caller;
+use crate::upstream::{Lease, ServerPool, Upstream};
 
 /// Who may take over a session: only somebody of whom the server was told just this.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -43,17 +45,27 @@ pub(super) struct Standby {
 #[derive(Debug)]
 struct Waiting {
     session: Arc<Session>,
+    /// Its process, as long as it holds one.
+    upstream: Weak<Upstream>,
     until: Instant,
 }
 
+impl Waiting {
+    fn holds_one_of(&self, pool: &ServerPool) -> Option<Arc<Upstream>> {
+        let upstream = self.upstream.upgrade().filter(|upstream| pool.has(upstream));
+        upstream.filter(|_| !self.session.has_ended())
+    }
+}
+
 impl Standby {
-    /// Has a session wait for another call, for so long.
-    pub(super) fn put(&self, place: Place, session: Arc<Session>, patience: Duration) {
-        let until = Instant::now() + patience;
-        self.lock()
-            .entry(place)
-            .or_default()
-            .push(Waiting { session, until });
+    /// Has a session wait for another call with its process, for so long.
+    pub(super) fn put(&self, place: Place, session: Arc<Session>, lease: &Lease, patience: Duration) {
+        let waiting = Waiting {
+            session,
+            upstream: Arc::downgrade(lease.upstream()),
+            until: Instant::now() + patience,
+        };
+        self.lock().entry(place).or_default().push(waiting);
     }
 
     /// Takes a session of this server that waits, the one that was in use last: its process is the warmest.
@@ -67,6 +79,23 @@ impl Standby {
             }
         }
         None
+    }
+
+    /// Takes out the session that has waited longest of those with a process of this pool; the caller ends both.
+    pub(super) fn give_way(&self, pool: &ServerPool) -> Option<(Arc<Session>, Arc<Upstream>)> {
+        let mut sessions = self.lock();
+        let waiting = sessions.iter().flat_map(|(place, waiting)| {
+            let here = waiting.iter().enumerate();
+            here.filter_map(move |(index, one)| Some((one.until, place, index, one.holds_one_of(pool)?)))
+        });
+        let (_, place, index, upstream) = waiting.min_by_key(|(until, ..)| *until)?;
+        let place = place.clone();
+        let waiting = sessions.get_mut(&place).expect("it was there a moment ago");
+        let longest = waiting.remove(index).session;
+        if waiting.is_empty() {
+            sessions.remove(&place);
+        }
+        Some((longest, upstream))
     }
 
     /// Takes out the sessions that nobody has called for in time.

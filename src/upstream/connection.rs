@@ -371,7 +371,7 @@ impl Connection {
 
     /// Servers of 2025-03-26 may answer in batches.
     fn take_batch(self: &Arc<Self>, line: &Bytes) {
-        match scan_array(line, SCAN) {
+        match scan_array(line, SCAN, usize::MAX) {
             Ok(Some(elements)) => elements
                 .into_iter()
                 .for_each(|span| self.take_line(line.slice(span))),

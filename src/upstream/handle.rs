@@ -13,6 +13,7 @@ use super::door::Door;
 use super::error::UpstreamError;
 use super::handshake::Opening;
 use super::inbound::ServerMessages;
+use super::room::Place;
 use super::state::{Observer, Phase, UpstreamState};
 use super::stderr::StderrTail;
 use super::supervisor::{Command, Supervisor};
@@ -122,13 +123,15 @@ impl std::fmt::Debug for Upstream {
 const COMMANDS_MAX: usize = 64;
 
 impl Upstream {
-    /// Makes an instance and the task that supervises it, which the caller has to spawn.
+    /// Makes an instance and the task that supervises it, which the caller has to spawn. It starts nothing before it has its
+    /// place.
     pub(super) fn prepare(
         options: UpstreamOptions,
+        place: Option<Place>,
     ) -> (Arc<Self>, impl Future<Output = ()> + Send + 'static) {
         let (commands, commands_rx) = mpsc::channel(COMMANDS_MAX);
         let (published, state) = watch::channel(UpstreamState::stopped());
-        let supervisor = Supervisor::new(options.clone(), commands_rx, published).run();
+        let supervisor = Supervisor::new(options.clone(), commands_rx, published).run(place);
         let upstream = Self {
             options,
             commands,
@@ -145,6 +148,11 @@ impl Upstream {
     /// Returns the configuration it runs with.
     pub fn spec(&self) -> &Arc<ServerSpec> {
         &self.options.spec
+    }
+
+    /// Returns whether its server is the one whose failures these are.
+    pub(super) fn is_of(&self, budget: &Arc<Mutex<RestartBudget>>) -> bool {
+        Arc::ptr_eq(&self.options.budget, budget)
     }
 
     /// Returns whether the instance is gone for good.

@@ -24,6 +24,7 @@ mod own_calls;
 pub mod pending;
 pub mod pool;
 pub mod remote;
+mod room;
 pub mod state;
 pub mod stderr;
 pub mod supervisor;

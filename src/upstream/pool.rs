@@ -5,7 +5,8 @@
 //! a session opens, and can be read in the lease.
 //!
 //! There are never more than `instances-max`, those that are being ended included. `instances` of them are kept for the
-//! shared pool, so that whoever finds no room for an instance of its own finds a shared one.
+//! shared pool, so that whoever finds no room for an instance of its own finds a shared one. An instance that nobody uses
+//! gives way: its place goes to who needs one, as soon as nothing is left of its process.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -24,6 +25,7 @@ use super::handshake::Opening;
 use super::inbound::ServerMessages;
 use super::launch::Launch;
 use super::lease::{Applicant, Lease, LeaseKind};
+use super::room::{Place, Room};
 use super::state::{Observer, Phase};
 use super::stderr::StderrTail;
 use crate::config::{ClientFeature, PidNamespace, ProtocolEra, ServerSpec, Sharing};
@@ -70,6 +72,8 @@ pub struct ServerPool {
     instances: Mutex<Instances>,
     /// Every supervisor of this server, also those that end a process whose session is gone.
     supervisors: TaskTracker,
+    /// For the instances besides the shared pool.
+    room: Arc<Room>,
     hurry: CancellationToken,
     resting: Arc<AtomicBool>,
     eras: Arc<Eras>,
@@ -107,6 +111,7 @@ impl ServerPool {
         Self {
             resting: Arc::new(AtomicBool::new(!spec.enabled)),
             door: Door::new(&spec, &context),
+            room: Room::new(besides(&spec)),
             spec,
             context,
             budget,
@@ -122,21 +127,24 @@ impl ServerPool {
         &self.spec
     }
 
-    /// Returns a lease. `own_inbound` makes the receiver of the messages of an instance that is the applicant's alone.
+    /// Returns a lease. `own_inbound` makes the receiver of the messages of an instance that is the applicant's alone. Where
+    /// there is no room for that one, `give_way` names an instance that ends instead; it must not use the pool.
     pub fn lease(
         &self,
         applicant: &Applicant<'_>,
         own_inbound: impl FnOnce() -> Arc<dyn ServerMessages>,
+        give_way: impl FnOnce() -> Option<Arc<Upstream>>,
     ) -> Lease {
         let era = self.eras.first_for(applicant.era);
         let shared = (era, applicant.preferred);
         match self.spec.sharing {
             Sharing::Shared => self.lease_shared(shared, "sharing = shared"),
             Sharing::Principal => self.lease_of_principal(applicant.principal, era),
-            Sharing::Session => self.lease_own(applicant, own_inbound, "sharing = session"),
+            Sharing::Session => self.lease_own(applicant, own_inbound, give_way, "sharing = session"),
             Sharing::Auto if self.may_be_asked_back(applicant) => self.lease_own(
                 applicant,
                 own_inbound,
+                give_way,
                 "its client can be asked back (client-features)",
             ),
             Sharing::Auto if era == Era::Modern => {
@@ -226,7 +234,7 @@ impl ServerPool {
     fn shared<'a>(&self, instances: &'a mut Instances, era: Era) -> &'a [Arc<Upstream>] {
         let pool = self.eras.first_for(Era::Handshake);
         while instances.shared.len() < self.shared_max() {
-            let upstream = self.new_shared(instances, pool);
+            let upstream = self.new_shared(instances, pool, None);
             instances.shared.push(upstream);
         }
         if era == pool {
@@ -235,7 +243,7 @@ impl ServerPool {
             return &instances.shared;
         }
         while instances.modern.len() < self.shared_max() && self.has_room(instances) {
-            let upstream = self.new_shared(instances, era);
+            let upstream = self.new_shared(instances, era, Some(self.room.claim()));
             instances.modern.push(upstream);
         }
         match instances.modern.as_slice() {
@@ -250,13 +258,11 @@ impl ServerPool {
         if let Some(upstream) = instances.by_principal.get(&key) {
             return Lease::new(upstream.clone(), LeaseKind::Principal, "sharing = principal");
         }
-        // What nobody holds and nothing runs in makes room, if not for this one then for the next.
-        instances.by_principal.retain(|_, upstream| is_needed(upstream));
-        if !self.has_room(&instances) {
+        let Some(place) = self.place(&mut instances, || None) else {
             drop(instances);
             return self.lease_instead(era, "instances-max is reached: shared instead of per principal");
-        }
-        let upstream = self.new_shared(&instances, era);
+        };
+        let upstream = self.new_shared(&instances, era, Some(place));
         instances.by_principal.insert(key, upstream.clone());
         Lease::new(upstream, LeaseKind::Principal, "sharing = principal")
     }
@@ -265,30 +271,74 @@ impl ServerPool {
         &self,
         applicant: &Applicant<'_>,
         own_inbound: impl FnOnce() -> Arc<dyn ServerMessages>,
+        give_way: impl FnOnce() -> Option<Arc<Upstream>>,
         reason: &'static str,
     ) -> Lease {
         let mut instances = self.lock();
-        instances.own.retain(|instance| instance.strong_count() > 0);
-        if !self.has_room(&instances) {
+        let Some(place) = self.place(&mut instances, give_way) else {
             drop(instances);
             let era = self.eras.first_for(applicant.era);
             let reason = "instances-max is reached: shared instead of an instance of its own";
             return self.lease_instead(era, reason);
-        }
+        };
         let facts = applicant
             .facts
             .cloned()
             .unwrap_or_else(|| Arc::new(InitializeParams::of_gateway()));
-        let upstream = self.new_instance(&instances, facts, applicant.era, |_| own_inbound());
+        let conversation = (facts, applicant.era);
+        let upstream = self.new_instance(&instances, conversation, Some(place), |_| own_inbound());
         instances.own.push(Arc::downgrade(&upstream));
         Lease::new(upstream, LeaseKind::Own, reason)
     }
 
-    /// Returns whether there may be one more instance besides the shared pool. Processes that are still being ended
-    /// count: sessions that come and go fast must not pile them up.
-    fn has_room(&self, instances: &Instances) -> bool {
-        let besides = self.supervisors.len().saturating_sub(instances.shared.len());
-        besides + self.shared_max() < self.spec.instances_max
+    /// Returns whether there may be one more instance besides the shared pool. Those that are still being ended have a place,
+    /// but none to claim: who comes next waits for it, so that sessions that come and go fast do not pile up processes.
+    fn has_room(&self, instances: &mut Instances) -> bool {
+        instances.own.retain(|instance| instance.strong_count() > 0);
+        let claimed = instances.modern.len() + instances.by_principal.len() + instances.own.len();
+        claimed < besides(&self.spec)
+    }
+
+    /// Returns a place for one more instance besides the shared pool, if there is room or one gives way.
+    fn place(
+        &self,
+        instances: &mut Instances,
+        give_way: impl FnOnce() -> Option<Arc<Upstream>>,
+    ) -> Option<Place> {
+        if !self.has_room(instances) {
+            let unused = self.take_unused(instances).or_else(give_way)?;
+            instances.own.retain(|own| own.as_ptr() != Arc::as_ptr(&unused));
+            // An order, because others may have handles of it.
+            let end = async move { unused.close("another client needs its place").await };
+            self.context.tasks.spawn(end);
+        }
+        Some(self.room.claim())
+    }
+
+    /// Takes out an instance that is kept for those who might come.
+    fn take_unused(&self, instances: &mut Instances) -> Option<Arc<Upstream>> {
+        let is_unused = |upstream: &Arc<Upstream>| upstream.usage().leases() == 0;
+        // Where the server turned out to speak one era, nobody comes to the one by which that was learned.
+        if self.eras.first_for(Era::Modern) == self.eras.first_for(Era::Handshake)
+            && let Some(index) = instances.modern.iter().position(is_unused)
+        {
+            return Some(instances.modern.remove(index));
+        }
+        let kept = instances.by_principal.iter();
+        let kept = kept.filter(|(_, upstream)| is_unused(upstream));
+        let idlest = kept.min_by_key(|(_, upstream)| {
+            (
+                upstream.state().phase != Phase::Stopped,
+                upstream.usage().last_release(),
+            )
+        });
+        let key = idlest.map(|(key, _)| key.clone())?;
+        instances.by_principal.remove(&key)
+    }
+
+    /// Returns whether an instance is one of those that there are now, and not about to end.
+    pub fn has(&self, upstream: &Upstream) -> bool {
+        upstream.is_of(&self.budget) && !upstream.is_closed()
     }
 
     fn shared_max(&self) -> usize {
@@ -383,9 +433,9 @@ impl ServerPool {
         self.hurry.cancel();
     }
 
-    fn new_shared(&self, instances: &Instances, wanted: Era) -> Arc<Upstream> {
+    fn new_shared(&self, instances: &Instances, wanted: Era, place: Option<Place>) -> Arc<Upstream> {
         let facts = Arc::new(InitializeParams::of_gateway());
-        self.new_instance(instances, facts, wanted, |instance| {
+        self.new_instance(instances, (facts, wanted), place, |instance| {
             (self.context.shared_inbound)(instance)
         })
     }
@@ -393,8 +443,8 @@ impl ServerPool {
     fn new_instance(
         &self,
         instances: &Instances,
-        facts: Arc<InitializeParams>,
-        wanted: Era,
+        (facts, wanted): (Arc<InitializeParams>, Era),
+        place: Option<Place>,
         inbound: impl FnOnce(u64) -> Arc<dyn ServerMessages>,
     ) -> Arc<Upstream> {
         let instance = self.context.next_instance.fetch_add(1, Ordering::Relaxed) + 1;
@@ -420,7 +470,7 @@ impl ServerPool {
             chance: self.context.chance.clone(),
             hurry: self.hurry.child_token(),
         };
-        let (upstream, supervisor) = Upstream::prepare(options);
+        let (upstream, supervisor) = Upstream::prepare(options, place);
         if instances.closed {
             upstream.close_soon("its server is gone");
         }
@@ -428,6 +478,11 @@ impl ServerPool {
         self.context.tasks.spawn(supervisor);
         upstream
     }
+}
+
+/// Returns how many instances there may be besides the shared pool.
+fn besides(spec: &ServerSpec) -> usize {
+    spec.instances_max.saturating_sub(spec.instances.max(1))
 }
 
 /// Returns whether an instance that can be made again is to be kept.

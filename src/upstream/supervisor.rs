@@ -23,6 +23,7 @@ use super::error::CallError;
 use super::generation::{Generation, GenerationEvent, GenerationOptions, Stage};
 use super::handle::UpstreamOptions;
 use super::launch::{LaunchError, Launched};
+use super::room::{Place, Taken};
 use super::state::{Phase, StateChange, UpstreamState};
 
 /// What a supervisor is told. Whoever gave an order with a `done` learns when it has been carried out.
@@ -134,10 +135,14 @@ impl Supervisor {
         }
     }
 
-    /// Runs until closed, or until every handle is gone.
-    pub(super) async fn run(mut self) {
+    /// Runs until closed, or until every handle is gone. Where it needs a place, it does nothing before it has that.
+    pub(super) async fn run(mut self, place: Option<Place>) {
         let span = self.span.clone();
         async {
+            let _taken = match place {
+                Some(place) => self.take(place).await,
+                None => None,
+            };
             while self.state.phase != Phase::Closed {
                 let event = self.next_event().await;
                 self.handle(event);
@@ -145,6 +150,18 @@ impl Supervisor {
         }
         .instrument(span)
         .await;
+    }
+
+    /// Waits until whoever has its place leaves it, as long as somebody wants that.
+    async fn take(&mut self, place: Place) -> Option<Taken> {
+        let taken = tokio::select! {
+            taken = place.reached() => taken,
+            () = self.published.closed() => None,
+        };
+        if taken.is_none() {
+            self.go_on(Then::Close("nobody uses it any more".into()));
+        }
+        taken
     }
 
     async fn next_event(&mut self) -> Event {

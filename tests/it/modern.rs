@@ -5,3 +5,4 @@ mod client;
 mod ladder;
 mod questions;
 mod servers;
+mod standby;

@@ -34,13 +34,17 @@ fn pool(sharing: &str, instances: usize, instances_max: usize) -> ServerPool {
 }
 
 fn lease(pool: &ServerPool, principal: &str) -> Lease {
+    lease_or(pool, principal, || None)
+}
+
+fn lease_or(pool: &ServerPool, principal: &str, give_way: impl FnOnce() -> Option<Arc<Upstream>>) -> Lease {
     let applicant = Applicant {
         principal,
         era: Era::Handshake,
         facts: None,
         preferred: None,
     };
-    pool.lease(&applicant, || Arc::new(Deaf))
+    pool.lease(&applicant, || Arc::new(Deaf), give_way)
 }
 
 fn kinds(leases: &[Lease]) -> Vec<LeaseKind> {
@@ -61,14 +65,16 @@ async fn there_are_never_more_than_instances_max() {
     let mut leases: Vec<Lease> = (0..5).map(|_| lease(&pool, "anonymous")).collect();
     assert_eq!(kinds(&leases), [Own, Own, Shared, Shared, Shared]);
     assert_eq!(pool.supervisors.len(), 4, "the limit");
-    leases.remove(0);
-    assert_eq!(
-        lease(&pool, "anonymous").kind(),
-        Shared,
-        "what is being ended counts"
-    );
+    let [ending, ended] = [0, 0].map(|index| leases.remove(index));
+    drop(ending);
+    let next = lease(&pool, "anonymous");
+    assert_eq!(next.kind(), Own);
+    assert_eq!(lease(&pool, "anonymous").kind(), Shared, "the limit");
+    drop(ended);
+    let after = lease(&pool, "anonymous");
+    drop(next);
+    after.upstream().stop("its first order").await;
     settle(&pool, 3).await;
-    assert_eq!(lease(&pool, "anonymous").kind(), Own);
 }
 
 #[tokio::test]
@@ -86,8 +92,31 @@ async fn a_principal_that_is_gone_makes_room_for_another() {
     let leases = ["alice", "bob", "alice", "carol"].map(|principal| lease(&pool, principal));
     assert_eq!(kinds(&leases), [Principal, Principal, Principal, Shared]);
     drop(leases);
-    assert_eq!(lease(&pool, "bob").kind(), Principal, "it is still there");
-    assert_eq!(lease(&pool, "carol").kind(), Shared, "the room is not free yet");
+    let carol = lease(&pool, "carol");
+    assert_eq!(carol.kind(), Principal, "alice was there first");
+    let bob = lease(&pool, "bob");
+    assert_eq!(bob.kind(), Principal, "it is still there");
+    assert_eq!(
+        lease(&pool, "alice").kind(),
+        Shared,
+        "nobody has to go who uses it"
+    );
+    settle(&pool, 3).await;
+}
+
+#[tokio::test]
+async fn who_gives_way_leaves_its_place_to_that_one_and_no_other() {
+    use LeaseKind::{Own, Shared};
+    let pool = pool("session", 1, 2);
+    let idle = lease(&pool, "anonymous");
+    let next = lease_or(&pool, "anonymous", || Some(idle.upstream().clone()));
+    assert_eq!((idle.kind(), next.kind()), (Own, Own));
+    let other = lease(&pool, "anonymous");
+    assert_eq!(other.kind(), Shared, "the place is promised");
+    assert!(!idle.upstream().is_closed(), "and not left yet");
+    next.upstream().stop("its first order").await;
+    assert!(idle.upstream().is_closed(), "though somebody still holds it");
+    drop(next);
     settle(&pool, 1).await;
-    assert_eq!(lease(&pool, "carol").kind(), Principal);
+    assert_eq!(lease(&pool, "anonymous").kind(), Own, "it is free again");
 }

@@ -7,7 +7,7 @@ use super::client::{Client, gateway, text, until};
 const ALL: fn() -> Value = || json!({ "sampling": {}, "elicitation": {}, "roots": {} });
 
 /// Asks, answers with `response`, and returns the result of the request that is made again.
-async fn round(client: &Client<'_>, tool: &str, arguments: Value, response: Value) -> Value {
+pub(super) async fn round(client: &Client<'_>, tool: &str, arguments: Value, response: Value) -> Value {
     let asked = client.call(tool, arguments.clone()).await;
     assert_eq!(asked["resultType"], "input_required", "{asked}");
     let requests = asked["inputRequests"].as_object().expect("requests");

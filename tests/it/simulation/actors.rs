@@ -1,5 +1,6 @@
 //! Who uses the pool: clients with requests, and an operator.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use portcullis::protocol::{Message, reply};
 use portcullis::upstream::lease::Applicant;
 use portcullis::upstream::pending::Patience;
 use portcullis::upstream::{
-    Connection, Outcome, RequestRefused, ServerMessages, ServerPool, Upstream, UpstreamError, Waiter,
+    Connection, Lease, LeaseKind, Outcome, RequestRefused, ServerMessages, ServerPool, Upstream,
+    UpstreamError, Waiter,
 };
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -119,6 +121,8 @@ pub(super) struct Client {
     pub(super) dice: Dice,
     /// Tells its requests from those of others.
     pub(super) first_number: u64,
+    /// What nobody uses any more and is kept, by all clients, as long as nobody needs its place.
+    pub(super) kept: Arc<Mutex<VecDeque<Lease>>>,
 }
 
 impl Client {
@@ -135,13 +139,20 @@ impl Client {
                 facts: None,
                 preferred: None,
             };
-            let lease = self.pool.lease(&applicant, || Arc::new(ear));
+            let kept = Arc::clone(&self.kept);
+            let give_way = || {
+                let idlest = kept.lock().expect("no holder panics").pop_front();
+                idlest.map(|lease| Arc::clone(lease.upstream()))
+            };
+            let lease = self.pool.lease(&applicant, || Arc::new(ear), give_way);
             let upstream = Arc::clone(lease.upstream());
             for _ in 0..=self.dice.below(8) {
                 self.act(&upstream).await;
             }
             drop(upstream);
-            drop(lease);
+            if lease.kind() == LeaseKind::Own && self.dice.percent(50) {
+                kept.lock().expect("no holder panics").push_back(lease);
+            }
             sleep(self.dice.time(Duration::from_secs(60))).await;
         }
     }

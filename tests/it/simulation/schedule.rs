@@ -49,6 +49,7 @@ async fn play(mut dice: Dice) -> Summary {
     let context = context(&mut dice, &world, &tasks, &starting);
     let pool = Arc::new(ServerPool::new(Arc::new(spec), Arc::new(context)));
 
+    let kept = Arc::default();
     let mut actors = JoinSet::new();
     for client in 0..=dice.below(6) {
         let client = Client {
@@ -56,6 +57,7 @@ async fn play(mut dice: Dice) -> Summary {
             pool: Arc::clone(&pool),
             dice: dice.fork(),
             first_number: client * 1_000_000,
+            kept: Arc::clone(&kept),
         };
         actors.spawn(client.run());
     }
@@ -69,6 +71,7 @@ async fn play(mut dice: Dice) -> Summary {
         actors.spawn(operator.run());
     }
     await_actors(&world, actors).await;
+    drop(kept);
 
     sleep(dice.time(Duration::from_secs(60))).await;
     end(&mut dice, &world, pool, &tasks).await;

@@ -23,20 +23,21 @@ pub(crate) struct Client {
 impl Client {
     /// Opens a session with this server: `initialize`, then `notifications/initialized`.
     pub(crate) async fn open(gateway: &Gateway, server: &str) -> Self {
-        Self::open_at(
-            Connection::open(gateway.address()).await,
-            gateway.address(),
-            server,
-        )
-        .await
+        Self::open_as(gateway, server, json!({})).await
+    }
+
+    /// Opens a session as a client that can do this.
+    pub(crate) async fn open_as(gateway: &Gateway, server: &str, capabilities: Value) -> Self {
+        let address = gateway.address();
+        Self::open_at(Connection::open(address).await, address, server, capabilities).await
     }
 
     /// Opens a further session through the same connection and forgets this one, without a word to the gateway.
     pub(crate) async fn abandon_and_reopen(self, server: &str) -> Self {
-        Self::open_at(self.connection, self.address, server).await
+        Self::open_at(self.connection, self.address, server, json!({})).await
     }
 
-    async fn open_at(connection: Connection, address: SocketAddr, server: &str) -> Self {
+    async fn open_at(connection: Connection, address: SocketAddr, server: &str, capabilities: Value) -> Self {
         let mut client = Self {
             connection,
             address,
@@ -46,7 +47,7 @@ impl Client {
         };
         let params = json!({
             "protocolVersion": VERSION,
-            "capabilities": {},
+            "capabilities": capabilities,
             "clientInfo": { "name": "it", "version": "1.0.0" },
         });
         let request = json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params });

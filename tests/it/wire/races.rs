@@ -59,7 +59,7 @@ async fn connect(pool: &ServerPool) -> UpstreamError {
         facts: None,
         preferred: None,
     };
-    let lease = pool.lease(&applicant, || unreachable!("sessions share"));
+    let lease = pool.lease(&applicant, || unreachable!("sessions share"), || None);
     let deadline = Instant::now() + Duration::from_secs(60);
     let connection = lease.upstream().connection(deadline).await;
     connection.expect_err("nothing ever starts")
