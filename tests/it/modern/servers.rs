@@ -54,17 +54,17 @@ async fn a_server_of_either_era_looks_modern() {
 /// A process that the gateway ends says nothing of its server.
 #[tokio::test]
 async fn a_probe_that_nobody_waits_for_any_more_proves_nothing() {
-    let gateway = crate::support::Gateway::with_mock(
-        &["--era", "modern", "--slow-start", "500"],
-        "sharing = \"session\"",
+    let gateway = crate::support::Gateway::start(
+        "[servers.mock]\ncommand = \"@self\"\nsharing = \"session\"\n\
+         args = [\"mock-server\", \"--era\", \"modern\", \"--slow-start\", \"500\"]\n",
     );
     let client = Client::of(&gateway, "mock", json!({}));
-    let phases = async || {
+    let pids = async || {
         let record = gateway.admin("servers/mock").await;
-        let instances = record["instances"].as_array().expect("instances").clone();
+        let instances = record["instances"].as_array().expect("instances");
         instances
             .iter()
-            .map(|one| one["phase"].clone())
+            .map(|one| one["pid"].as_u64())
             .collect::<Vec<_>>()
     };
     tokio::select! {
