@@ -20,11 +20,13 @@ SOAK_SCHEDULES ?= 1000000
 SOAK_SEED ?= 1000000
 SOAK_ROUNDS ?= 20
 SOAK_SCALE ?= 5
+# How many times as much `make torture` does: this is a million messages.
+TORTURE_SCALE ?= 20
 
 # The policies that config/example.toml names.
 BUNDLED := $(foreach name,mode-access message-validation routing-policy,plugins/$(name)/plugin.wasm)
 
-.PHONY: run build programs plugins plugins-test test fmt clippy doc lint deny audit check conformance compat bench bench-plugins soak
+.PHONY: run build programs plugins plugins-test test fmt clippy doc lint deny audit check conformance compat bench bench-plugins soak torture
 # The steps of `make test` share one machine, and some of them measure it.
 .NOTPARALLEL:
 
@@ -110,14 +112,16 @@ $(DENY):
 check:
 	$(call step,tests,$(CARGO) test $(PROFILE))
 
-## conformance: the published conformance suites through the gateway
+## conformance: the published conformance suites through the gateway, as clients and as servers
 conformance: programs
 	$(call step,conformance,tests/conformance/through-gateway.sh $(BINARY))
+	$(call step,conformance of the other side,tests/conformance/clients.sh $(BINARY))
 	$(call step,conformance beside a server without a gateway,tests/conformance/beside_direct.py $(BINARY))
 
-## compat: published servers and clients through the gateway
+## compat: published servers and clients through the gateway, and that it changes no byte of what the servers say
 compat: programs
 	$(call step,published software,CARGO='$(CARGO)' python3 tests/compat/run.py $(BINARY))
+	$(call step,directly and through,CARGO='$(CARGO)' python3 tests/compat/compare.py $(BINARY))
 
 ## bench: Portcullis beside a bare bridge, interleaved
 bench:
@@ -132,8 +136,12 @@ bench-plugins: build $(BUNDLED)
 	done
 	$(CARGO) bench --locked --bench bench-plugins -- --guests $(GUESTS)
 
-## soak: the simulation with many more schedules, then the stress and leak tests again and again
-soak:
+## torture: 500 clients that all say `id: 1`, through every door and in both eras, a million messages
+torture:
+	PORTCULLIS_STRESS_SCALE=$(TORTURE_SCALE) $(CARGO) test $(PROFILE) --test it -- stress::torture --nocapture
+
+## soak: the simulation with many more schedules, the torture, then the stress and leak tests again and again
+soak: torture
 	PORTCULLIS_SIMULATION_SCHEDULES=$(SOAK_SCHEDULES) PORTCULLIS_SIMULATION_SEED=$(SOAK_SEED) \
 		$(CARGO) test $(PROFILE) --test it simulation
 	for round in $$(seq $(SOAK_ROUNDS)); do \

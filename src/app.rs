@@ -31,9 +31,9 @@ use crate::http::Entrance;
 use crate::plugin::{Plugins, Roster, RosterError};
 use crate::registry::{Actor, EventLog, Registry, Source};
 use crate::upstream::PoolContext;
+use crate::upstream::StateChange;
 use crate::upstream::backoff::chance;
 use crate::upstream::launch::{Launch, LaunchError, SystemLaunch};
-use crate::upstream::{Phase, StateChange};
 
 /// Why the gateway did not start.
 #[derive(Debug, Error)]
@@ -272,10 +272,8 @@ fn build_gateway(
         let of_observer = gateway.clone();
         let observer = move |change: &StateChange| {
             registry.note(change);
-            if change.state.phase == Phase::Closed
-                && let Some(gateway) = of_observer.upgrade()
-            {
-                gateway.forget_hub(change.instance);
+            if let Some(gateway) = of_observer.upgrade() {
+                gateway.note(change);
             }
         };
         PoolContext {

@@ -35,7 +35,8 @@
 //! 1. `protocol` performs no I/O and reads no clock.
 //! 2. Only a supervisor holds a child; only `upstream::launch` creates one, always in a process group of its own, under
 //!    a guard, with a cleared environment.
-//! 3. The era is known to `http::mcp` (downstream) and `upstream::handshake` (upstream); nothing else asks.
+//! 3. Which era a client speaks is asked where its message comes in, in `http::post` and [`gateway::Link`], by the same
+//!    words ([`protocol::modern::ladder`]); which one a server speaks, in `upstream::handshake`. Nothing else asks.
 //! 4. HTTP types stay in `http`, those of clients in `upstream::remote`.
 //! 5. No lock guard lives across an await. No task without an owner that reaps it.
 //! 6. Every queue, map, buffer, body, line, wait and retry has a limit and a stated behaviour at it.
@@ -60,6 +61,9 @@
 //!
 //! A WebSocket, or the pipes of `portcullis stdio`, are a [`gateway::Link`]: a session whose messages come one after the
 //! other and whose answers all go to its own stream. `http::websocket` and `app::pipes` carry them.
+//!
+//! A request without a handshake (`http::modern`, or on a link) is a [`gateway::Visit`]: it has a session for as long as
+//! it takes, and from there on goes the same way.
 //!
 //! Who listens (`gateway::listen`) has a session as long as its stream, and hears what sessions hear. A server without
 //! handshakes is listened to once for all who share it (`gateway::ear`); one with a handshake is subscribed to.

@@ -146,16 +146,14 @@ impl App {
             .target_at(endpoint)
             .ok_or(GatewayError::NoServer)?;
         let pinned = gateway.pin(|_| None);
-        let server = gateway
-            .choose_server_to_open(pinned.as_ref(), &caller, &target)
-            .await?;
-        let (link, reader) = Link::open(gateway, server, caller, Transport::Stdio);
+        let place = (target, caller);
+        let (link, reader) = Link::open(gateway, place, pinned.as_ref(), Transport::Stdio).await?;
         Ok((Pipes { link }, reader))
     }
 }
 
 impl Pipes {
-    /// Takes what the client sends until it sends no more.
+    /// Takes what the client sends until it sends no more, and waits until all of it is on its way.
     ///
     /// # Errors
     /// The pipe cannot be read.
@@ -172,6 +170,7 @@ impl Pipes {
         if let Some(frame) = lines.finish() {
             self.take(frame).await;
         }
+        self.link.settled().await;
         Ok(())
     }
 

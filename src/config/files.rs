@@ -107,6 +107,10 @@ fn read(path: &Path, role: Role, findings: &Findings) -> Option<Layer> {
     let document = match (Format::of(path), text_of(path)) {
         (None, _) => Err("its extension is none of .toml, .json, .yaml and .yml: rename it".to_owned()),
         (_, Err(error)) => Err(format!("cannot be read: {error}")),
+        // What a write leaves that was cut short, and it would let everybody in.
+        (Some(_), Ok(text)) if role == Role::Configuration && text.trim().is_empty() => {
+            Err("is empty: if nothing is to be set, write a comment".to_owned())
+        }
         (Some(format), Ok(text)) => format.parse(&text),
     };
     match document {
@@ -122,6 +126,10 @@ fn read(path: &Path, role: Role, findings: &Findings) -> Option<Layer> {
 }
 
 fn text_of(path: &Path) -> io::Result<String> {
+    if !std::fs::metadata(path)?.is_file() {
+        // Of a pipe one would wait for the end.
+        return Err(io::Error::other("it is not a file"));
+    }
     let mut text = String::new();
     let file = std::fs::File::open(path)?;
     file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;

@@ -66,6 +66,7 @@ pub(super) const SECTIONS: &[(&str, &[Key])] = &[
     ("http", HTTP),
     ("sessions", SESSIONS),
     ("requests", REQUESTS),
+    ("cache", CACHE),
     ("admin", ADMIN),
     ("anonymous", ANONYMOUS),
     ("supervision", SUPERVISION),
@@ -149,7 +150,7 @@ const HTTP: &[Key] = &[
     key(
         "tcp-user-timeout",
         Kind::Duration(SECOND, DAY),
-        "How long sent bytes may stay unacknowledged before a peer counts as gone.",
+        "How long sent bytes may stay unacknowledged before a peer counts as gone, or an answer on HTTP/2 may wait for room.",
     ),
     key(
         "sse-after",
@@ -188,7 +189,7 @@ const SESSIONS: &[Key] = &[
     key(
         "max",
         Kind::Count(1, 10_000_000),
-        "Most sessions at once; beyond it the least recently used one ends.",
+        "Most sessions at once; beyond it the least recently used one ends, of the principal that has the most.",
     ),
     key(
         "outbox-events-max",
@@ -213,7 +214,7 @@ const SESSIONS: &[Key] = &[
     key(
         "stream-retention",
         Kind::Duration(Duration::ZERO, DAY),
-        "How long an ended stream can still be resumed.",
+        "How long an ended stream can still be resumed, and a session of HTTP+SSE is kept without its stream.",
     ),
     key(
         "retry",
@@ -258,6 +259,24 @@ pub(super) const REQUESTS: &[Key] = &[
         "suspended-timeout",
         Kind::Duration(MILLISECOND, DAY),
         "How long such a call waits; then it ends with the process that it holds.",
+    ),
+];
+
+const CACHE: &[Key] = &[
+    key(
+        "entries-max",
+        Kind::Count(0, 10_000_000),
+        "Most answers of modern servers that are kept; 0 keeps none.",
+    ),
+    key(
+        "entry-bytes-max",
+        Kind::Size(0, GIB),
+        "Most bytes of one of them; 0 keeps none.",
+    ),
+    key(
+        "bytes-max",
+        Kind::Size(0, 64 * GIB),
+        "Most bytes of all of them; 0 keeps none.",
     ),
 ];
 

@@ -56,8 +56,8 @@ pub use json_schema::json_schema;
 pub use loader::{Loaded, Loader, process_environment};
 pub use mode::{ModeAccess, Modes};
 pub use model::{
-    AdminConfig, AnonymousConfig, Config, EventConfig, HttpConfig, LogConfig, PrincipalConfig, RequestConfig,
-    SessionConfig, SupervisionConfig, TOKEN_BYTES_MIN,
+    AdminConfig, AnonymousConfig, CacheConfig, Config, EventConfig, HttpConfig, LogConfig, PrincipalConfig,
+    RequestConfig, SessionConfig, SupervisionConfig, TOKEN_BYTES_MIN,
 };
 pub use name::{NAME_CHARACTERS_MAX, Name, NameError, OfPrincipal, OfServer, PrincipalName, ServerName};
 pub use origins::{Origin, Origins};

@@ -27,6 +27,8 @@ pub struct Config {
     pub sessions: SessionConfig,
     /// Requests.
     pub requests: RequestConfig,
+    /// What servers have said and may be said again.
+    pub cache: CacheConfig,
     /// The admin API.
     pub admin: AdminConfig,
     /// Clients without a token.
@@ -75,7 +77,8 @@ pub struct HttpConfig {
     /// Time between the comments that keep an event stream open, and between the pings of WebSocket and HTTP/2, whose
     /// peers have as long to answer.
     pub keep_alive: Duration,
-    /// How long sent bytes may stay unacknowledged before a peer counts as gone.
+    /// How long sent bytes may stay unacknowledged before a peer counts as gone; on HTTP/2, how long an answer may wait
+    /// until its client has room for it.
     pub tcp_user_timeout: Duration,
     /// How long the answer to a POST may wait as plain JSON before it becomes an event stream.
     pub sse_after: Duration,
@@ -94,7 +97,7 @@ pub struct HttpConfig {
 pub struct SessionConfig {
     /// A session without activity for this long ends.
     pub idle_timeout: Duration,
-    /// Most sessions at once; beyond it the least recently used one ends.
+    /// Most sessions at once; beyond it the least recently used one ends, of the principal that has the most.
     pub max: usize,
     /// Most messages kept for one stream of a session.
     pub outbox_events_max: usize,
@@ -104,7 +107,7 @@ pub struct SessionConfig {
     pub streams_max: usize,
     /// Most streams of `subscriptions/listen` that one principal holds open.
     pub listens_max: usize,
-    /// How long an ended stream can still be resumed.
+    /// How long an ended stream can still be resumed, and a session of HTTP+SSE is kept without its stream.
     pub stream_retention: Duration,
     /// The reconnection time that clients are told.
     pub retry: Duration,
@@ -129,6 +132,17 @@ pub struct RequestConfig {
     pub suspended_per_principal_max: usize,
     /// How long such a call waits.
     pub suspended_timeout: Duration,
+}
+
+/// Limits of the answers of modern servers that are kept. Where one of them is 0, nothing is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheConfig {
+    /// Most answers; beyond it the one that was not asked for the longest goes.
+    pub entries_max: usize,
+    /// Most bytes of one answer; a longer one is not kept.
+    pub entry_bytes_max: usize,
+    /// Most bytes of all answers; beyond it goes what goes beyond `entries_max`.
+    pub bytes_max: usize,
 }
 
 /// The admin API.

@@ -8,8 +8,8 @@ use super::expand::expand;
 use super::keys::{NAMED, PLUGINS, PRINCIPAL, PRINCIPALS, ROUTES, SECTIONS, SERVERS, TOP};
 use super::mode::{ModeAccess, Modes, read_default_mode, read_modes};
 use super::model::{
-    AdminConfig, AnonymousConfig, Config, EventConfig, HttpConfig, LogConfig, PrincipalConfig, RequestConfig,
-    SessionConfig, SupervisionConfig, TOKEN_BYTES_MIN,
+    AdminConfig, AnonymousConfig, CacheConfig, Config, EventConfig, HttpConfig, LogConfig, PrincipalConfig,
+    RequestConfig, SessionConfig, SupervisionConfig, TOKEN_BYTES_MIN,
 };
 use super::name::{PrincipalName, ServerName};
 use super::plugin::{PluginHostConfig, PluginSpec};
@@ -60,6 +60,11 @@ pub(super) fn read(merged: &Table, surroundings: &Surroundings<'_>) -> Config {
             .unwrap_or_else(|| ([127, 0, 0, 1], 0).into()),
         http: sections.read("http", findings, |scope, _| HttpConfig::read(scope, surroundings)),
         sessions: sections.read("sessions", findings, |scope, _| SessionConfig::read(scope)),
+        cache: sections.read("cache", findings, |scope, _| CacheConfig {
+            entries_max: scope.count("entries-max"),
+            entry_bytes_max: scope.count("entry-bytes-max"),
+            bytes_max: scope.count("bytes-max"),
+        }),
         admin: sections.read("admin", findings, |scope, _| {
             AdminConfig::read(scope, &state_dir, surroundings)
         }),

@@ -45,7 +45,8 @@ impl Attention {
         let mut out = Vec::new();
         let params = heard.params(Some(&attention.id));
         write_notification(method::ACKNOWLEDGED, Some(&params), &mut out);
-        push_required(session, out);
+        let taken = session.standalone().push(out.into(), Priority::Required);
+        debug_assert!(taken.is_ok(), "a required message is always taken");
         attention.heard = Some(heard);
         attention.server = server;
     }
@@ -96,11 +97,6 @@ impl Attention {
         let result = json!({ "resultType": "complete", "_meta": meta });
         let mut out = Vec::new();
         write_result(&attention.id, result.to_string().as_bytes(), &mut out);
-        push_required(session, out);
+        session.standalone().end_with(out.into());
     }
-}
-
-fn push_required(session: &Session, data: Vec<u8>) {
-    let taken = session.standalone().push(data.into(), Priority::Required);
-    debug_assert!(taken.is_ok(), "a required message is always taken");
 }

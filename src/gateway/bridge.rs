@@ -14,6 +14,7 @@ use super::asking::MAY_ASK;
 use super::conversation::Session;
 use super::error::GatewayError;
 use super::rounds::{Repeatable, asks};
+use super::suspension::check_none;
 use crate::protocol::mcp::InitializeParams;
 use crate::protocol::member::{member, string_member};
 use crate::protocol::modern::meta::LOG_LEVEL;
@@ -75,6 +76,7 @@ pub(super) fn cross<'a>(
         }
         (Era::Modern, Era::Modern) => Ok(Crossing::Sent(Cow::Borrowed(message), None)),
         (Era::Modern, Era::Handshake) => {
+            check_none(&message.params().unwrap_or_default())?;
             if is_own {
                 set_level(connection, message);
             }

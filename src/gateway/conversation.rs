@@ -315,6 +315,11 @@ impl Conversation {
         if same.next().is_some() { None } else { found }
     }
 
+    /// Returns whether any exchange that is open carries a client's id.
+    pub(super) fn has_in_flight(&self, id: &RequestId) -> bool {
+        self.exchanges().iter().any(|exchange| exchange.client_id() == id)
+    }
+
     /// Returns the exchanges that are open, oldest first.
     pub(super) fn open_exchanges(&self) -> Vec<Arc<Exchange>> {
         self.exchanges().clone()

@@ -15,6 +15,7 @@ use tracing::debug;
 
 use super::arguments::ArgumentsCheck;
 use super::bridge::{Crossing, cross};
+use super::cache::{Fetching, Found};
 use super::conversation::Session;
 use super::error::GatewayError;
 use super::exchange::{Exchange, Owed};
@@ -28,7 +29,7 @@ use crate::protocol::modern::Filter;
 use crate::protocol::names::method;
 use crate::protocol::{Era, Message};
 use crate::upstream::pending::Patience;
-use crate::upstream::{Connection, Lease, LeaseKind, RequestRefused};
+use crate::upstream::{Connection, Lease, LeaseKind, Outcome, RequestRefused, Waiter};
 
 /// Resources that one session may have subscribed to.
 pub(super) const SUBSCRIPTIONS_MAX: usize = 1024;
@@ -244,7 +245,16 @@ impl Sending {
                 message
             }
         };
-        match connection.request(&message, self.exchange.clone(), self.patience) {
+        let cache = &self.gateway.cache;
+        let waiter: Arc<dyn Waiter> = match cache.look_up(connection, self.session.caller(), &message) {
+            Found::Kept(answer) => {
+                self.exchange.complete(Outcome::Response(answer));
+                return Ok(true);
+            }
+            Found::Missing(vacancy) => Arc::new(Fetching::new(vacancy, self.exchange.clone())),
+            Found::Nothing => self.exchange.clone(),
+        };
+        match connection.request(&message, waiter, self.patience) {
             Ok(id) => {
                 self.exchange.sent(connection, id);
                 self.mend_subscriptions(connection);

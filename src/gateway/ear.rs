@@ -188,6 +188,9 @@ impl Ear {
         if connection.era() == Era::Handshake {
             return Some(notification);
         }
+        if let Some(gateway) = self.gateway.upgrade() {
+            gateway.cache.heed(connection, &notification);
+        }
         let subscription = subscription_of(&notification);
         let method = notification.method().into_owned();
         match method.as_str() {

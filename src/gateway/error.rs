@@ -5,10 +5,10 @@ use thiserror::Error;
 
 use crate::config::ServerName;
 use crate::plugin::{Refusal, Why};
-use crate::protocol::MessageError;
 use crate::protocol::names::code;
 use crate::protocol::reply::ErrorObject;
 use crate::protocol::translate::Untranslatable;
+use crate::protocol::{MessageError, RequestId};
 use crate::upstream::UpstreamError;
 
 /// Why a message was not forwarded, or not answered by its server. The texts are what a client reads.
@@ -92,6 +92,9 @@ pub enum GatewayError {
     /// The gateway has panicked over it, which is a fault of its own.
     #[error("the gateway failed over this message: this is a fault of its own")]
     Panicked,
+    /// The channel has a request with this id already, by which answers and cancellations are told apart.
+    #[error("a request with the id {0} is in flight already")]
+    InFlightAlready(RequestId),
     /// The session has too many requests in flight.
     #[error("more than {0} requests of this session are in flight (requests.in-flight-max)")]
     TooManyInFlight(usize),
@@ -114,7 +117,7 @@ impl GatewayError {
             Self::Disabled(_) | Self::Stopping => code::SERVER_UNAVAILABLE,
             Self::SessionEnded => code::SESSION_NOT_FOUND,
             Self::NotOnShared(_) | Self::OfOtherEra(_) => code::METHOD_NOT_FOUND,
-            Self::InitializedTwice | Self::NotInitialized => code::INVALID_REQUEST,
+            Self::InitializedTwice | Self::NotInitialized | Self::InFlightAlready(_) => code::INVALID_REQUEST,
             Self::InvalidParams(_) => code::INVALID_PARAMS,
             Self::NotToldOf(_) => code::RESOURCE_NOT_FOUND,
             Self::InvalidMessage(error) => error.code,

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
+use super::cache::ResponseCache;
 use super::context::{Answer, Delivery, RequestContext};
 use super::conversation::{Conversation, Session};
 use super::error::GatewayError;
@@ -51,6 +52,8 @@ pub struct Gateway {
     pub(super) pools: Arc<PoolContext>,
     /// The receivers of shared instances, by instance. A std mutex: held for look-ups.
     pub(super) hubs: Mutex<HashMap<u64, Arc<SharedHub>>>,
+    /// What servers have said and may be said again.
+    pub(super) cache: Arc<ResponseCache>,
     /// The calls that wait for what their clients say.
     pub(super) suspended: Suspended,
     /// Sessions of modern clients, kept for their next calls.
@@ -93,10 +96,12 @@ impl Gateway {
         let limits = StoreLimits {
             max: config.sessions.max,
             idle_timeout: config.sessions.idle_timeout,
+            stream_retention: config.sessions.stream_retention,
         };
         let suspended = Suspended::new(&config.requests);
         Arc::new_cyclic(|gateway| Self {
             listeners: Listeners::new(config.sessions.listens_max),
+            cache: ResponseCache::new(&config.cache),
             suspended,
             standby: Standby::default(),
             config,

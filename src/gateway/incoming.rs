@@ -35,7 +35,7 @@ impl Incoming {
         if !is_array {
             return Message::parse(bytes, scan).map(Self::One);
         }
-        let elements = scan_array(&bytes, scan)?.unwrap_or_default();
+        let elements = scan_array(&bytes, scan, limits.batch_max + 1)?.unwrap_or_default();
         if elements.is_empty() || elements.len() > limits.batch_max {
             let message = format!(
                 "a batch has 1 to {} messages (requests.batch-max)",

@@ -105,9 +105,9 @@ impl Gateway {
             LeaseKind::Shared | LeaseKind::Principal => &NOT_ON_SHARED,
         };
         let answer = match judge {
-            None => result.discover_result(hidden),
+            None => result.discover_result(hidden, connection.facts_age()),
             Some(judge) => {
-                let write = |hidden: &[&str]| result.discover_result(hidden);
+                let write = |hidden: &[&str]| result.discover_result(hidden, connection.facts_age());
                 let announced = judge.announcement(session, exchange.client_id(), (result, &write), hidden);
                 announced.await?.result().unwrap_or_default().to_vec()
             }

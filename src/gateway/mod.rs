@@ -8,6 +8,7 @@ mod arguments;
 mod asking;
 mod attention;
 mod bridge;
+mod cache;
 pub mod context;
 pub mod conversation;
 mod dispatch;
@@ -30,6 +31,7 @@ mod suspension;
 mod tasks;
 mod visit;
 
+pub use cache::CacheUsage;
 pub use context::{Answer, Delivery, RequestContext};
 pub use conversation::{Conversation, Session};
 pub use error::GatewayError;

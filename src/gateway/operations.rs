@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::attention::Attention;
+use super::cache::CacheUsage;
 use super::conversation::{Held, Session};
 use super::error::GatewayError;
 use super::gateway::Gateway;
@@ -14,7 +15,7 @@ use super::shared_hub::SharedHub;
 use crate::config::{ServerSpec, Sharing};
 use crate::registry::{Actor, Order, Reconfigured, RegistryError, Server, Source};
 use crate::session::Caller;
-use crate::upstream::{Lease, Phase, ServerPool};
+use crate::upstream::{Lease, Phase, ServerPool, StateChange};
 
 impl Gateway {
     /// Adds a server and starts it if it is to run from the start.
@@ -198,6 +199,8 @@ impl Gateway {
         Attention::end(session);
         session.close_streams();
         drop(held);
+        // What waits for its client again holds the session, too.
+        drop(conversation.suspension().take());
         let server = conversation.server().name();
         if session.is_alone() {
             debug!(session = ?session.id(), %server, cause, "request over");
@@ -206,9 +209,10 @@ impl Gateway {
         }
     }
 
-    /// Ends the sessions that have been idle for too long, and forgets old streams of the others.
+    /// Ends the sessions that have been idle for too long, and forgets old streams of the others and old answers.
     pub fn look_after_sessions(&self) {
         let now = Instant::now();
+        self.cache.sweep(now);
         for session in self.sessions.remove_idle(now) {
             self.end_session(&session, "idle");
         }
@@ -285,9 +289,22 @@ impl Gateway {
         hubs.get(&lease.upstream().instance()).cloned()
     }
 
-    /// Forgets the receiver of an instance that is gone.
-    pub fn forget_hub(&self, instance: u64) {
-        self.hubs.lock().expect("no holder panics").remove(&instance);
+    /// Forgets what is known of an instance that is not ready any more, or gone.
+    pub fn note(&self, change: &StateChange) {
+        if change.state.phase != Phase::Ready {
+            self.cache.forget(change.instance);
+        }
+        if change.state.phase == Phase::Closed {
+            self.hubs
+                .lock()
+                .expect("no holder panics")
+                .remove(&change.instance);
+        }
+    }
+
+    /// Returns what is kept of what servers have said.
+    pub fn cache_usage(&self) -> CacheUsage {
+        self.cache.usage()
     }
 }
 

@@ -22,8 +22,9 @@ use crate::protocol::member::string_member;
 use crate::registry::Target;
 use crate::session::Caller;
 
-/// What states of the gateway begin with, so that they are not taken for those of a server.
+/// What states of a gateway begin with. Its store's own name follows: there may be a gateway behind this one.
 const MARK: &str = "portcullis.";
+const MARK_DIGITS: usize = 12;
 /// Members of the parameters that a client changes when it comes again.
 const CHANGING: [&str; 3] = ["_meta", "inputResponses", "requestState"];
 
@@ -31,6 +32,8 @@ const CHANGING: [&str; 3] = ["_meta", "inputResponses", "requestState"];
 pub(super) struct Suspended {
     /// The key is as old as this store: what it sealed means nothing to another one.
     key: LessSafeKey,
+    /// What its states begin with, so that they are not taken for those of a server.
+    mark: String,
     max: usize,
     per_principal_max: usize,
     timeout: Duration,
@@ -57,12 +60,26 @@ fn unusable(why: &str) -> GatewayError {
     GatewayError::InvalidParams(format!("requestState: {why}; make the request anew, without it"))
 }
 
+/// Returns why a call cannot be gone on with whose state says nothing to this gateway.
+fn foreign() -> GatewayError {
+    unusable("it was not made by this gateway for this client and method, or the gateway has been restarted")
+}
+
+/// Refuses a request that goes on with a call, at a server which has never asked for that: nobody else has made its state.
+pub(super) fn check_none(params: &[u8]) -> Result<(), GatewayError> {
+    match string_member(params, "requestState") {
+        Some(_) => Err(foreign()),
+        None => Ok(()),
+    }
+}
+
 impl Suspended {
     pub(super) fn new(limits: &RequestConfig) -> Self {
         let mut key = [0; 32];
         getrandom::fill(&mut key).expect("the system has random numbers");
         Self {
             key: LessSafeKey::new(UnboundKey::new(&CHACHA20_POLY1305, &key).expect("the key is long enough")),
+            mark: format!("{MARK}{}.", &Uuid::new_v4().simple().to_string()[..MARK_DIGITS]),
             max: limits.suspended_max,
             per_principal_max: limits.suspended_per_principal_max,
             timeout: limits.suspended_timeout,
@@ -120,7 +137,7 @@ impl Suspended {
         let Some(state) = string_member(&question.params, "requestState") else {
             return Ok(None);
         };
-        let Some(sealed) = state.strip_prefix(MARK) else {
+        let Some(sealed) = state.strip_prefix(&self.mark) else {
             return Ok(None);
         };
         let id = self.open(sealed, caller, &question.method)?;
@@ -169,15 +186,10 @@ impl Suspended {
             .seal_in_place_append_tag(nonce_used, binding, &mut sealed)
             .expect("so few bytes can be sealed");
         let bytes = [&nonce[..], &sealed].concat();
-        format!("{MARK}{}", BASE64_URL_SAFE_NO_PAD.encode(bytes))
+        format!("{}{}", self.mark, BASE64_URL_SAFE_NO_PAD.encode(bytes))
     }
 
     fn open(&self, sealed: &str, caller: &Caller, method: &str) -> Result<Uuid, GatewayError> {
-        let foreign = || {
-            unusable(
-                "it was not made by this gateway for this client and method, or the gateway has been restarted",
-            )
-        };
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(sealed).map_err(|_| foreign())?;
         let (nonce, sealed) = bytes.split_first_chunk::<NONCE_LEN>().ok_or_else(foreign)?;
         let mut sealed = sealed.to_vec();
@@ -245,7 +257,7 @@ mod tests {
         let store = Suspended::new(&limits());
         let id = Uuid::new_v4();
         let state = store.seal(id, &caller("alice"), "tools/call");
-        let sealed = state.strip_prefix(MARK).expect("it is marked");
+        let sealed = state.strip_prefix(&store.mark).expect("it is marked");
         let open = |store: &Suspended, principal, method| store.open(sealed, &caller(principal), method).ok();
         assert_eq!(open(&store, "alice", "tools/call"), Some(id));
         assert_eq!(open(&store, "bob", "tools/call"), None);

@@ -26,7 +26,7 @@ use crate::upstream::lease::Applicant;
 const NAMELESS: &str = r#"{"name":"unknown","version":"unknown"}"#;
 
 /// The stay of one request. Dropping it says that its client does not wait any more: what is under way is cancelled
-/// (2026-07-28, "Cancellation": the client closes the stream).
+/// (2026-07-28, "Cancellation": the client closes the stream, or says so on a channel).
 pub struct Visit {
     gateway: Arc<Gateway>,
     session: Arc<Session>,
@@ -53,12 +53,27 @@ impl Drop for Visit {
 }
 
 impl Gateway {
-    /// Opens the stay of a request that says of its client what `meta` says. Returns the request as it goes on: what the
-    /// client can do, but the server may not use, is not said.
+    /// Opens the stay of a request for `target` that says of its client what `meta` says: of one that goes on with a
+    /// suspended call, or at the server that the policies choose. Returns the request as it goes on: what the client can
+    /// do, but the server may not use, is not said.
     ///
     /// # Errors
-    /// A policy could not judge it.
-    pub async fn visit(
+    /// There is no server for it, a policy could not judge it, or it may not go on with the call that it names.
+    pub async fn receive(
+        self: &Arc<Self>,
+        (target, caller): (&Target, &Caller),
+        pinned: Option<&Pinned>,
+        said: (RequestMeta, ProtocolVersion),
+        request: Message,
+    ) -> Result<(Visit, Message), GatewayError> {
+        if let Some(visit) = self.visit_again(target, caller, &request)? {
+            return Ok((visit, request));
+        }
+        let server = self.choose_server(pinned, caller, target, &request).await?;
+        self.visit((server, caller.clone()), pinned, said, request).await
+    }
+
+    async fn visit(
         self: &Arc<Self>,
         (server, caller): (Arc<Server>, Caller),
         pinned: Option<&Pinned>,
@@ -104,10 +119,7 @@ impl Gateway {
     }
 
     /// Opens the stay of a request that goes on with a suspended call; `None` if it goes on with none of the gateway's.
-    ///
-    /// # Errors
-    /// It names one, but may not go on with it.
-    pub fn visit_again(
+    fn visit_again(
         self: &Arc<Self>,
         target: &Target,
         caller: &Caller,

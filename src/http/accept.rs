@@ -1,7 +1,7 @@
 //! What a client takes: the `Accept` and `Content-Type` headers.
 
 use http::HeaderMap;
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
 
 /// The media types that matter here.
 pub(super) const JSON: &str = "application/json";
@@ -27,6 +27,12 @@ pub(super) fn is_json(headers: &HeaderMap) -> bool {
         .unwrap_or_default();
     let media_type = value.split(';').next().unwrap_or_default().trim();
     media_type.eq_ignore_ascii_case(JSON)
+}
+
+/// Returns whether the body is what it says, and not compressed.
+pub(super) fn is_plain(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(CONTENT_ENCODING).iter();
+    codings.all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 /// The media ranges of all `Accept` headers, without those of quality zero.
@@ -70,6 +76,16 @@ mod tests {
         check("text/event-stream;q=0, application/json", (true, false));
         check("text/html", (false, false));
         assert!(!accepts(&HeaderMap::new(), JSON));
+    }
+
+    #[test]
+    fn a_compressed_body_is_not_plain() {
+        let mut headers = HeaderMap::new();
+        assert!(is_plain(&headers));
+        headers.append(CONTENT_ENCODING, "Identity".parse().expect("a value"));
+        assert!(is_plain(&headers));
+        headers.append(CONTENT_ENCODING, "gzip".parse().expect("a value"));
+        assert!(!is_plain(&headers));
     }
 
     #[test]

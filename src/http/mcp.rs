@@ -1,6 +1,5 @@
 //! `/mcp/{server}` and `/modes/{mode}/mcp/{server}`: the endpoints of a server or a route, for every transport and era
-//! (2026-07-28 and 2025-11-25, "Streamable HTTP"; 2024-11-05, "HTTP with SSE"). The one place downstream that asks for
-//! the era.
+//! (2026-07-28 and 2025-11-25, "Streamable HTTP"; 2024-11-05, "HTTP with SSE").
 
 use std::sync::Arc;
 
@@ -137,6 +136,13 @@ impl<'a> McpRequest<'a> {
         version.is_some_and(|version| {
             version.starts_with(|first: char| first.is_ascii_digit()) && version >= FIRST_MODERN_YEAR
         })
+    }
+
+    /// Returns whether its header names a version without a handshake that is known.
+    pub(super) fn names_known_modern_version(&self) -> bool {
+        let version = self.headers.get(header::PROTOCOL_VERSION);
+        let version = version.and_then(|value| value.to_str().ok()).map(str::trim);
+        version.and_then(ProtocolVersion::parse_modern).is_some()
     }
 
     /// A version that is named must be one that is known (2025-06-18, "Protocol Version Header").

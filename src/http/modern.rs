@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::mcp::McpRequest;
 use super::post::{not_acceptable, not_served, takes_both};
@@ -14,20 +14,11 @@ use super::sse::visiting_stream;
 use crate::gateway::{Answer, Delivery, RequestContext, Visit};
 use crate::protocol::member::{member, string_member};
 use crate::protocol::modern::mirror::{self, Mirrored};
-use crate::protocol::modern::{RequestMeta, decode};
-use crate::protocol::names::{code, header, method};
+use crate::protocol::modern::{RequestMeta, decode, ladder};
+use crate::protocol::names::{code, header};
 use crate::protocol::reply::{ErrorObject, write_error};
 use crate::protocol::{Kind, Message, ProtocolVersion, RequestId};
 use crate::upstream::SCAN;
-
-/// Methods that this era has given up; whoever claims to be of it does not get them.
-const REMOVED: [&str; 5] = [
-    method::INITIALIZE,
-    method::PING,
-    method::SET_LEVEL,
-    method::SUBSCRIBE,
-    method::UNSUBSCRIBE,
-];
 
 /// Handles a message that claims to be of this era.
 pub(super) async fn handle(request: &McpRequest<'_>, message: Message) -> Response {
@@ -55,33 +46,15 @@ async fn serve(
     meta: RequestMeta,
     version: ProtocolVersion,
 ) -> Response {
-    if REMOVED.contains(&&*message.method()) {
-        let text = format!("{} is not a method of {version}", message.method());
-        return error(
-            StatusCode::NOT_FOUND,
-            message.id(),
-            &ErrorObject::new(code::METHOD_NOT_FOUND, text),
-        );
+    if let Err(problem) = ladder::check_method(&message, version) {
+        return error(StatusCode::NOT_FOUND, message.id(), &problem);
     }
     let (gateway, pinned) = (&request.context.gateway, request.pin());
-    let again = gateway.visit_again(&request.target, &request.caller, &message);
-    let (visit, message) = match again {
-        Ok(Some(visit)) => (visit, message),
-        Ok(None) => {
-            let chosen = gateway.choose_server(pinned.as_ref(), &request.caller, &request.target, &message);
-            let server = match chosen.await {
-                Ok(server) => server,
-                Err(error) => return not_served(&message, &error),
-            };
-            let id = message.id().cloned();
-            let client = (server, request.caller.clone());
-            let visit = gateway.visit(client, pinned.as_ref(), (meta, version), message);
-            match visit.await {
-                Ok(visit) => visit,
-                Err(problem) => return error(StatusCode::OK, id.as_ref(), &problem.to_error_object()),
-            }
-        }
-        Err(problem) => return error(StatusCode::OK, message.id(), &problem.to_error_object()),
+    let (place, id) = ((&request.target, &request.caller), message.id().cloned());
+    let visit = gateway.receive(place, pinned.as_ref(), (meta, version), message);
+    let (visit, message) = match visit.await {
+        Ok(visit) => visit,
+        Err(error) => return not_served(id.as_ref(), &error),
     };
     let mirrored = visit.mirrored_arguments(pinned.as_ref(), &message).await;
     if let Err(problem) = check_arguments(request.headers, &message, &mirrored) {
@@ -122,25 +95,18 @@ fn status_of(body: &Bytes) -> StatusCode {
 
 /// Goes through what every request must say, in the order of the specification.
 fn check(headers: &HeaderMap, message: &Message) -> Result<(RequestMeta, ProtocolVersion), ErrorObject> {
-    let params = message.params().unwrap_or_default();
-    let meta = RequestMeta::parse(&params)
-        .map_err(|error| ErrorObject::new(code::INVALID_PARAMS, error.to_string()))?;
+    let meta = ladder::stated(message)?;
     let stated = mirror_of(headers, header::PROTOCOL_VERSION)?;
     if stated != meta.version {
         return Err(differs(header::PROTOCOL_VERSION, &meta.version));
     }
-    let Some(version) = ProtocolVersion::parse_modern(&meta.version) else {
-        let supported = ProtocolVersion::MODERN.map(ProtocolVersion::as_str);
-        let text = format!("the protocol version {:?} is not supported", meta.version);
-        let data = json!({ "supported": supported, "requested": meta.version });
-        return Err(ErrorObject::new(code::UNSUPPORTED_VERSION, text).with_data(data));
-    };
+    let version = ladder::supported(&meta)?;
     let method = message.method();
     if mirror_of(headers, header::METHOD)? != method {
         return Err(differs(header::METHOD, &method));
     }
     if let Some(key) = mirror::named_by(&method) {
-        let name = string_member(&params, key);
+        let name = string_member(&message.params().unwrap_or_default(), key);
         let stated = decoded(header::NAME, &mirror_of(headers, header::NAME)?)?.into_owned();
         if name.as_ref() != Some(&stated) {
             return Err(differs(header::NAME, &name.unwrap_or_default()));
@@ -159,7 +125,7 @@ fn check_arguments(headers: &HeaderMap, call: &Message, mirrored: &[Mirrored]) -
         member(&params, "arguments").and_then(|arguments| serde_json::from_str(arguments.get()).ok());
     let arguments: Value = arguments.unwrap_or(Value::Null);
     for Mirrored { header, path } in mirrored {
-        let Some(body) = mirror::header_text(&arguments, path) else {
+        let Some(body) = mirror::argument(&arguments, path) else {
             if headers.contains_key(header.as_str()) {
                 return Err(mismatch(format!(
                     "the header {header} mirrors an argument that is not there"
@@ -169,8 +135,8 @@ fn check_arguments(headers: &HeaderMap, call: &Message, mirrored: &[Mirrored]) -
         };
         let stated = mirror_of(headers, header)?;
         let stated = decoded(header, &stated)?;
-        if !mirror::agrees(&stated, &body, body.parse::<f64>().is_ok()) {
-            return Err(differs(header, &body));
+        if !mirror::agrees(&stated, body) {
+            return Err(differs(header, &mirror::header_text(body)));
         }
     }
     Ok(())

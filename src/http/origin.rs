@@ -75,16 +75,13 @@ impl OriginPolicy {
     /// Which of the two headers is not accepted.
     pub fn check(&self, headers: &HeaderMap) -> Result<(), OriginRefused> {
         self.check_host(headers)?;
-        match headers.get(ORIGIN) {
+        let mut origins = headers
+            .get_all(ORIGIN)
+            .iter()
+            .map(|origin| origin.to_str().unwrap_or_default());
+        match origins.find(|origin| !self.accepts_origin(origin)) {
             None => Ok(()),
-            Some(origin) => {
-                let origin = origin.to_str().unwrap_or_default();
-                if self.accepts_origin(origin) {
-                    Ok(())
-                } else {
-                    Err(OriginRefused::Origin(origin.to_owned()))
-                }
-            }
+            Some(origin) => Err(OriginRefused::Origin(origin.to_owned())),
         }
     }
 
@@ -127,8 +124,8 @@ impl OriginPolicy {
     }
 }
 
-/// Puts the authority of an HTTP/2 request where that of HTTP/1.1 stands. A `Host` that says something else stays beside
-/// it, and two are refused.
+/// Puts the authority of a request where that of HTTP/1.1 usually stands: HTTP/2 has it elsewhere, and a URL with one
+/// overrides the header (RFC 9112 §3.2.2). A `Host` that says something else stays beside it, and two are refused.
 pub(super) fn name_host<B>(request: &mut Request<B>) {
     let authority = request
         .uri()
@@ -260,6 +257,17 @@ mod tests {
             ["b.example", "a.example"]
         );
         assert_eq!(hosts("/x", Some("b.example")), ["b.example"]);
+    }
+
+    #[test]
+    fn every_origin_counts() {
+        let mut headers = HeaderMap::new();
+        headers.append(HOST, "localhost".parse().expect("a value"));
+        headers.append(ORIGIN, "http://localhost".parse().expect("a value"));
+        assert_eq!(policy().check(&headers), Ok(()));
+        headers.append(ORIGIN, "http://evil.example".parse().expect("a value"));
+        let refused = OriginRefused::Origin("http://evil.example".to_owned());
+        assert_eq!(policy().check(&headers), Err(refused));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use bytes::Buf;
 use futures_util::Stream;
 use http::StatusCode;
 
-use super::accept::{EVENT_STREAM, JSON, accepts, is_json, names};
+use super::accept::{EVENT_STREAM, JSON, accepts, is_json, is_plain, names};
 use super::body::{BodyLimits, read_body};
 use super::mcp::{McpRequest, SessionNaming};
 use super::modern;
@@ -15,10 +15,10 @@ use super::sse::resumable_stream;
 use crate::gateway::{
     Answer, Delivery, Gateway, GatewayError, Incoming, RequestContext, Session, check_batch,
 };
-use crate::protocol::modern::RequestMeta;
+use crate::protocol::modern::ladder;
 use crate::protocol::names::{code, header, method};
 use crate::protocol::reply::write_error;
-use crate::protocol::{Kind, Message, MessageError};
+use crate::protocol::{Kind, Message, MessageError, RequestId};
 use crate::registry::Server;
 use crate::session::Transport;
 
@@ -29,6 +29,10 @@ pub(super) async fn handle<B: Buf, E>(
 ) -> Response {
     if !is_json(request.headers) {
         let message = "the body must be JSON: send Content-Type: application/json";
+        return reply::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, message);
+    }
+    if !is_plain(request.headers) {
+        let message = "the body must not be compressed: send no Content-Encoding";
         return reply::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, message);
     }
     let http = &request.context.config.http;
@@ -71,12 +75,7 @@ fn is_modern(request: &McpRequest<'_>, parsed: &Result<Incoming, MessageError>) 
     if request.names_modern_version() {
         return true;
     }
-    match parsed {
-        Ok(Incoming::One(message)) if message.kind() == Kind::Request => message
-            .params()
-            .is_some_and(|params| RequestMeta::is_claimed(&params)),
-        _ => false,
-    }
+    matches!(parsed, Ok(Incoming::One(message)) if ladder::is_claimed_by(message))
 }
 
 async fn in_session(
@@ -128,7 +127,7 @@ async fn without_session(request: &McpRequest<'_>, body: Incoming) -> Response {
     let chosen = gateway.choose_server(pinned.as_ref(), &request.caller, &request.target, &message);
     let server = match chosen.await {
         Ok(server) => server,
-        Err(error) => return not_served(&message, &error),
+        Err(error) => return not_served(message.id(), &error),
     };
     let provisional = Provisional::open(request, server, Transport::OneShot, "one-shot");
     let ctx = RequestContext {
@@ -189,7 +188,7 @@ async fn open(request: &McpRequest<'_>, message: Message) -> Response {
     let chosen = gateway.choose_server(pinned.as_ref(), &request.caller, &request.target, &message);
     let server = match chosen.await {
         Ok(server) => server,
-        Err(error) => return not_served(&message, &error),
+        Err(error) => return not_served(message.id(), &error),
     };
     let provisional = Provisional::open(
         request,
@@ -258,13 +257,13 @@ fn session_required() -> Response {
     reply::refused(StatusCode::BAD_REQUEST, message)
 }
 
-/// What the policies refuse is an answer like others; what is not there is none.
-pub(super) fn not_served(message: &Message, error: &GatewayError) -> Response {
+/// A server that is disabled is not there; whatever else stands in the way is an answer like others.
+pub(super) fn not_served(id: Option<&RequestId>, error: &GatewayError) -> Response {
     let object = error.to_error_object();
-    if matches!(error, GatewayError::Policy(_) | GatewayError::NoServer) {
-        let mut out = Vec::new();
-        write_error(message.id(), &object, &mut out);
-        return reply::json(StatusCode::OK, out.into());
+    if let GatewayError::Disabled(_) = error {
+        return reply::error_for(StatusCode::SERVICE_UNAVAILABLE, id, object.code, error);
     }
-    reply::error_for(StatusCode::SERVICE_UNAVAILABLE, message.id(), object.code, error)
+    let mut out = Vec::new();
+    write_error(id, &object, &mut out);
+    reply::json(StatusCode::OK, out.into())
 }

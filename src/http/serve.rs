@@ -1,5 +1,6 @@
 //! Connections: accepted up to a limit, served with time-outs, drained at the end. `warp::serve` offers none of this.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 #[cfg(unix)]
@@ -10,7 +11,6 @@ use std::time::Duration;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -19,7 +19,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 use warp::filters::BoxedFilter;
 
+use super::descriptors::connections_max;
 use super::origin::name_host;
+use super::pace::Paced;
 use super::preface::Version;
 use super::reply::Response;
 use super::socket::Socket;
@@ -38,7 +40,7 @@ pub struct ServeOptions {
     pub header_timeout: Duration,
     /// Bytes of the head of a request.
     pub header_max: usize,
-    /// How long sent data may stay unacknowledged before the peer counts as gone.
+    /// How long sent data may stay unacknowledged, and an answer on HTTP/2 untaken, before the peer counts as gone.
     pub tcp_user_timeout: Duration,
     /// How long connections get to finish at the end.
     pub drain_timeout: Duration,
@@ -117,8 +119,9 @@ impl Listener {
         stop: CancellationToken,
     ) {
         let service = warp::service(routes);
-        let permits = Arc::new(Semaphore::new(self.options.connections_max));
+        let permits = Arc::new(Semaphore::new(connections_max(self.options.connections_max)));
         let mut connections = JoinSet::new();
+        let mut is_short = false;
         loop {
             let permit = tokio::select! {
                 biased;
@@ -133,13 +136,16 @@ impl Listener {
             while connections.try_join_next().is_some() {}
             match stream {
                 Ok(stream) => {
+                    is_short = false;
                     let socket = Socket::new(stream).holding(permit);
                     let options = self.options.clone();
                     connections.spawn(serve_one(socket, service.clone(), options, stop.clone()));
                 }
                 Err(error) => {
-                    // Usually no descriptors left: wait for some instead of spinning.
-                    warn!(%error, "a connection could not be accepted");
+                    // Usually no descriptors left: wait for some instead of spinning, and say so once.
+                    if !std::mem::replace(&mut is_short, true) {
+                        warn!(%error, "connections cannot be accepted");
+                    }
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }
@@ -199,7 +205,11 @@ where
         .timer(TokioTimer::new())
         .header_read_timeout(options.header_timeout)
         .max_buf_size(options.header_max.max(HEADER_BUFFER_MIN));
-    let connection = builder.serve_connection(TokioIo::new(socket), TowerToHyperService::new(service));
+    let service = service_fn(move |mut request| {
+        name_host(&mut request);
+        service.clone().call(request)
+    });
+    let connection = builder.serve_connection(TokioIo::new(socket), service);
     let mut connection = std::pin::pin!(connection.with_upgrades());
     let result = tokio::select! {
         result = connection.as_mut() => result,
@@ -217,7 +227,7 @@ async fn serve_http2<S>(socket: Socket<Traffic>, service: S, options: &ServeOpti
 where
     S: warp_service::Service,
 {
-    let streams = Streams::default();
+    let streams = Streams::new(options.tcp_user_timeout);
     let mut builder = http2::Builder::new(streams.clone());
     builder
         .timer(TokioTimer::new())
@@ -229,21 +239,28 @@ where
         .keep_alive_timeout(options.keep_alive);
     let service = service_fn(move |mut request| {
         name_host(&mut request);
-        service.clone().call(request)
+        let answer = service.clone().call(request);
+        async { Ok::<_, Infallible>(answer.await?.map(Paced::new)) }
     });
-    let connection = builder.serve_connection(TokioIo::new(socket), service);
-    let mut connection = std::pin::pin!(connection);
-    let result = tokio::select! {
-        result = connection.as_mut() => result,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.as_mut().await
-        }
-        () = streams.idle(options.header_timeout) => {
-            connection.as_mut().graceful_shutdown();
-            // A client that has never said anything does not take its leave either.
-            let leave = tokio::time::timeout(options.header_timeout, connection.as_mut());
-            leave.await.unwrap_or(Ok(()))
+    let idle = || streams.idle(options.header_timeout);
+    // Gone at the end of the block, and with it whatever its streams still wait for.
+    let result = {
+        let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(socket), service));
+        let ended = tokio::select! {
+            result = connection.as_mut() => Some(result),
+            () = stop.cancelled() => None,
+            () = idle() => None,
+        };
+        match ended {
+            Some(result) => result,
+            None => {
+                connection.as_mut().graceful_shutdown();
+                // What its client has begun meanwhile is served; nothing else keeps it.
+                tokio::select! {
+                    result = connection.as_mut() => result,
+                    () = idle() => Ok(()),
+                }
+            }
         }
     };
     if let Err(error) = result {

@@ -70,12 +70,13 @@ async fn open(request: &McpRequest<'_>) -> Response {
         Err(error) => return not_opened(&error),
     };
     let session = gateway.new_session(server, request.caller.clone(), Transport::HttpSse);
-    gateway.keep_session(&session);
     let prelude = endpoint(&post_uri(request, &session));
     let keep_alive = request.context.config.http.keep_alive;
     let reader = session.standalone().read_unread();
     let mut response = event_stream(&session, reader, EventForm::Plain, prelude, keep_alive);
     reply::set_session_id(response.headers_mut(), header::X_SESSION_ID, session.id());
+    // It has its stream by now, without which it would be taken for one that is over.
+    gateway.keep_session(&session);
     response
 }
 

@@ -7,11 +7,15 @@ use std::time::Duration;
 use hyper::rt::Executor;
 use tokio_util::task::TaskTracker;
 
+use super::pace::serve_paced;
+
 /// What runs the streams of one connection.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Streams {
     tasks: TaskTracker,
     begun: Arc<AtomicU64>,
+    /// How long an answer may wait for its client to take it.
+    patience: Duration,
 }
 
 impl<F> Executor<F> for Streams
@@ -20,11 +24,20 @@ where
 {
     fn execute(&self, stream: F) {
         self.begun.fetch_add(1, Ordering::Relaxed);
-        self.tasks.spawn(stream);
+        self.tasks.spawn(serve_paced(stream, self.patience));
     }
 }
 
 impl Streams {
+    /// Returns what runs the streams of a connection, whose client has so much time to take its answers.
+    pub(super) fn new(patience: Duration) -> Self {
+        Self {
+            tasks: TaskTracker::new(),
+            begun: Arc::default(),
+            patience,
+        }
+    }
+
     /// Waits until there has been no stream for this long, or for twice as long.
     pub(super) async fn idle(&self, limit: Duration) {
         let mut before = None;
@@ -56,7 +69,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_connection_is_idle_when_nothing_has_gone_on_for_so_long() {
         let limit = Duration::from_secs(10);
-        let streams = Streams::default();
+        let streams = Streams::new(limit);
         let start = Instant::now();
         streams.idle(limit).await;
         assert_eq!(start.elapsed(), limit, "nothing ever went on");

@@ -3,7 +3,6 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::UnixStream as Probe;
 use std::path::{Path, PathBuf};
 
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -66,10 +65,13 @@ fn remove_stale(path: &Path) -> io::Result<()> {
     if !fs::symlink_metadata(path)?.file_type().is_socket() {
         return Err(in_use("there is something else than a socket"));
     }
-    match Probe::connect(path) {
+    // Somebody whose queue is full is there too, and is not waited for.
+    let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    probe.set_nonblocking(true)?;
+    match probe.connect(&SockAddr::unix(path)?) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
-        Err(error) => Err(error),
-        Ok(_) => Err(in_use("somebody else listens there")),
+        Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+        _ => Err(in_use("somebody else listens there")),
     }
 }
 
@@ -128,6 +130,25 @@ mod tests {
         assert_eq!(taken.kind(), io::ErrorKind::AddrInUse);
         drop(socket);
         assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn somebody_who_is_too_busy_to_answer_keeps_the_place() {
+        let path = place("socket");
+        let address = SockAddr::unix(&path).expect("it is short");
+        let stream = || Socket::new(Domain::UNIX, Type::STREAM, None).expect("the system has sockets");
+        let busy = stream();
+        busy.bind(&address).expect("it is free");
+        busy.listen(0).expect("it is bound");
+        let connected = || {
+            let client = stream();
+            client.set_nonblocking(true).expect("ours");
+            client.connect(&address).is_ok().then_some(client)
+        };
+        let queue: Vec<Socket> = std::iter::from_fn(connected).collect();
+        let taken = UnixSocket::bind(&path).expect_err("somebody is there");
+        assert_eq!(taken.kind(), io::ErrorKind::AddrInUse);
+        assert!(path.exists() && !queue.is_empty());
     }
 
     #[tokio::test]

@@ -109,7 +109,8 @@ fn progress(call: &Call<'_>) -> ToolResult {
     let arguments = call.arguments()?;
     let steps = arguments.number("steps", 1, COUNT_MAX)?;
     let ms = arguments.number("ms", 0, MS_MAX)?;
-    let reports = (1..=steps).map(|step| Step::after_ms(ms, progress_action(call, step, steps)));
+    let total = arguments.number("total", steps, u64::MAX)?;
+    let reports = (1..=steps).map(|step| Step::after_ms(ms, progress_action(call, step, total)));
     Ok(Outcome::Script(
         reports
             .chain([answer(0, &format!("made {steps} steps"))])

@@ -197,7 +197,7 @@ impl Server {
 
     /// Batches exist in 2025-03-26 only. Their members are answered one by one, as each is ready.
     fn receive_batch(self: &Arc<Self>, line: &Bytes, answers: &mut Vec<u8>) {
-        let refusal = match scan_array(line, SCAN) {
+        let refusal = match scan_array(line, SCAN, usize::MAX) {
             Err(error) => error.into(),
             Ok(_) if self.peer.lock().version != ProtocolVersion::V2025_03_26 => {
                 invalid("this protocol version has no batches")

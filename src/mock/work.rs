@@ -99,6 +99,7 @@ impl Server {
             };
             let wait = std::mem::take(&mut next.after);
             if !wait.is_zero() {
+                self.send(lines); // what comes later is not to overtake it
                 let server = Arc::clone(self);
                 return self.schedule.after(wait, move || {
                     let mut lines = Vec::new();
@@ -162,6 +163,7 @@ impl Server {
             lines.append(&mut line);
             return self.close_if(closes, lines);
         }
+        self.send(lines); // the answer is not to overtake it
         let server = Arc::clone(self);
         self.schedule.after(delay, move || {
             server.send(&mut line);

@@ -1,5 +1,7 @@
 //! What a server says of itself when a conversation opens, in either era, and how the other era would say it.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
 
 use super::modern::meta::SERVER_INFO;
@@ -120,9 +122,14 @@ impl ServerFacts {
         written(fields, without)
     }
 
-    /// Returns the result of `server/discover` for a client that must not see the capabilities named in `without`.
-    pub fn discover_result(&self, without: &[&str]) -> Vec<u8> {
+    /// Returns the result of `server/discover` for a client that must not see the capabilities named in `without`, so long
+    /// after the server has said it.
+    pub fn discover_result(&self, without: &[&str], age: Duration) -> Vec<u8> {
         let mut fields = self.fields.clone();
+        if let Some(ttl) = fields.get_mut("ttlMs") {
+            let passed = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+            *ttl = ttl.as_u64().unwrap_or(0).saturating_sub(passed).into();
+        }
         let mut without = without.to_vec();
         if self.era() == Era::Handshake {
             fields.shift_remove("protocolVersion");
@@ -187,20 +194,25 @@ mod tests {
         );
         let facts = ServerFacts::of_discovery(DISCOVERED).expect("valid");
         check(
-            &facts.discover_result(&[]),
+            &facts.discover_result(&[], Duration::ZERO),
             r#"{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"instructions":"i","ttlMs":5,"cacheScope":"public","extra":1,"_meta":{"io.modelcontextprotocol/serverInfo":{"name":"s"},"x":1}}"#,
         );
-        let cut: Value = serde_json::from_slice(&facts.discover_result(&["tools"])).expect("JSON");
+        let cut: Value = serde_json::from_slice(&facts.discover_result(&["tools"], Duration::from_millis(3)))
+            .expect("JSON");
         assert_eq!(
-            (&cut["capabilities"], &cut["cacheScope"]),
-            (&json!({}), &json!("private"))
+            (&cut["capabilities"], &cut["cacheScope"], &cut["ttlMs"]),
+            (&json!({}), &json!("private"), &json!(2))
         );
+        let late: Value =
+            serde_json::from_slice(&facts.discover_result(&[], Duration::from_secs(1))).expect("JSON");
+        assert_eq!(late["ttlMs"], 0);
     }
 
     #[test]
     fn each_era_in_the_words_of_the_other() {
         let facts = ServerFacts::of_initialize(INITIALIZED).expect("valid");
-        let discovered: Value = serde_json::from_slice(&facts.discover_result(&["logging"])).expect("JSON");
+        let discovered: Value =
+            serde_json::from_slice(&facts.discover_result(&["logging"], Duration::ZERO)).expect("JSON");
         assert_eq!(
             discovered,
             json!({

@@ -120,12 +120,16 @@ pub fn scan(bytes: &[u8], options: ScanOptions) -> Result<Spans, ScanError> {
     Ok(scanner.spans)
 }
 
-/// Returns where the elements of an array stand, after checking the syntax of the whole text; `None` if the text
-/// does not begin as an array.
+/// Returns where the first `elements_max` elements of an array stand, after checking the syntax of the whole text; `None`
+/// if the text does not begin as an array.
 ///
 /// # Errors
 /// As [`scan`].
-pub fn scan_array(bytes: &[u8], options: ScanOptions) -> Result<Option<Vec<Span>>, ScanError> {
+pub fn scan_array(
+    bytes: &[u8],
+    options: ScanOptions,
+    elements_max: usize,
+) -> Result<Option<Vec<Span>>, ScanError> {
     let text = check_encoding(bytes)?;
     let mut scanner = Scanner::new(text.as_bytes(), options);
     scanner.skip_space();
@@ -133,7 +137,11 @@ pub fn scan_array(bytes: &[u8], options: ScanOptions) -> Result<Option<Vec<Span>
         return Ok(None);
     }
     let mut elements = Vec::new();
-    scanner.array(1, &mut |span| elements.push(span))?;
+    scanner.array(1, &mut |span| {
+        if elements.len() < elements_max {
+            elements.push(span);
+        }
+    })?;
     scanner.finish()?;
     Ok(Some(elements))
 }

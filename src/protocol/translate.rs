@@ -175,6 +175,26 @@ pub fn answer_for_handshake(answer: &Message, method: &str) -> Result<Message, U
     draft.finish()
 }
 
+/// Returns an answer that nobody may keep but for whom it is (2026-07-28, "Cache Scope"). One that says nothing of being
+/// kept stays what it is.
+///
+/// # Errors
+/// See [`Untranslatable`].
+pub fn answer_for_one(answer: &Message) -> Result<Message, Untranslatable> {
+    const SCOPE: &str = "/result/cacheScope";
+    const PRIVATE: &str = "\"private\"";
+    let mut draft = Draft::of(answer);
+    let scope = draft.text_at(SCOPE)?;
+    let is_shared = match scope {
+        Some(scope) => scope != PRIVATE,
+        None => draft.has("/result/ttlMs")?,
+    };
+    if is_shared {
+        draft.set(SCOPE, PRIVATE.to_owned());
+    }
+    draft.finish()
+}
+
 /// Returns a notification without the name of the subscription that it came by.
 ///
 /// # Errors
@@ -410,6 +430,29 @@ mod tests {
             ),
             r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"m","data":{"uri":"u"}}}"#,
         );
+    }
+
+    #[test]
+    fn answers_for_one_client_alone() {
+        let whole = |rest: &str| format!(r#"{{"jsonrpc":"2.0","id":1,{rest}}}"#);
+        let check = |rest: &str, expect: &str| check(answer_for_one(&message(&whole(rest))), &whole(expect));
+        let private = r#""result":{"ttlMs":5,"cacheScope":"private","x":1}"#;
+        check(r#""result":{"ttlMs":5,"cacheScope":"public","x":1}"#, private);
+        check(
+            r#""result":{"ttlMs":5,"cache\u0053cope":"p\u0075blic"}"#,
+            r#""result":{"ttlMs":5,"cache\u0053cope":"private"}"#,
+        );
+        check(
+            r#""result":{"ttlMs":5}"#,
+            r#""result":{"ttlMs":5,"cacheScope":"private"}"#,
+        );
+        for same in [
+            private,
+            r#""result":{"resultType":"input_required"}"#,
+            r#""error":{"code":1,"message":"m"}"#,
+        ] {
+            check(same, same);
+        }
     }
 
     #[test]

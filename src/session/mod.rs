@@ -9,6 +9,6 @@ mod session;
 mod store;
 
 pub use event_id::EventId;
-pub use outbox::{Outbox, OutboxReader, Priority};
+pub use outbox::{Outbox, OutboxReader, OutboxWriter, Priority};
 pub use session::{Caller, OpenStream, Session, SessionId, SessionOptions, Transport};
 pub use store::{SessionStore, StoreLimits};

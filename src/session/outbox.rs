@@ -1,6 +1,8 @@
 //! The messages of one event stream: a bounded ring that holds them before a reader is there, while it is away, and
 //! for a while after they were read, so that an interrupted stream can go on where it broke.
 
+mod ending;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -8,6 +10,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+
+pub use ending::OutboxWriter;
 
 /// How much one stream may hold.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +54,8 @@ pub struct Outbox {
     wake: Notify,
     /// Wakes who waits for room.
     room: Notify,
+    /// Wakes who waits for the end.
+    end: Notify,
 }
 
 #[derive(Debug)]
@@ -63,6 +69,8 @@ struct Ring {
     /// Answers that are still to come before the stream is over; `None` for a stream that answers do not end.
     answers_due: Option<usize>,
     closed: bool,
+    /// Who still writes when it is closed.
+    writers: usize,
     /// Which reader is the present one; an older one ends.
     reader: u64,
     attached: bool,
@@ -81,6 +89,7 @@ impl Outbox {
             unread: 1,
             answers_due,
             closed: false,
+            writers: 0,
             reader: 0,
             attached: false,
             quiet_since: Instant::now(),
@@ -91,6 +100,7 @@ impl Outbox {
             ring: Mutex::new(ring),
             wake: Notify::new(),
             room: Notify::new(),
+            end: Notify::new(),
         })
     }
 
@@ -108,6 +118,13 @@ impl Outbox {
         if ring.closed {
             return Ok(()); // nobody will read it: the session is over
         }
+        self.put(&mut ring, data, priority)?;
+        drop(ring);
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    fn put(&self, ring: &mut Ring, data: Bytes, priority: Priority) -> Result<(), Full> {
         while ring.is_over(self.limits, data.len()) && ring.forget_oldest_read() {}
         if priority == Priority::Droppable && ring.is_over(self.limits, data.len()) {
             return Err(Full);
@@ -123,8 +140,6 @@ impl Outbox {
             *due = due.saturating_sub(1);
             ring.quiet_since = Instant::now();
         }
-        drop(ring);
-        self.wake.notify_one();
         Ok(())
     }
 
@@ -156,24 +171,6 @@ impl Outbox {
         ring.quiet_since = Instant::now();
         drop(ring);
         self.wake.notify_one();
-    }
-
-    /// Ends the stream whatever is due.
-    pub fn close(&self) {
-        self.lock().closed = true;
-        self.wake.notify_one();
-        self.room.notify_waiters();
-    }
-
-    /// Waits until the stream was ended by [`Outbox::close`].
-    pub async fn closed(&self) {
-        loop {
-            let woken = self.room.notified();
-            if self.lock().closed {
-                return;
-            }
-            woken.await;
-        }
     }
 
     /// Returns a reader of what comes after `sequence`; an earlier reader ends. A new stream is read from 0 on.
@@ -281,7 +278,7 @@ impl Ring {
     }
 
     fn is_complete(&self) -> bool {
-        self.closed || self.answers_due == Some(0)
+        self.closed && self.writers == 0 || self.answers_due == Some(0)
     }
 }
 

@@ -1,5 +1,6 @@
 //! All sessions, by id: looked up on every request, ended when idle, bounded in number.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -11,10 +12,13 @@ use super::session::{Caller, Session, SessionId};
 /// How many sessions, and for how long.
 #[derive(Debug, Clone, Copy)]
 pub struct StoreLimits {
-    /// Sessions, at most; one more ends the one that was used least recently.
+    /// Sessions, at most; one more ends the one that was used least recently, of the principal that has the most.
     pub max: usize,
     /// A session whose client does nothing, holds no stream open and waits for no answer, ends after this time.
     pub idle_timeout: Duration,
+    /// And one that is nothing without its stream after this time, if that is less: its client is gone, and whoever lost
+    /// the stream comes back soon or not at all.
+    pub stream_retention: Duration,
 }
 
 /// So many maps share the sessions, so that look-ups rarely meet.
@@ -43,10 +47,10 @@ impl<A> SessionStore<A> {
     pub fn insert(&self, session: Arc<Session<A>>) -> Vec<Arc<Session<A>>> {
         let mut evicted = Vec::new();
         while self.len() >= self.limits.max.max(1) {
-            let Some(oldest) = self.least_recently_used() else {
+            let Some(dispensable) = self.most_dispensable() else {
                 break;
             };
-            evicted.extend(self.remove(oldest));
+            evicted.extend(self.remove(dispensable));
         }
         self.shard(session.id()).insert(session.id(), session);
         evicted
@@ -79,10 +83,18 @@ impl<A> SessionStore<A> {
 
     /// Takes out the sessions that have been idle for too long.
     pub fn remove_idle(&self, now: Instant) -> Vec<Arc<Session<A>>> {
-        let idle_timeout = self.limits.idle_timeout;
+        let StoreLimits {
+            idle_timeout,
+            stream_retention,
+            ..
+        } = self.limits;
         self.remove_where(|session| {
             let idle = now.saturating_duration_since(session.last_activity());
-            !session.is_in_use() && idle >= idle_timeout
+            let limit = match session.transport().has_one_stream() {
+                true => idle_timeout.min(stream_retention),
+                false => idle_timeout,
+            };
+            !session.is_in_use() && idle >= limit
         })
     }
 
@@ -104,15 +116,25 @@ impl<A> SessionStore<A> {
         self.len() == 0
     }
 
-    fn least_recently_used(&self) -> Option<SessionId> {
+    /// Returns the session that was used least recently, of the principal that has the most: whoever opens many does not
+    /// end those of others.
+    fn most_dispensable(&self) -> Option<SessionId> {
         // Sessions in use go last: their clients are there.
-        let key = |session: &Arc<Session<A>>| (session.is_in_use(), session.last_activity(), session.id());
-        let oldest = self
-            .shards
-            .iter()
-            .filter_map(|shard| lock(shard).values().map(key).min())
-            .min()?;
-        Some(oldest.2)
+        let key = |session: &Session<A>| (session.is_in_use(), session.last_activity(), session.id());
+        let mut principals: HashMap<Arc<str>, (usize, _)> = HashMap::new();
+        for shard in &self.shards {
+            for session in lock(shard).values() {
+                let key = key(session);
+                let principal = &session.caller().principal;
+                let (count, oldest) = principals.entry(principal.clone()).or_insert((0, key));
+                *count += 1;
+                *oldest = key.min(*oldest);
+            }
+        }
+        let most = principals
+            .into_values()
+            .max_by_key(|(count, oldest)| (*count, Reverse(*oldest)))?;
+        Some(most.1.2)
     }
 
     fn shard(&self, id: SessionId) -> MutexGuard<'_, Shard<A>> {
@@ -138,9 +160,13 @@ mod tests {
     }
 
     fn session(principal: &str) -> Arc<Session<()>> {
+        session_over(Transport::StreamableHttp, principal)
+    }
+
+    fn session_over(transport: Transport, principal: &str) -> Arc<Session<()>> {
         let options = SessionOptions {
             caller: caller(principal, None),
-            transport: Transport::StreamableHttp,
+            transport,
             outbox: OutboxLimits {
                 events_max: 4,
                 bytes_max: 100,
@@ -154,6 +180,7 @@ mod tests {
         SessionStore::new(StoreLimits {
             max,
             idle_timeout: Duration::from_secs(600),
+            stream_retention: Duration::from_secs(120),
         })
     }
 
@@ -191,6 +218,27 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn whoever_has_the_most_makes_room() {
+        let store = store(3);
+        let quiet = session("quiet");
+        let mut busy = [session("busy"), session("busy")];
+        assert!(store.insert(quiet.clone()).is_empty());
+        for session in &busy {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            session.touch();
+            assert!(store.insert(session.clone()).is_empty());
+        }
+        for number in 0..4 {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            let new = session("busy");
+            let evicted = store.insert(new.clone());
+            assert_eq!(evicted[0].id(), busy[number % 2].id(), "the oldest of its own");
+            busy[number % 2] = new;
+        }
+        assert!(store.get(quiet.id(), quiet.caller()).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn idle_sessions_end_unless_a_stream_is_open() {
         let store = store(10);
         let (idle, open) = (session("a"), session("a"));
@@ -206,6 +254,28 @@ mod tests {
         );
         tokio::time::advance(Duration::from_secs(601)).await;
         assert_eq!(store.remove_idle(Instant::now()).len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_that_has_lost_its_only_stream_ends_sooner() {
+        let store = store(10);
+        let (old, new) = (session_over(Transport::HttpSse, "a"), session("a"));
+        let stream = old.stream_opened();
+        let _ = store.insert(old.clone());
+        let _ = store.insert(new.clone());
+        tokio::time::advance(Duration::from_secs(500)).await;
+        new.touch();
+        assert!(store.remove_idle(Instant::now()).is_empty(), "it has its stream");
+        drop(stream);
+        tokio::time::advance(Duration::from_secs(99)).await;
+        assert!(
+            store.remove_idle(Instant::now()).is_empty(),
+            "its client may come back"
+        );
+        tokio::time::advance(Duration::from_secs(21)).await;
+        let ended = store.remove_idle(Instant::now());
+        assert_eq!(ended.len(), 1, "the other one is as idle, and stays");
+        assert_eq!(ended[0].id(), old.id());
     }
 
     #[test]

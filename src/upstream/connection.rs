@@ -62,14 +62,24 @@ pub struct ConnectionCounts {
     pub strays: AtomicU64,
 }
 
+/// Which start of which instance something is of. No two connections of a gateway have the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// Unique over all servers.
+    pub instance: u64,
+    /// The first start is 1.
+    pub generation: u64,
+}
+
 /// A running generation of a server.
 pub struct Connection {
     server: ServerName,
-    generation: u64,
+    origin: Origin,
     pending: Mutex<Pending>,
     pub(super) outbound: Outbound,
     inbound: Arc<dyn ServerMessages>,
-    facts: OnceLock<ServerFacts>,
+    /// And since when they are known.
+    facts: OnceLock<(ServerFacts, Instant)>,
     counts: Arc<ConnectionCounts>,
     pub(super) ended: CancellationToken,
 }
@@ -86,7 +96,7 @@ pub enum RequestRefused {
 impl std::fmt::Debug for Connection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Connection")
-            .field("generation", &self.generation)
+            .field("generation", &self.generation())
             .finish_non_exhaustive()
     }
 }
@@ -94,14 +104,14 @@ impl std::fmt::Debug for Connection {
 impl Connection {
     pub(super) fn new(
         server: ServerName,
-        generation: u64,
+        origin: Origin,
         limits: ConnectionLimits,
         inbound: Arc<dyn ServerMessages>,
         counts: Arc<ConnectionCounts>,
     ) -> Arc<Self> {
         Arc::new(Self {
             server,
-            generation,
+            origin,
             pending: Mutex::new(Pending::new(limits.in_flight_max, Instant::now())),
             outbound: Outbound::new(limits.queue_max, limits.queue_bytes_max),
             inbound,
@@ -121,15 +131,26 @@ impl Connection {
         self.counts.strays.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Returns which start of which instance this is.
+    pub fn origin(&self) -> Origin {
+        self.origin
+    }
+
     /// Returns which start of the process this is; the first is 1.
     pub fn generation(&self) -> u64 {
-        self.generation
+        self.origin.generation
     }
 
     /// Returns what the server said in the handshake. Absent only while the handshake is under way, when nobody else
     /// has the connection.
     pub fn facts(&self) -> Option<&ServerFacts> {
-        self.facts.get()
+        self.facts.get().map(|(facts, _)| facts)
+    }
+
+    /// Returns how long ago the server said that.
+    pub fn facts_age(&self) -> Duration {
+        let since = self.facts.get().map(|(_, since)| since.elapsed());
+        since.unwrap_or_default()
     }
 
     /// Returns the era in which it is spoken with the server; before the handshake the one that has it.
@@ -138,7 +159,8 @@ impl Connection {
     }
 
     pub(super) fn set_facts(&self, facts: ServerFacts) {
-        self.facts.set(facts).expect("a generation shakes hands once");
+        let is_first = self.facts.set((facts, Instant::now())).is_ok();
+        assert!(is_first, "a generation shakes hands once");
     }
 
     /// Sends a request. Its id, and its progress token if it has one, become the number that is returned; `waiter`
@@ -248,7 +270,7 @@ impl Connection {
     pub fn send(&self, write: impl FnOnce(&mut Vec<u8>)) -> bool {
         let sent = self.outbound.push(write).is_ok();
         if !sent {
-            debug!(generation = self.generation, "message not taken by the server");
+            debug!(generation = self.generation(), "message not taken by the server");
         }
         sent
     }
@@ -349,7 +371,7 @@ impl Connection {
 
     /// Servers of 2025-03-26 may answer in batches.
     fn take_batch(self: &Arc<Self>, line: &Bytes) {
-        match scan_array(line, SCAN) {
+        match scan_array(line, SCAN, usize::MAX) {
             Ok(Some(elements)) => elements
                 .into_iter()
                 .for_each(|span| self.take_line(line.slice(span))),

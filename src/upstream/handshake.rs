@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use serde_json::value::to_raw_value;
 use tokio::time::timeout;
 
@@ -12,8 +13,9 @@ use super::connection::Connection;
 use super::era::Eras;
 use super::error::{CallError, UpstreamError};
 use crate::protocol::mcp::InitializeParams;
-use crate::protocol::names::method;
-use crate::protocol::{Era, ServerFacts, reply};
+use crate::protocol::names::{code, method};
+use crate::protocol::reply::ErrorObject;
+use crate::protocol::{Era, ProtocolVersion, ServerFacts, reply};
 
 /// What an instance opens a conversation with.
 #[derive(Debug, Clone)]
@@ -166,12 +168,27 @@ impl Opening {
     }
 
     async fn discover(&self, connection: &Connection) -> Result<ServerFacts, Failed> {
-        let result = connection
-            .open(Era::Modern, method::DISCOVER, None, self.timeout)
-            .await;
+        let discover = || connection.open(Era::Modern, method::DISCOVER, None, self.timeout);
+        let mut result = discover().await;
+        if let Err(CallError::Refused(error)) = &result
+            && names_a_version_of_ours(error)
+        {
+            result = discover().await;
+        }
         let result = result.map_err(|error| failed("discover", error))?;
         ServerFacts::of_discovery(&result).map_err(Failed::Refused)
     }
+}
+
+/// Returns whether a server that did not take the version of a request names one that the gateway speaks: then it is
+/// asked in that one, of which there is but one so far.
+fn names_a_version_of_ours(error: &ErrorObject) -> bool {
+    let named = error
+        .data
+        .as_ref()
+        .and_then(|data| data.get("supported")?.as_array());
+    let is_ours = |version: &Value| version.as_str().and_then(ProtocolVersion::parse_modern).is_some();
+    error.code == code::UNSUPPORTED_VERSION && named.is_some_and(|named| named.iter().any(is_ours))
 }
 
 fn failed(what: &str, error: CallError) -> Failed {

@@ -29,7 +29,7 @@ pub mod state;
 pub mod stderr;
 pub mod supervisor;
 
-pub use connection::{Connection, RequestRefused, SCAN};
+pub use connection::{Connection, Origin, RequestRefused, SCAN};
 pub use error::{CallError, UpstreamError};
 pub use handle::Upstream;
 pub use inbound::ServerMessages;

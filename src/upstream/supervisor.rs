@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use tracing::{Instrument, Span, error, info, warn};
 
 use super::backoff::{AfterFailure, RestartBudget};
-use super::connection::{Connection, ConnectionLimits};
+use super::connection::{Connection, ConnectionLimits, Origin};
 use super::error::CallError;
 use super::generation::{Generation, GenerationEvent, GenerationOptions, Stage};
 use super::handle::UpstreamOptions;
@@ -316,7 +316,11 @@ impl Supervisor {
         };
         let inbound = self.options.inbound.clone();
         let counts = self.options.counts.clone();
-        let connection = Connection::new(spec.name.clone(), self.state.generation, limits, inbound, counts);
+        let origin = Origin {
+            instance: self.options.instance,
+            generation: self.state.generation,
+        };
+        let connection = Connection::new(spec.name.clone(), origin, limits, inbound, counts);
         let options = GenerationOptions {
             connection,
             spec: spec.clone(),

@@ -7,13 +7,8 @@
 # The era is that of the suites, which are the clients: legacy is up to 2025-11-25, modern is 2026-07-28. bridged is modern
 # with a server that has a handshake: the required scenarios one by one, without those that no such server can pass.
 #
-# The suites need Node 22 or later. They and, where the system has none, Node itself come from npm, pinned, into
-# the user's cache; later runs need no network. CONFORMANCE_OUT names a directory for the full results.
+# CONFORMANCE_OUT names a directory for the full results.
 set -eu
-
-NODE_VERSION=22.23.3
-FIRST=0.1.16
-SECOND=0.2.0-alpha.12
 
 if [ $# -ne 2 ]; then
     echo "usage: $0 URL legacy|modern|bridged" >&2
@@ -21,32 +16,10 @@ if [ $# -ne 2 ]; then
 fi
 url=$1 era=$2
 
-cache=${XDG_CACHE_HOME:-$HOME/.cache}/portcullis/conformance-$FIRST-$SECOND-node-$NODE_VERSION
+. "$(dirname "$0")/suites.sh"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-
-system_node_is_new() {
-    major=$(node -p 'process.versions.node.split(".")[0]' 2>/dev/null) && [ "$major" -ge 22 ]
-}
-
-# Installs beside the place and moves, so that an interrupted or a second installation does no harm.
-install() {
-    command -v npm >/dev/null || { echo "npm is needed to install the conformance suites" >&2; exit 2; }
-    mkdir -p "$(dirname "$cache")"
-    fresh=$(mktemp -d "$cache.XXXXXX")
-    set -- "first@npm:@modelcontextprotocol/conformance@$FIRST" "second@npm:@modelcontextprotocol/conformance@$SECOND"
-    system_node_is_new || set -- "$@" "node@$NODE_VERSION"
-    if ! npm install --prefix "$fresh" --no-audit --no-fund --loglevel=error "$@" >"$work/npm.log" 2>&1; then
-        cat "$work/npm.log" >&2
-        rm -rf "$fresh"
-        exit 2
-    fi
-    mv "$fresh" "$cache" 2>/dev/null || rm -rf "$fresh"
-}
-
-[ -d "$cache/node_modules" ] || install
-node=$cache/node_modules/node/bin/node
-[ -x "$node" ] || node=node
+have_suites
 
 failed=0
 
@@ -57,7 +30,7 @@ run() {
     log=$work/$package.log
     out=${CONFORMANCE_OUT:-$work/out}/$package
     status=0
-    "$node" "$cache/node_modules/$package/dist/index.js" server --url "$url" "$@" -o "$out" >"$log" 2>&1 || status=$?
+    suite "$package" server --url "$url" "$@" -o "$out" >"$log" 2>&1 || status=$?
     total=$(sed -n 's/^Total: //p' "$log" | tail -n 1)
     case "$total" in
         '' | 0\ passed*) status=${status#0}; status=${status:-1} ;;
@@ -76,12 +49,12 @@ IMPOSSIBLE="input-required-result-basic-elicitation input-required-result-multip
 # Runs what is required of 2026-07-28 scenario by scenario.
 run_bridged() {
     log=$work/bridged.log passed=0 broken=0
-    names=$("$node" "$cache/node_modules/second/dist/index.js" list --server --requirements 2026-07-28 \
+    names=$(suite second list --server --requirements 2026-07-28 \
         | sed -n '/^Server scenarios/,/^Client scenarios/s/^  - //p')
     [ -n "$names" ] || { echo "conformance $SECOND: no scenarios" >&2; exit 2; }
     for name in $names; do
         case " $IMPOSSIBLE " in *" $name "*) continue ;; esac
-        if "$node" "$cache/node_modules/second/dist/index.js" server --url "$url" --scenario "$name" \
+        if suite second server --url "$url" --scenario "$name" \
             --spec-version 2026-07-28 >"$log" 2>&1; then
             passed=$((passed + 1))
         else

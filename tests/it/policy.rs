@@ -1,5 +1,6 @@
 //! Policies on the path of messages: the bundled plugins in front of the mock server, on every transport.
 
+mod asked;
 mod bypass;
 mod context;
 mod door;

@@ -5,6 +5,7 @@
 //! - `PORTCULLIS_STRESS_SCALE`: how many times as much of everything that is done again and again; the soak uses it.
 
 mod swap;
+mod torture;
 
 use std::collections::HashSet;
 use std::io::Write;

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod crashes;
+mod frames;
 mod http2;
 mod http_sse;
 mod ids;

@@ -60,7 +60,7 @@ fn a_file_is_looked_for_in_the_working_directory_then_in_the_users() {
         loader.load().expect("valid").file,
         Some(directory.path("portcullis.yaml"))
     );
-    directory.write("portcullis.toml", "");
+    directory.write("portcullis.toml", "# nothing");
     check(
         &directory,
         &loader,
@@ -203,6 +203,39 @@ fn a_file_that_is_too_large_is_refused() {
         &directory,
         &directory.loader(&[]),
         Err(&["DIR/portcullis.toml: cannot be read: it has more than 16 MiB"]),
+    );
+}
+
+#[test]
+fn a_file_that_a_write_has_emptied_is_refused_and_one_that_says_nothing_is_not() {
+    let directory = Directory::new();
+    for text in ["", "\n \n"] {
+        directory.write("portcullis.toml", text);
+        check(
+            &directory,
+            &directory.loader(&[]),
+            Err(&["DIR/portcullis.toml: is empty: if nothing is to be set, write a comment"]),
+        );
+    }
+    directory.write("portcullis.toml", "# nothing");
+    check(&directory, &directory.loader(&[]), Ok(&[]));
+}
+
+#[cfg(unix)]
+#[test]
+fn nobody_waits_for_the_end_of_a_pipe() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    let directory = Directory::new();
+    let path = directory.path("portcullis.toml");
+    mknodat(CWD, &path, FileType::Fifo, Mode::RUSR, 0).expect("the directory is ours");
+    let loader = Loader {
+        file: Some(path),
+        ..directory.loader(&[])
+    };
+    check(
+        &directory,
+        &loader,
+        Err(&["DIR/portcullis.toml: cannot be read: it is not a file"]),
     );
 }
 

@@ -24,7 +24,7 @@ fn only_what_is_read_at_the_start_needs_one() {
     check(&format!("{followed}{first}"), &[]);
     // What may not be shown is compared all the same.
     check(&first.replace("one", "two"), &["servers.a"]);
-    check("", &["servers.a"]);
+    check("# nothing", &["servers.a"]);
     check(
         &format!(
             "listen = \"127.0.0.1:1\"\n[http]\nbody-max = \"1MiB\"\n[plugin-host]\nwatch = false\n{first}"

@@ -231,7 +231,7 @@ fn values_that_contradict_each_other() {
 #[test]
 fn violations_name_the_variable_they_come_from() {
     check_with(
-        "",
+        "# nothing",
         &[
             ("PORTCULLIS__HTTP__BODY_MAX", "huge"),
             ("PORTCULLIS__HTPP__X", "1"),

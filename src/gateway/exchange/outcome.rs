@@ -68,7 +68,7 @@ impl Exchange {
             return None;
         };
         let is_judged = judge.asks_of_answer(&self.session, Direction::ServerToClient, &asked.method, answer);
-        (is_judged || asks(answer)).then(|| (judge.clone(), asked.clone()))
+        (is_judged || asked.is_of_one(&self.session) || asks(answer)).then(|| (judge.clone(), asked.clone()))
     }
 
     fn pass_on_progress(&self, message: &Message) {

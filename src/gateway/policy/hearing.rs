@@ -35,6 +35,7 @@ impl<'a> Hearing<'a> {
         let asked = Asked {
             target: target_of(&message.method(), &document),
             method: message.method().into_owned(),
+            was_judged: true,
         };
         Self::open(judge, session, direction, asked, document, message)
     }
@@ -59,7 +60,7 @@ impl<'a> Hearing<'a> {
         document: Document,
         message: Message,
     ) -> Self {
-        let Asked { method, target } = asked;
+        let Asked { method, target, .. } = asked;
         let input_schema = target
             .as_deref()
             .filter(|_| direction == Direction::ClientToServer)
@@ -192,6 +193,7 @@ impl<'a> Hearing<'a> {
         let asked = Asked {
             method: self.ctx.method,
             target: self.ctx.target,
+            was_judged: true,
         };
         (self.message, asked)
     }

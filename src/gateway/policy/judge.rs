@@ -14,6 +14,7 @@ use crate::plugin::{Hook, PluginSet, Plugins};
 use crate::protocol::document::Document;
 use crate::protocol::names::method;
 use crate::protocol::scan::ScanOptions;
+use crate::protocol::translate::{answer_for_one, is_cacheable};
 use crate::protocol::{Era, Kind, Message};
 use crate::upstream;
 
@@ -53,6 +54,8 @@ pub(in super::super) struct Asked {
     pub(in super::super) method: String,
     /// The tool, prompt, resource or task that it is about.
     pub(in super::super) target: Option<String>,
+    /// Whether any policy was asked about it.
+    pub(in super::super) was_judged: bool,
 }
 
 impl Asked {
@@ -62,6 +65,7 @@ impl Asked {
         Self {
             target: target_of(&method, &Document::new(request.bytes().clone())),
             method,
+            was_judged: false,
         }
     }
 
@@ -74,6 +78,21 @@ impl Asked {
         Self {
             method: method.to_owned(),
             target: None,
+            was_judged: true,
+        }
+    }
+
+    /// Returns whether the answer must not be kept for others by whoever gets it: what the policies leave to one is not
+    /// what they leave to another.
+    pub(in super::super) fn is_of_one(&self, session: &Session) -> bool {
+        self.was_judged && session.era() == Era::Modern && is_cacheable(&self.method)
+    }
+
+    /// Returns the answer of a server, which says so.
+    pub(super) fn answered(&self, session: &Session, answer: Message) -> Result<Message, GatewayError> {
+        match self.is_of_one(session) {
+            true => Ok(answer_for_one(&answer)?),
+            false => Ok(answer),
         }
     }
 }
@@ -171,7 +190,11 @@ impl Judge {
         if is_judged.contains(&true) {
             return Asked::of(request);
         }
-        Asked { method, target: None }
+        Asked {
+            method,
+            target: None,
+            was_judged: false,
+        }
     }
 
     /// Judges a request or a notification; returns it as it goes on.
@@ -214,7 +237,10 @@ impl Judge {
         if hearing.validate().await? {
             hearing.conceal().await?;
         }
-        Ok(hearing.close().0)
+        match (hearing.close(), direction) {
+            ((answer, asked), Direction::ServerToClient) => asked.answered(session, answer),
+            ((answer, _), Direction::ClientToServer) => Ok(answer),
+        }
     }
 
     /// Returns which capabilities may be announced: those of the client to the server in `initialize`, those of the

@@ -213,7 +213,7 @@ impl Judge {
         let answer = write(&hidden)?;
         let asked = Asked::opening(session.era());
         if !self.asks_of_answer(session, ServerToClient, &asked.method, &answer) {
-            return Ok(answer);
+            return asked.answered(session, answer);
         }
         self.answer(session, ServerToClient, asked, answer).await
     }

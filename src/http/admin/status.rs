@@ -29,6 +29,7 @@ pub(super) fn show(context: &AdminContext) -> Response {
             "openStreams": streams,
             "inFlight": gateway.in_flight(),
             "suspended": gateway.suspended(),
+            "cache": gateway.cache_usage(),
             "tasks": Handle::current().metrics().num_alive_tasks(),
             "servers": servers_by_state(gateway),
             "configuration": {

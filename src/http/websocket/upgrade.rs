@@ -52,16 +52,18 @@ async fn open(
 ) -> Result<Opened, Box<Response>> {
     let headers = with_bearer(headers)?;
     let request = McpRequest::admit(context, endpoint, &headers, query)?;
-    request.check_version()?;
+    if !request.names_known_modern_version() {
+        request.check_version()?;
+    }
     let handshake = Handshake::of(&headers)?;
     let gateway = &context.gateway;
     if gateway.is_draining() {
         return Err(Box::new(not_opened(&GatewayError::Stopping)));
     }
     let pinned = request.pin();
-    let chosen = gateway.choose_server_to_open(pinned.as_ref(), &request.caller, &request.target);
-    let server = chosen.await.map_err(|error| Box::new(not_opened(&error)))?;
-    let (link, reader) = Link::open(gateway, server, request.caller, Transport::WebSocket);
+    let place = (request.target, request.caller);
+    let opened = Link::open(gateway, place, pinned.as_ref(), Transport::WebSocket).await;
+    let (link, reader) = opened.map_err(|error| Box::new(not_opened(&error)))?;
     Ok(Opened {
         handshake,
         link,

@@ -49,24 +49,35 @@ pub fn mirrored(schema: &Value) -> Result<Vec<Mirrored>, AnnotationError> {
     Ok(found)
 }
 
-/// Returns what a header says of an argument; `None` where there must be none.
+/// Returns the argument that a header mirrors; `None` where there must be no header.
 ///
 /// `null` and what is missing have no header, nor has what is neither a string, an integer nor a boolean.
-pub fn header_text(arguments: &Value, path: &[String]) -> Option<String> {
+pub fn argument<'a>(arguments: &'a Value, path: &[String]) -> Option<&'a Value> {
     let value = path.iter().try_fold(arguments, |value, key| value.get(key))?;
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Bool(is) => Some(is.to_string()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    matches!(value, Value::String(_) | Value::Bool(_) | Value::Number(_)).then_some(value)
+}
+
+/// Returns what a header says of an argument.
+pub fn header_text(argument: &Value) -> String {
+    match argument {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
     }
 }
 
-/// Returns whether a decoded header says the same as the body: numbers are compared as numbers.
-pub fn agrees(header: &str, body: &str, is_number: bool) -> bool {
+/// Returns whether a decoded header says the same as the body. An integer is compared as one, to its last digit; a string
+/// is not, whatever it looks like.
+pub fn agrees(header: &str, argument: &Value) -> bool {
+    let body = header_text(argument);
     header == body
-        || is_number
-            && matches!((header.parse::<f64>(), body.parse::<f64>()), (Ok(header), Ok(body)) if header == body)
+        || argument.is_number() && integer(header).is_some_and(|stated| Some(stated) == integer(&body))
+}
+
+/// Reads `42` and `42.0`.
+fn integer(text: &str) -> Option<i128> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let is_whole = !fraction.is_empty() && fraction.bytes().all(|digit| digit == b'0');
+    whole.parse().ok().filter(|_| is_whole)
 }
 
 fn walk(
@@ -184,10 +195,30 @@ mod tests {
             ]
         );
         let arguments = json!({ "region": "us", "deep": { "count": 42 } });
-        assert_eq!(header_text(&arguments, &mirrored[0].path).as_deref(), Some("us"));
-        assert_eq!(header_text(&arguments, &mirrored[1].path).as_deref(), Some("42"));
-        assert_eq!(header_text(&json!({ "region": null }), &mirrored[0].path), None);
-        assert!(agrees("42.0", "42", true) && !agrees("42.0", "42", false));
+        let text =
+            |arguments: &Value, index: usize| argument(arguments, &mirrored[index].path).map(header_text);
+        assert_eq!(text(&arguments, 0).as_deref(), Some("us"));
+        assert_eq!(text(&arguments, 1).as_deref(), Some("42"));
+        assert_eq!(text(&json!({ "region": null }), 0), None);
+    }
+
+    #[test]
+    fn integers_are_compared_as_such_and_nothing_else_is() {
+        let check = |header: &str, argument: Value, expect| {
+            assert_eq!(agrees(header, &argument), expect, "{header} {argument}");
+        };
+        check("42.0", json!(42), true);
+        check("42", json!(42.0), true);
+        check("-7", json!(-7), true);
+        check("18446744073709551615", json!(u64::MAX), true);
+        check("9007199254740993", json!(9_007_199_254_740_992_u64), false);
+        check("42.", json!(42), false);
+        check("42.5", json!(42), false);
+        check("7", json!("007"), false);
+        check("1000", json!("1e3"), false);
+        check("007", json!("007"), true);
+        check("true", json!(true), true);
+        check("TRUE", json!(true), false);
     }
 
     #[test]

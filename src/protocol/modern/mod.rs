@@ -2,6 +2,7 @@
 //! shapes of results.
 
 pub mod headers;
+pub mod ladder;
 pub mod meta;
 pub mod mirror;
 pub mod subscriptions;

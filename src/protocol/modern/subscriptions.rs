@@ -151,11 +151,13 @@ impl Filter {
 
 /// Returns whether a URI is among those subscribed to, or lies below one of them.
 pub fn covers(subscriptions: &BTreeSet<String>, uri: &str) -> bool {
-    let below = |parent: &String| {
-        uri.strip_prefix(parent.as_str())
-            .is_some_and(|rest| parent.ends_with('/') || rest.starts_with('/'))
-    };
-    subscriptions.contains(uri) || subscriptions.iter().any(below)
+    subscriptions.contains(uri) || subscriptions.iter().any(|parent| is_within(uri, parent))
+}
+
+/// Returns whether a URI is this one, or lies below it.
+pub fn is_within(uri: &str, parent: &str) -> bool {
+    uri.strip_prefix(parent)
+        .is_some_and(|rest| rest.is_empty() || parent.ends_with('/') || rest.starts_with('/'))
 }
 
 /// Returns the request that a notification belongs to, if it says so.

@@ -78,12 +78,13 @@ fn bounds_the_depth() {
 #[test]
 fn splits_arrays() {
     let text = br#" [ {"id":1} , 2, "x" ] "#;
-    let spans = scan_array(text, STRICT).expect("valid").expect("an array");
+    let spans = scan_array(text, STRICT, 9).expect("valid").expect("an array");
     let parts: Vec<&[u8]> = spans.into_iter().map(|span| &text[span]).collect();
     assert_eq!(parts, [&b"{\"id\":1}"[..], b"2", b"\"x\""]);
-    assert_eq!(scan_array(b"{}", STRICT), Ok(None));
-    assert_eq!(scan_array(b"[]", STRICT), Ok(Some(vec![])));
-    scan_array(b"[1,]", STRICT).expect_err("trailing comma");
+    assert_eq!(scan_array(b"{}", STRICT, 9), Ok(None));
+    assert_eq!(scan_array(b"[]", STRICT, 9), Ok(Some(vec![])));
+    assert_eq!(scan_array(b"[1,2,3]", STRICT, 2), Ok(Some(vec![1..2, 3..4])));
+    scan_array(b"[1,]", STRICT, 9).expect_err("trailing comma");
 }
 
 #[test]

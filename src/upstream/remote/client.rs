@@ -1,5 +1,8 @@
 //! Requests to one remote server: its URL and headers on each, redirects within its origin only, proxies and trusted
 //! roots as the environment says.
+//!
+//! HTTP/1.1 alone: over HTTP/2 the event streams that stay open, one for each session, would count against the streams
+//! that a server takes on one connection (a hundred is common), and once they are used up no call gets through.
 
 use std::time::Duration;
 

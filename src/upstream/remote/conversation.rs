@@ -2,12 +2,13 @@
 //! and nothing until a new log level is set.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::HeaderMap;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 use tracing::{Instrument, Span, error};
 
@@ -29,6 +30,9 @@ const LANE_MAX: usize = 256;
 const ACCEPT_TIME: Duration = Duration::from_secs(30);
 /// Longest time for which a new log level keeps other messages back.
 const SETTING_TIME: Duration = Duration::from_secs(1);
+/// How long a request that was cancelled before the server had answered with anything may take to get there: connections
+/// of their own overtake each other, and a cancellation that comes first counts for nothing.
+const OVERTAKING_TIME: Duration = Duration::from_millis(250);
 /// Longest wait for the end of a session.
 const LEAVE_TIME: Duration = Duration::from_secs(2);
 
@@ -45,6 +49,9 @@ pub(super) struct Conversation<'a> {
 struct Running {
     task: AbortHandle,
     is_modern: bool,
+    is_taken: Arc<AtomicBool>,
+    /// Its room among those that are in flight, while it is.
+    permit: Weak<OwnedSemaphorePermit>,
 }
 
 impl<'a> Conversation<'a> {
@@ -119,12 +126,13 @@ impl<'a> Conversation<'a> {
             method::LISTEN => None,
             _ => {
                 let permit = self.permits.clone().acquire_owned().await;
-                Some(permit.expect("the semaphore is never closed"))
+                Some(Arc::new(permit.expect("the semaphore is never closed")))
             }
         };
         self.wire.session.note(&message);
+        let held = permit.as_ref().map(Arc::downgrade).unwrap_or_default();
         let exchange = Exchange::new(self.wire.clone(), message.clone(), permit);
-        let is_modern = exchange.is_modern();
+        let (is_modern, is_taken) = (exchange.is_modern(), exchange.is_taken());
         let is_setting = message.method() == method::SET_LEVEL;
         let (done, ended) = is_setting.then(oneshot::channel::<()>).unzip();
         let run = async move {
@@ -136,7 +144,13 @@ impl<'a> Conversation<'a> {
             self.exchanges.retain(|_, running| !running.task.is_finished());
         }
         let id = message.id().expect("a request has an id").clone();
-        self.exchanges.insert(id, Running { task, is_modern });
+        let running = Running {
+            task,
+            is_modern,
+            is_taken,
+            permit: held,
+        };
+        self.exchanges.insert(id, running);
         if let Some(ended) = ended {
             // What comes next is to find it set: requests of their own connections may overtake each other.
             let _ = tokio::time::timeout(SETTING_TIME, ended).await;
@@ -148,19 +162,40 @@ impl<'a> Conversation<'a> {
         let running = message
             .cancelled_request()
             .and_then(|id| self.exchanges.remove(&id));
-        let is_modern = running.as_ref().is_some_and(|running| running.is_modern);
-        if !is_modern && self.wire.session.version().is_some() {
-            let _ = self.lane.send(message).await;
+        let Some(running) = running else {
+            return self.tell_cancelled(message).await;
+        };
+        let permit = running.permit.upgrade();
+        // What of the request is not on its way now never will be.
+        running.task.abort();
+        if running.is_modern || self.wire.session.version().is_none() {
+            return;
         }
-        if let Some(running) = running {
-            running.task.abort();
+        if running.is_taken.load(Ordering::Relaxed) {
+            return self.tell_cancelled(message).await;
+        }
+        let wire = self.wire.clone();
+        let later = async move {
+            tokio::time::sleep(OVERTAKING_TIME).await;
+            tell(&wire, &message).await;
+            drop(permit);
+        };
+        self.tasks.spawn(later.instrument(Span::current()));
+    }
+
+    async fn tell_cancelled(&self, message: Message) {
+        if self.wire.session.version().is_some() {
+            let _ = self.lane.send(message).await;
         }
     }
 
     /// Nothing else is sent until the server has this.
     async fn initialized(&self, message: &Message) {
         tell(&self.wire, message).await;
-        self.wire.sessions.send_replace(1);
+        if self.wire.shape == Shape::Streamable {
+            self.wire.sessions.send_replace(1);
+            self.wire.listening().await;
+        }
     }
 }
 

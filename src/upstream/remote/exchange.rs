@@ -1,6 +1,7 @@
 //! One request: its POST, and its answer from wherever that comes.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use reqwest::Response;
@@ -14,7 +15,8 @@ use super::refusal::Refusal;
 use super::session::Epoch;
 use super::wire::{Ending, Shape, Wire};
 use crate::protocol::framing::Frame;
-use crate::protocol::names::{header, method};
+use crate::protocol::names::{code, header, method};
+use crate::protocol::reply::ErrorObject;
 use crate::protocol::{Message, RequestId};
 use crate::upstream::SCAN;
 
@@ -50,18 +52,26 @@ pub(super) struct Exchange {
     id: RequestId,
     modern: Option<ModernHead>,
     /// None for what only listens: it stays open, and others must not wait for its end.
-    permit: Option<OwnedSemaphorePermit>,
+    permit: Option<Arc<OwnedSemaphorePermit>>,
+    /// Whether the server has answered with anything.
+    is_taken: Arc<AtomicBool>,
 }
 
 impl Exchange {
-    pub(super) fn new(wire: Arc<Wire>, message: Message, permit: Option<OwnedSemaphorePermit>) -> Self {
+    pub(super) fn new(wire: Arc<Wire>, message: Message, permit: Option<Arc<OwnedSemaphorePermit>>) -> Self {
         Self {
             id: message.id().expect("a request has an id").clone(),
-            modern: ModernHead::of(&message, &wire.mirrors),
+            modern: ModernHead::of(&message),
             wire,
             message,
             permit,
+            is_taken: Arc::default(),
         }
+    }
+
+    /// Returns what becomes true when the server has answered with anything.
+    pub(super) fn is_taken(&self) -> Arc<AtomicBool> {
+        self.is_taken.clone()
     }
 
     /// Returns whether closing its stream is its cancellation.
@@ -85,8 +95,13 @@ impl Exchange {
     }
 
     async fn make(&self) -> Result<(), RemoteFailure> {
-        let (mut was_broken, mut was_renewed) = (false, false);
+        let (mut was_broken, mut was_renewed, mut was_mirrored) = (false, false, false);
         loop {
+            if let Some(error) = self.know_mirrors().await {
+                self.wire.answer(&self.id, &error).await;
+                return Ok(());
+            }
+            let listings = self.wire.server.mirrors().listings();
             let (headers, epoch) = self.head();
             let response = match self.wire.post(self.message.bytes().clone(), headers).await {
                 Err(RemoteFailure::Broken) if self.is_safe() && !was_broken => {
@@ -95,6 +110,7 @@ impl Exchange {
                 }
                 result => result?,
             };
+            self.is_taken.store(true, Ordering::Relaxed);
             let _answering = self.permit.as_ref().map(|_| self.wire.count_answer());
             if response.status().is_success() {
                 match self.take(response).await {
@@ -107,11 +123,16 @@ impl Exchange {
             }
             let refusal = Refusal::read(response).await;
             match epoch {
+                _ if refusal.is_header_mismatch() && self.tool().is_some() && !was_mirrored => {
+                    was_mirrored = true;
+                    self.wire.read_tools(listings).await;
+                }
                 Some(_) if refusal.is_unknown_session() && was_renewed => {
                     return Err(RemoteFailure::SessionGone);
                 }
                 Some(epoch) if refusal.is_unknown_session() => {
                     self.wire.renew(epoch).await?;
+                    self.wire.listening().await;
                     was_renewed = true;
                 }
                 _ => return self.refused(&refusal).await,
@@ -119,27 +140,46 @@ impl Exchange {
         }
     }
 
+    /// Returns the tool that is called, where heads mirror arguments: in the modern era, over Streamable HTTP.
+    fn tool(&self) -> Option<&str> {
+        let modern = self.modern.as_ref()?;
+        modern.tool().filter(|_| self.wire.shape == Shape::Streamable)
+    }
+
+    /// Sees to it that it is known what the head of a call mirrors; returns what is answered to one of a tool that may
+    /// not be called over HTTP.
+    async fn know_mirrors(&self) -> Option<ErrorObject> {
+        let tool = self.tool()?;
+        let mirrors = self.wire.server.mirrors();
+        if !mirrors.is_whole() {
+            self.wire.read_tools(mirrors.listings()).await;
+        }
+        let error = mirrors.refusal(tool)?;
+        let text = format!("the tool cannot be called over HTTP: {error}");
+        Some(ErrorObject::new(code::INVALID_PARAMS, text))
+    }
+
     /// Returns the headers, and the session that they name.
     fn head(&self) -> (HeaderMap, Option<Epoch>) {
         if let Some(modern) = &self.modern {
-            return (modern.headers(), None);
+            return (modern.headers(&self.message, self.wire.server.mirrors()), None);
         }
         let mut headers = HeaderMap::new();
         let epoch = self.wire.session.write(&mut headers);
         (headers, Some(epoch).filter(|epoch| epoch.has_id))
     }
 
-    /// Learns from a list of tools which arguments the heads of calls mirror.
-    fn learn(&self, frame: &Frame) {
-        let Frame::Line(text) = frame else { return };
-        if self.modern.is_none() || self.message.method() != method::TOOLS_LIST {
-            return;
-        }
-        if let Ok(answer) = Message::parse(text.clone(), SCAN)
-            && answer.id() == Some(&self.id)
-            && self.wire.mirrors.concerns(&answer)
-        {
-            self.wire.mirrors.learn(&answer);
+    /// Learns from a list of tools what the heads of calls mirror; leaves out those that are not to be called.
+    fn learn(&self, frame: Frame) -> Frame {
+        let lists = self.modern.is_some() && self.message.method() == method::TOOLS_LIST;
+        match &frame {
+            Frame::Line(text) if lists => match Message::parse(text.clone(), SCAN) {
+                Ok(answer) if answer.id() == Some(&self.id) => {
+                    self.wire.learn(&answer).map_or(frame, Frame::Line)
+                }
+                _ => frame,
+            },
+            _ => frame,
         }
     }
 
@@ -167,8 +207,8 @@ impl Exchange {
             match body.next().await {
                 Ok(Some(event)) => {
                     breaks = 0;
-                    self.learn(&event.data);
-                    if is_message(&event.kind) && self.wire.deliver(event.data, Some(&self.id)).await {
+                    let data = self.learn(event.data);
+                    if is_message(&event.kind) && self.wire.deliver(data, Some(&self.id)).await {
                         body.finish().await;
                         return Ok(());
                     }

@@ -21,13 +21,13 @@ const RETRY_MAX: Duration = Duration::from_secs(30);
 pub(super) async fn listen(wire: Arc<Wire>) {
     let mut sessions = wire.sessions.subscribe();
     loop {
-        let has_session = *sessions.borrow_and_update() > 0;
-        let changed = if has_session {
+        let session = *sessions.borrow_and_update();
+        let changed = if session > 0 {
             tokio::select! {
                 biased;
                 changed = sessions.changed() => changed,
                 () = async {
-                    Stream::new(&wire).follow().await;
+                    Stream::new(&wire, session).follow().await;
                     std::future::pending().await
                 } => unreachable!("it is never ready"),
             }
@@ -43,15 +43,17 @@ pub(super) async fn listen(wire: Arc<Wire>) {
 /// The stream of one session.
 struct Stream<'a> {
     wire: &'a Wire,
+    session: u64,
     body: Option<Body>,
     /// Attempts that brought nothing, one after the other.
     failures: u32,
 }
 
 impl<'a> Stream<'a> {
-    fn new(wire: &'a Wire) -> Self {
+    fn new(wire: &'a Wire, session: u64) -> Self {
         Self {
             wire,
+            session,
             body: None,
             failures: 0,
         }
@@ -80,7 +82,9 @@ impl<'a> Stream<'a> {
             headers.insert(header::LAST_EVENT_ID, id);
         }
         self.failures += 1;
-        let response = match tokio::time::timeout(HEAD_TIME, self.wire.listen(headers)).await {
+        let response = tokio::time::timeout(HEAD_TIME, self.wire.listen(headers)).await;
+        self.wire.listened.send_replace(self.session);
+        let response = match response {
             Ok(Ok(response)) => response,
             Ok(Err(_)) | Err(_) => return true,
         };

@@ -13,6 +13,8 @@
 //! | an event stream breaks that gave ids | it is resumed by `Last-Event-ID`, after the time that the server asked for |
 //! | the session is unknown (404, or the 400 of the SDKs) | one new session for all who meet it, then the request again |
 //! | `initialize` is refused | the generation ends, or HTTP+SSE is tried where the transport is not pinned |
+//! | a call does not mirror what the server wants mirrored (-32020) | its tools are listed again, then the call once more |
+//! | a tool says of headers what breaks the rules | it is left out of lists, and calls of it are refused |
 //! | a message is longer than `line-max` | its request gets an error; on a WebSocket the connection ends |
 //!
 //! What a request is told never holds the URL or a header; details go to the log, without the URL either.
@@ -25,12 +27,14 @@ mod exchange;
 mod failure;
 mod head;
 mod listening;
+mod mirrors;
 mod process;
 mod refusal;
 mod renewal;
 mod server;
 mod session;
 mod strings;
+mod tools;
 mod websocket;
 mod wire;
 

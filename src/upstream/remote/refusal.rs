@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::body::refusal_text;
+use crate::protocol::names::code;
 
 /// A refusal that has been read.
 #[derive(Debug)]
@@ -75,6 +76,11 @@ impl Refusal {
     pub(super) fn is_unknown_session(&self) -> bool {
         let says_so = || self.code == -32_000 && self.message.to_ascii_lowercase().contains("session");
         self.status == StatusCode::NOT_FOUND || (self.status == StatusCode::BAD_REQUEST && says_so())
+    }
+
+    /// Returns whether it says that the head is not what the body wants it to be.
+    pub(super) fn is_header_mismatch(&self) -> bool {
+        self.code == i64::from(code::HEADER_MISMATCH)
     }
 
     /// Returns whether it may be that of a server that speaks HTTP+SSE alone: one that answers the very request in

@@ -77,7 +77,7 @@ impl Wire {
     }
 
     /// Sends a request that was sent before, under another id.
-    async fn ask(
+    pub(super) async fn ask(
         &self,
         request: &Message,
         id: &RequestId,
@@ -93,7 +93,11 @@ impl Wire {
     }
 
     /// Returns the answer to a request; what comes before it is passed on.
-    async fn answer_in(&self, response: Response, id: &RequestId) -> Result<Message, RemoteFailure> {
+    pub(super) async fn answer_in(
+        &self,
+        response: Response,
+        id: &RequestId,
+    ) -> Result<Message, RemoteFailure> {
         let mut body = Body::of(response, self.server.line_max())?;
         while let Some(event) = body.next().await? {
             if !is_message(&event.kind) {

@@ -13,6 +13,7 @@ use tracing::{Instrument, Span};
 use super::client::RemoteClient;
 use super::conversation::Conversation;
 use super::failure::RemoteFailure;
+use super::mirrors::Mirrors;
 use super::process::RemoteProcess;
 use super::strings::{INCOMING_LINES, LOG_LINES, LineReader, Log, OUTGOING_BYTES, Outgoing};
 use super::wire::{Ending, Shape, Wire};
@@ -30,6 +31,7 @@ pub struct RemoteServer {
     client: OnceLock<Result<RemoteClient, String>>,
     /// How a server turned out to speak whose transport is not pinned.
     found: Mutex<Option<Shape>>,
+    mirrors: Mirrors,
 }
 
 impl fmt::Debug for RemoteServer {
@@ -62,6 +64,7 @@ impl RemoteServer {
             handshake_timeout: spec.handshake_timeout,
             client: OnceLock::new(),
             found: Mutex::default(),
+            mirrors: Mirrors::default(),
         }
     }
 
@@ -95,6 +98,11 @@ impl RemoteServer {
     pub(super) fn client(&self) -> &RemoteClient {
         let client = self.client.get().and_then(|client| client.as_ref().ok());
         client.expect("nothing is translated without a client")
+    }
+
+    /// Returns what is known of its tools over HTTP.
+    pub(super) fn mirrors(&self) -> &Mirrors {
+        &self.mirrors
     }
 
     /// Returns the most bytes of one message.

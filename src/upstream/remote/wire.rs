@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::HeaderMap;
@@ -11,7 +12,6 @@ use reqwest::{Response, Url};
 use tokio::sync::{mpsc, watch};
 
 use super::failure::RemoteFailure;
-use super::head::Mirrors;
 use super::server::RemoteServer;
 use super::session::Session;
 use super::strings::{Log, one_line};
@@ -47,10 +47,11 @@ pub(super) struct Wire {
     pub(super) server: Arc<RemoteServer>,
     pub(super) shape: Shape,
     pub(super) session: Session,
-    pub(super) mirrors: Mirrors,
     pub(super) log: Log,
     /// How many sessions have been opened.
     pub(super) sessions: watch::Sender<u64>,
+    /// Of how many it is known whether the server has a stream of its own messages.
+    pub(super) listened: watch::Sender<u64>,
     /// Held by whoever opens another session; how often that was.
     pub(super) renewals: tokio::sync::Mutex<u64>,
     target: Url,
@@ -62,6 +63,8 @@ pub(super) struct Wire {
     doubt: Mutex<Option<RemoteFailure>>,
 }
 
+/// Longest time for which a new session's messages wait for the stream of the server's own.
+const LISTENING_TIME: Duration = Duration::from_secs(1);
 /// The first ending is the one that counts.
 const ENDINGS: usize = 1;
 
@@ -78,9 +81,9 @@ impl Wire {
             server,
             shape,
             session: Session::default(),
-            mirrors: Mirrors::default(),
             log,
             sessions: watch::Sender::new(0),
+            listened: watch::Sender::new(0),
             renewals: tokio::sync::Mutex::new(0),
             target,
             incoming,
@@ -105,6 +108,16 @@ impl Wire {
         let result = client.listen(&self.target, headers, &self.log).await;
         self.note_reach(result.as_ref().err().copied());
         result
+    }
+
+    /// Waits until the stream of the server's own messages is open, or the server has none: until then there are servers
+    /// that drop what they would say there, questions to the client among it.
+    pub(super) async fn listening(&self) {
+        let sessions = *self.sessions.borrow();
+        let mut listened = self.listened.subscribe();
+        let known = listened.wait_for(|listened| *listened >= sessions);
+        // A server that says nothing before its first message is not waited for.
+        let _ = tokio::time::timeout(LISTENING_TIME, known).await;
     }
 
     /// Ends the session; whatever the server says to that.
@@ -181,7 +194,7 @@ impl Wire {
 
     /// Servers of 2025-03-26 may answer in batches.
     async fn deliver_batch(&self, text: Bytes, wanted: Option<&RequestId>) -> bool {
-        let Ok(Some(elements)) = scan_array(&text, SCAN) else {
+        let Ok(Some(elements)) = scan_array(&text, SCAN, usize::MAX) else {
             self.send(one_line(text)).await;
             return false;
         };

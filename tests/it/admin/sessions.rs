@@ -73,6 +73,7 @@ async fn the_status_says_what_the_gateway_holds() {
     let expect = json!({
         "version": env!("CARGO_PKG_VERSION"), "pid": empty["pid"], "uptimeSeconds": empty["uptimeSeconds"],
         "draining": false, "sessions": 0, "openStreams": 0, "inFlight": 0, "suspended": 0, "tasks": empty["tasks"],
+        "cache": { "answers": 0, "bytes": 0, "hits": 0, "misses": 0 },
         "servers": { "connected": 0, "disconnected": 2, "error": 0, "disabled": 1 },
         "configuration": { "problems": [], "needsRestart": [] },
     });

@@ -43,3 +43,10 @@ pub(super) fn gateway_with(top: &str, more: &str) -> Gateway {
         "{top}\n[servers.mock]\ncommand = \"@self\"\nargs = [\"mock-server\"]\nsharing = \"session\"\nbackoff-initial = \"10ms\"\n{more}\n"
     ))
 }
+
+/// Starts a gateway whose mock speaks `era`, with these further keys in its table; who shares it is left to the gateway.
+pub(super) fn of_era(era: &str, more: &str) -> Gateway {
+    Gateway::start(&format!(
+        "[servers.mock]\ncommand = \"@self\"\nargs = [\"mock-server\", \"--era\", \"{era}\"]\n{more}\n"
+    ))
+}

@@ -1,6 +1,6 @@
 //! Every way around a mode that we could think of: each method that names or carries a server, a tool, a prompt or a
 //! resource, through each transport, against a mode that forbids it. Who adds a method, an era or a transport adds it
-//! here. What is listened to stands in `listening`.
+//! here. What is listened to stands in `listening`, what is asked back and what channels carry besides in `asked`.
 
 use serde_json::{Value, json};
 
@@ -188,7 +188,8 @@ async fn what_a_mode_forbids_by_capability_is_denied() {
 #[tokio::test]
 async fn a_request_without_an_id_is_no_way_around() {
     let guarded = guarded_with(BY_NAME, "sharing = \"session\"\nprotocol-era = \"legacy\"");
-    for door in Door::ALL.into_iter().filter(|door| door.has_session()) {
+    let takes_them = |door: &Door| door.has_session() || door.is_channel();
+    for door in Door::ALL.into_iter().filter(takes_them) {
         let (mut visitor, _) = Visitor::enter(&guarded.gateway, door, json!({})).await;
         for request in NAMING {
             visitor.tell(request).await;

@@ -28,10 +28,14 @@ pub(super) enum Door {
     OneShot,
     /// A request of the era that has none (2026-07-28).
     Modern,
+    /// The same on a WebSocket.
+    ModernSocket,
+    /// The same on the pipes of `portcullis stdio`.
+    ModernStdio,
 }
 
 impl Door {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Streamable,
         Self::Batch,
         Self::Plain,
@@ -40,11 +44,28 @@ impl Door {
         Self::Stdio,
         Self::OneShot,
         Self::Modern,
+        Self::ModernSocket,
+        Self::ModernStdio,
     ];
+    /// Those of the era without sessions.
+    pub(super) const MODERN: [Self; 3] = [Self::Modern, Self::ModernSocket, Self::ModernStdio];
 
     /// Returns whether there is a session, which a client opens.
     pub(super) fn has_session(self) -> bool {
-        !matches!(self, Self::OneShot | Self::Modern)
+        !self.is_modern() && self != Self::OneShot
+    }
+
+    /// Returns whether each request says itself who its client is.
+    pub(super) fn is_modern(self) -> bool {
+        Self::MODERN.contains(&self)
+    }
+
+    /// Returns whether messages go both ways on one channel.
+    pub(super) fn is_channel(self) -> bool {
+        matches!(
+            self,
+            Self::Socket | Self::Stdio | Self::ModernSocket | Self::ModernStdio
+        )
     }
 
     fn version(self) -> &'static str {
@@ -52,7 +73,7 @@ impl Door {
             Self::Batch => "2025-03-26",
             Self::Sse => "2024-11-05",
             Self::Streamable | Self::Plain | Self::Socket | Self::Stdio | Self::OneShot => "2025-11-25",
-            Self::Modern => "2026-07-28",
+            Self::Modern | Self::ModernSocket | Self::ModernStdio => "2026-07-28",
         }
     }
 }
@@ -84,13 +105,13 @@ impl<'a> Visitor<'a> {
         if door == Door::OneShot {
             return (visitor, Value::Null);
         }
-        if door == Door::Modern {
+        visitor.channel = channel(gateway, door).await;
+        if door.is_modern() {
             let found = visitor.ask(r#""method":"server/discover""#).await.pop();
             return (visitor, found.expect("an answer"));
         }
-        if let Some(mut channel) = channel(gateway, door).await {
+        if let Some(channel) = &mut visitor.channel {
             let answer = channel.open(door.version(), capabilities).await;
-            visitor.channel = Some(channel);
             return (visitor, answer);
         }
         let info = json!({ "name": "it", "version": "1.0.0" });
@@ -118,7 +139,7 @@ impl<'a> Visitor<'a> {
     pub(super) async fn ask(&mut self, rest: &str) -> Vec<Value> {
         self.last_id += 1;
         let id = json!(self.last_id);
-        let text = format!(r#"{{"jsonrpc":"2.0","id":{id},{rest}}}"#);
+        let text = self.written(&format!(r#"{{"jsonrpc":"2.0","id":{id},{rest}}}"#));
         if let Some(channel) = &mut self.channel {
             channel.send(&text).await;
             return channel.up_to(&id).await;
@@ -136,7 +157,7 @@ impl<'a> Visitor<'a> {
 
     /// Sends a notification or an answer.
     pub(super) async fn tell(&mut self, rest: &str) {
-        let text = format!(r#"{{"jsonrpc":"2.0",{rest}}}"#);
+        let text = self.written(&format!(r#"{{"jsonrpc":"2.0",{rest}}}"#));
         if let Some(channel) = &mut self.channel {
             return channel.send(&text).await;
         }
@@ -145,6 +166,30 @@ impl<'a> Visitor<'a> {
             None => self.post("/mcp/mock", &self.headers(), text).await,
         };
         assert_eq!(answer.status(), StatusCode::ACCEPTED, "{rest}");
+    }
+
+    /// Returns a message as a client at this door writes it.
+    fn written(&self, text: &str) -> String {
+        match self.door.is_modern() {
+            true => with_meta(text, &self.capabilities),
+            false => text.to_owned(),
+        }
+    }
+
+    /// Sends a request on a channel, and returns its id.
+    pub(super) async fn send(&mut self, rest: &str) -> Value {
+        self.last_id += 1;
+        let id = json!(self.last_id);
+        let text = self.written(&format!(r#"{{"jsonrpc":"2.0","id":{id},{rest}}}"#));
+        let channel = self.channel.as_mut().expect("the door is a channel");
+        channel.send(&text).await;
+        id
+    }
+
+    /// Returns the next message of a channel.
+    pub(super) async fn hear(&mut self) -> Value {
+        let channel = self.channel.as_mut().expect("the door is a channel");
+        channel.message().await
     }
 
     /// Sends a request and returns its answer while it is still under way.
@@ -195,8 +240,7 @@ impl<'a> Visitor<'a> {
             ("mcp-method", &method),
         ];
         headers.extend(name.as_deref().map(|name| ("mcp-name", name)));
-        self.messages_of("/mcp/mock", &headers, with_meta(text, &self.capabilities))
-            .await
+        self.messages_of("/mcp/mock", &headers, text.to_owned()).await
     }
 
     /// Posts a body to the session and returns every message that comes back.
@@ -277,8 +321,8 @@ fn with_meta(text: &str, capabilities: &Value) -> String {
 async fn channel(gateway: &Gateway, door: Door) -> Option<Channel> {
     let configuration = gateway.directory().join("portcullis.toml");
     match door {
-        Door::Socket => Some(Channel::socket(gateway, "/mcp/mock").await),
-        Door::Stdio => Some(Channel::pipes(&configuration, &["--server", "mock"])),
+        Door::Socket | Door::ModernSocket => Some(Channel::socket(gateway, "/mcp/mock").await),
+        Door::Stdio | Door::ModernStdio => Some(Channel::pipes(&configuration, &["--server", "mock"])),
         _ => None,
     }
 }

@@ -46,21 +46,23 @@ async fn a_modern_server_neither_learns_nor_asks_what_it_may_not() {
         let mode = "allowed-capabilities = [\"tools\", \"roots\"]";
         let guarded = guarded_as(mode, &format!("sharing = \"session\"\nprotocol-era = {era:?}"));
         let able = json!({ "sampling": {}, "elicitation": {}, "roots": {} });
-        let (mut visitor, _) = Visitor::enter(&guarded.gateway, Door::Modern, able).await;
-        let answer = visitor.ask(&call("state", json!({}))).await;
-        let text = answer[0].to_string();
-        assert!(text.contains("roots"), "{era}: {text}");
-        assert!(
-            !text.contains("sampling") && !text.contains("elicitation"),
-            "{era}: {text}"
-        );
-        for (tool, arguments) in [
-            ("test_sampling", json!({ "prompt": "x" })),
-            ("test_elicitation", json!({ "message": "x" })),
-        ] {
-            let answer = visitor.ask(&call(tool, arguments)).await;
+        for door in Door::MODERN {
+            let (mut visitor, _) = Visitor::enter(&guarded.gateway, door, able.clone()).await;
+            let answer = visitor.ask(&call("state", json!({}))).await;
             let text = answer[0].to_string();
-            assert!(!text.contains("input_required"), "{era} {tool}: {text}");
+            assert!(text.contains("roots"), "{door:?} {era}: {text}");
+            assert!(
+                !text.contains("sampling") && !text.contains("elicitation"),
+                "{door:?} {era}: {text}"
+            );
+            for (tool, arguments) in [
+                ("test_sampling", json!({ "prompt": "x" })),
+                ("test_elicitation", json!({ "message": "x" })),
+            ] {
+                let answer = visitor.ask(&call(tool, arguments)).await;
+                let text = answer[0].to_string();
+                assert!(!text.contains("input_required"), "{door:?} {era} {tool}: {text}");
+            }
         }
     }
 }

@@ -36,6 +36,11 @@ impl Gateway {
     /// The listening address and the state directory are the harness's; `@self` names the executable, so
     /// `command = "@self"` with `args = ["mock-server"]` is the mock.
     pub(crate) fn start(configuration: &str) -> Self {
+        Self::start_in(&[], configuration)
+    }
+
+    /// Starts it with these variables in its environment.
+    pub(crate) fn start_in(environment: &[(&str, &str)], configuration: &str) -> Self {
         let directory = fresh_directory();
         let file = directory.join("portcullis.toml");
         let state = format!(
@@ -47,7 +52,8 @@ impl Gateway {
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--config"])
             .arg(&file)
-            .env("XDG_CACHE_HOME", directory.join("cache"));
+            .env("XDG_CACHE_HOME", directory.join("cache"))
+            .envs(environment.iter().copied());
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

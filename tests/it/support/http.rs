@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST};
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
@@ -68,12 +68,7 @@ impl Connection {
         let answer = within(&what, exchange)
             .await
             .unwrap_or_else(|error| panic!("{what}: {error}"));
-        let (head, body) = answer.into_parts();
-        Answer {
-            status: head.status,
-            headers: head.headers,
-            body,
-        }
+        Answer::from(answer)
     }
 }
 
@@ -89,6 +84,17 @@ pub(crate) struct Answer {
     status: StatusCode,
     headers: HeaderMap,
     body: Incoming,
+}
+
+impl From<Response<Incoming>> for Answer {
+    fn from(response: Response<Incoming>) -> Self {
+        let (head, body) = response.into_parts();
+        Self {
+            status: head.status,
+            headers: head.headers,
+            body,
+        }
+    }
 }
 
 impl Answer {

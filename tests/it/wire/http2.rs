@@ -251,52 +251,6 @@ async fn a_connection_without_streams_or_without_a_word_is_closed() {
     gateway.stop().await;
 }
 
-/// Returns a frame (RFC 9113 §4.1).
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).expect("short").to_be_bytes();
-    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
-}
-
-#[tokio::test]
-async fn a_flood_of_requests_that_are_taken_back_at_once_ends_the_connection() {
-    const HEADERS: u8 = 1;
-    const RESET: u8 = 3;
-    const SETTINGS: u8 = 4;
-    const GOAWAY: u8 = 7;
-    let gateway = Gateway::with_mock(&[], "");
-    let mut stream = TcpStream::connect(gateway.address())
-        .await
-        .expect("the gateway listens");
-    let mut flood = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
-    flood.extend(frame(SETTINGS, 0, 0, &[]));
-    // GET, http, "/", and the authority "localhost", by the static table of HPACK.
-    let head = [&[0x82, 0x86, 0x84, 0x41, 9][..], b"localhost"].concat();
-    for number in 0..2_000_u32 {
-        flood.extend(frame(HEADERS, 0x5, 2 * number + 1, &head));
-        flood.extend(frame(RESET, 0, 2 * number + 1, &8_u32.to_be_bytes()));
-    }
-    // It may close before it has read everything.
-    let _ = stream.write_all(&flood).await;
-    let mut answer = Vec::new();
-    let _ = within("the end of the connection", stream.read_to_end(&mut answer)).await;
-    let mut rest = &answer[..];
-    let mut reasons = Vec::new();
-    while rest.len() >= 9 {
-        let length = usize::try_from(u32::from_be_bytes([0, rest[0], rest[1], rest[2]])).expect("it fits");
-        if rest[3] == GOAWAY {
-            reasons.push(rest[9 + 7]);
-        }
-        rest = &rest[(9 + length).min(rest.len())..];
-    }
-    assert!(reasons.contains(&0xb), "ENHANCE_YOUR_CALM: {reasons:?}");
-    assert_eq!(
-        gateway.admin("status").await["draining"],
-        false,
-        "others are served"
-    );
-    gateway.stop().await;
-}
-
 #[tokio::test]
 async fn a_drain_lets_its_streams_finish() {
     let gateway = Gateway::with_mock(&[], "");

@@ -278,6 +278,10 @@ async fn methods_and_media_types() {
             .await;
     }
     ping()
+        .with("content-encoding", "gzip")
+        .refused(&gateway, 415, -32000)
+        .await;
+    ping()
         .without("content-type")
         .refused(&gateway, 415, -32000)
         .await;
@@ -338,6 +342,8 @@ async fn hosts_and_origins_that_are_not_ours_are_403() {
             "Host: localhost\r\nHost: localhost",
             "403",
         ),
+        ("POST /mcp", &*format!("POST http://{address}/mcp"), "200"),
+        ("POST /mcp", "POST http://evil.example/mcp", "403"),
     ] {
         let text = if from.is_empty() {
             good.clone()

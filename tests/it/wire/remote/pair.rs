@@ -17,9 +17,15 @@ pub(super) fn near_the_mock(sharing: &str) -> Gateway {
 
 /// A gateway to whose clients a remote server is called `far`.
 pub(super) fn to(url: &str, more: &str) -> Gateway {
-    Gateway::start(&format!(
+    to_in(&[], url, more)
+}
+
+/// The same with these variables in its environment.
+pub(super) fn to_in(environment: &[(&str, &str)], url: &str, more: &str) -> Gateway {
+    let configuration = format!(
         "[servers.far]\nurl = \"{url}\"\nbackoff-initial = \"10ms\"\nbackoff-max = \"50ms\"\n{more}\n"
-    ))
+    );
+    Gateway::start_in(environment, &configuration)
 }
 
 /// Returns the URL of the mock at a gateway.
