@@ -121,7 +121,7 @@ conformance: programs
 ## compat: published servers and clients through the gateway, and that it changes no byte of what the servers say
 compat: programs
 	$(call step,published software,CARGO='$(CARGO)' python3 tests/compat/run.py $(BINARY))
-	$(call step,directly and through,CARGO='$(CARGO)' python3 tests/compat/byte_for_byte.py $(BINARY))
+	$(call step,directly and through,CARGO='$(CARGO)' python3 tests/compat/compare.py $(BINARY))
 
 ## bench: Portcullis beside a bare bridge, interleaved
 bench:

@@ -1,71 +1,53 @@
-"""What came back through the gateway beside what came back without it.
+"""The differential test: plays scripts against published servers, directly and through the gateway, and compares texts.
 
-Where the same client speaks in the same era to the same server, every recorded result must be the same, byte for byte;
-across the eras, what both of them have.
+usage: compare.py BINARY [--server NAME]
 """
 
-import json
+import argparse
+import doctest
+import sys
+import tempfile
+import time
+from pathlib import Path
 
-# Members of results that only the era without a handshake has, and the one that says there who the server is.
-OF_MODERN_RESULTS = ("resultType", "ttlMs", "cacheScope")
-SERVER_INFO = "io.modelcontextprotocol/serverInfo"
-# What the gateway answers for itself: with whom it agrees on what, and who may keep that answer, not what the server is.
-OF_THE_GATEWAY = ("protocolVersion", "supportedVersions", "ttlMs", "cacheScope")
-# Capabilities that one era has and the other one has not: tasks are an extension there.
-OF_ONE_ERA = ("tasks",)
-
-
-def differences(direct, cell):
-    """A line for every recorded result that is not what it is with no gateway in between."""
-    across = direct.server_era != cell.server_era or direct.client.era != cell.client.era
-    found = []
-    for label, expected in direct.transcript.items():
-        seen = cell.transcript.get(label)
-        if label == "initialize":
-            expected, seen = (introduction(result, cell, across) for result in (expected, seen))
-        elif across:
-            expected, seen = (of_both_eras(result) for result in (expected, seen))
-        if across and cell.client.checks == "inspector":
-            expected, seen = (as_inspected(result) for result in (expected, seen))
-        if (one := json.dumps(expected)) != (other := json.dumps(seen)):
-            found.append(f"{label}: not the answer of the direct connection\n        {shown(one, other)}")
-    return found
+import gateway
+import software
+from differential import shape
+from differential.run import compare_all
+from differential.scripts import CALLS
 
 
-def introduction(result, cell, across):
-    """What a server says of itself, in `initialize` or in `server/discover`."""
-    if not isinstance(result, dict) or "capabilities" not in result:
-        return result
-    if across or cell.client.era == "modern":
-        result = {name: value for name, value in result.items() if name not in OF_THE_GATEWAY}
-    # A client that shares its server with others has no log of its own, and is told so.
-    hidden = ("logging",) * cell.shares + OF_ONE_ERA * across
-    capabilities = {name: value for name, value in result.get("capabilities", {}).items() if name not in hidden}
-    result = {**result, "capabilities": capabilities}
-    if across:
-        info = result.get("serverInfo") or result.get("_meta", {}).get(SERVER_INFO)
-        result = {**of_both_eras(result), "serverInfo": info}
-        return dict(sorted(result.items()))
-    return result
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("binary", help="the portcullis to test")
+    parser.add_argument("--server", choices=CALLS, action="append", help="only this server; may be repeated")
+    options = parser.parse_args()
+    if doctest.testmod(shape).failed:
+        return 1
+    try:
+        software.install_all()
+    except software.InstallError as error:
+        print(f"cannot install the published software: {error}", file=sys.stderr)
+        return 2
+    with tempfile.TemporaryDirectory(prefix="portcullis-differential-") as scratch:
+        return report(options.binary, Path(scratch).resolve(), options.server or list(CALLS))
 
 
-def of_both_eras(result):
-    if not isinstance(result, dict):
-        return result
-    result = {name: value for name, value in result.items() if name not in OF_MODERN_RESULTS}
-    meta = {name: value for name, value in result.pop("_meta", {}).items() if name != SERVER_INFO}
-    return {**result, "_meta": meta} if meta else result
+def report(binary, scratch, chosen):
+    """Compares, says what was compared and returns the exit code."""
+    started = time.monotonic()
+    try:
+        seen = compare_all(binary, scratch, chosen)
+    except gateway.GatewayError as error:
+        print(f"the gateway: {error}", file=sys.stderr)
+        return 1
+    for failure in seen.failures:
+        print(f"\n{failure}")
+    verdict = f"{len(seen.failures)} differ" if seen.failures else "nothing differs"
+    seconds = f"{time.monotonic() - started:.0f} s"
+    print(f"{seen.texts} texts of {seen.sessions} sessions, directly and through the gateway: {verdict} ({seconds})")
+    return 1 if seen.failures or not seen.sessions else 0
 
 
-def as_inspected(value):
-    """The Inspector prints what its SDK has read. With the handshake that has no `$schema`, without it no `execution`; and
-    the members are in an order of its own."""
-    if isinstance(value, dict):
-        return {name: as_inspected(inner) for name, inner in sorted(value.items()) if name not in ("$schema", "execution")}
-    return [as_inspected(inner) for inner in value] if isinstance(value, list) else value
-
-
-def shown(one, other):
-    at = next((i for i, (a, b) in enumerate(zip(one, other)) if a != b), min(len(one), len(other)))
-    start = max(at - 60, 0)
-    return f"directly …{one[start:at + 100]}\n        through  …{other[start:at + 100]}"
+if __name__ == "__main__":
+    sys.exit(main())

@@ -6,7 +6,7 @@ BINARY is the `portcullis` to test; `--url-template http://127.0.0.1:3001/{serve
 already. A cell of the table is one client, speaking in one era over one transport, with one server. First each client
 talks to each server over stdio, in its own era; where the server does not speak that, the same client in the other one
 stands for it, or its SDK's other generation. What came back then is what must come back through the gateway, byte for
-byte, and across the eras what both of them have (compare.py): over HTTP, HTTP+SSE, WebSocket (ws), and over
+byte, and across the eras what both of them have (results.py): over HTTP, HTTP+SSE, WebSocket (ws), and over
 stdio to a gateway that the client starts itself, `portcullis stdio` (pipe).
 """
 
@@ -22,8 +22,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import compare
 import gateway
+import results
 import software
 
 CELL_TIMEOUT_S = 150
@@ -220,7 +220,7 @@ class Lane:
             self.direct.append(cell)
         elif kin := [direct for direct in self.direct if direct.client.language == client.language]:
             direct = max(kin, key=lambda direct: (direct.client.name == client.name, direct.client.era == client.era))
-            cell.failures += compare.differences(direct, cell)
+            cell.failures += results.differences(direct, cell)
         mark = "FAILED" if cell.failures else "ok"
         print(f"{mark:6} {client.name}, {client.era}, {transport}, {self.column}, {cell.seconds:.1f} s", flush=True)
         return cell

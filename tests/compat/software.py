@@ -44,7 +44,7 @@ class Server:
     settings: dict = field(default_factory=dict)
 
 
-def servers(scratch, binary):
+def servers(scratch, binary=None):
     """The servers by name; what they write goes below `scratch`. The mock, which is there to be one of the newer era
     that asks, is `binary`'s."""
     files = scratch / "files"
