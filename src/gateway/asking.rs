@@ -12,9 +12,9 @@ use super::exchange::{Exchange, Question, Reach};
 use super::gateway::Gateway;
 use super::need::Need;
 use super::pages::check_agreed;
-use crate::protocol::Message;
 use crate::protocol::member::{Members, member, members, string_member};
 use crate::protocol::names::method;
+use crate::protocol::{Message, translate};
 use crate::upstream::SCAN;
 use crate::upstream::Waiter;
 use crate::upstream::pending::Patience;
@@ -160,7 +160,7 @@ impl Gateway {
     }
 
     /// Goes on with the call that a session's client has been asked something for, if there is one: the server gets what
-    /// the client says, and the request the server's answer. Returns whether the request is taken care of so.
+    /// the client says, and the request the server's answer. Returns the request if it has to go to the server.
     ///
     /// # Errors
     /// The client has not said what the call needs, or cannot be asked again.
@@ -168,12 +168,12 @@ impl Gateway {
         self: &Arc<Self>,
         session: &Arc<Session>,
         exchange: &Arc<Exchange>,
-        message: &Message,
-    ) -> Result<bool, GatewayError> {
+        message: Message,
+    ) -> Result<Option<Message>, GatewayError> {
         // Held until it is known what the session waits for next: the server may ask on meanwhile.
         let mut place = session.attachment().suspension();
         let Some(Suspension { what, asked }) = place.take() else {
-            return Ok(false);
+            return Ok(Some(message));
         };
         let params = message.params().unwrap_or_default();
         let responses = member(&params, "inputResponses").and_then(|all| members(all.get().as_bytes()));
@@ -182,7 +182,10 @@ impl Gateway {
             .into_iter()
             .partition(|inquiry| responses.contains_key(inquiry.key().as_str()));
         let Wait::AtWork(waiter) = what else {
-            return self.ask_again(session, &mut place, exchange, (&answered, open), &responses);
+            let is_asked = self.ask_again(session, &mut place, exchange, (&answered, open), &responses)?;
+            // The server has never asked, and knows nothing of a state.
+            let again = translate::request_for_handshake(&message)?;
+            return Ok((!is_asked).then_some(again));
         };
         let pending = waiter.bequeath_to(exchange);
         exchange.postpone(self.patience(&session.attachment().server().spec()));
@@ -193,7 +196,7 @@ impl Gateway {
         {
             drop(place);
             exchange.give_up(&GatewayError::InvalidParams(why.to_owned()));
-            return Ok(true);
+            return Ok(None);
         }
         drop(place);
         pending.into_iter().for_each(|outcome| exchange.complete(outcome));
@@ -203,7 +206,7 @@ impl Gateway {
                 self.handle_answer(session, request, answer);
             }
         }
-        Ok(true)
+        Ok(None)
     }
 
     /// Asks for what a client has not said yet; with nothing left the request is to be made again.

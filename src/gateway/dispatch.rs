@@ -52,9 +52,9 @@ impl Gateway {
         if session.facts().is_none() && !session.is_alone() {
             return Err(GatewayError::NotInitialized);
         }
-        if self.resume(session, exchange, &message)? {
+        let Some(message) = self.resume(session, exchange, message)? else {
             return Ok(());
-        }
+        };
         let lease = self.lease(session, session.facts())?;
         exchange.set_after(&message);
         note_subscription(session, &message)?;
