@@ -376,9 +376,14 @@ impl ServerMessages for SharedHub {
     }
 
     fn announced(&self, connection: &Arc<Connection>) {
-        // Whoever came in between could not know that the generation is ready.
+        // Whoever came in between could not know that the generation is ready, and has missed nothing of it.
         let uris = &self.subscriptions() - &std::mem::take(&mut *self.told());
-        self.subscribe(&uris, connection);
+        match connection.era() {
+            Era::Handshake => uris
+                .iter()
+                .for_each(|uri| tell_of(connection, method::SUBSCRIBE, uri)),
+            Era::Modern => self.ear.hear(connection),
+        }
         if let Some(gateway) = self.gateway.upgrade() {
             gateway.gather_listeners(connection.server());
         }
