@@ -2,7 +2,7 @@
 //!
 //! It begins and ends with its channel. What it has to say goes to the session's own stream, from which the channel
 //! reads it; what the channel brings is taken one after the other. A client may speak either era, and both: a request
-//! that claims the one without handshakes is a visit of its own ([`Errand`]), all else belongs to the session.
+//! that claims the one without handshakes is a visit of its own (`Errand`), all else belongs to the session.
 
 mod errand;
 mod visits;
