@@ -167,12 +167,13 @@ async function checkUnknownTool() {
 
 // The SDK forgets the callback as soon as the result is there, so a last progress that arrives in one chunk with
 // the result never reaches it. What arrived is therefore read at the transport, and the callback needs two of three.
+// A round of questions in between 2.x reports as progress of its own, without a total.
 async function checkProgress() {
   await check("progress", async () => {
     arrived.length = 0;
     const seen = [];
     const result = await call("trigger-long-running-operation", { duration: 0.6, steps: 3 },
-      { onprogress: (progress) => seen.push(`${progress.progress}/${progress.total}`) });
+      { onprogress: ({ progress, total }) => total === undefined || seen.push(`${progress}/${total}`) });
     expect(text(result).includes("Long running operation completed"), result);
     expect(arrived.join(" ") === "1/3 2/3 3/3", arrived);
     expect("1/3 2/3 3/3".startsWith(seen.join(" ")) && seen.length >= 2, seen);

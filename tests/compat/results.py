@@ -21,6 +21,8 @@ def differences(direct, cell):
     found = []
     for label, expected in direct.transcript.items():
         seen = cell.transcript.get(label)
+        if label == "initialize" and across and seen is None:
+            continue  # a client that is pinned to this era need not ask over a pipe who the server is
         if label == "initialize":
             expected, seen = (introduction(result, cell, across) for result in (expected, seen))
         elif across:

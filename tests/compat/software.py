@@ -99,12 +99,10 @@ def clients():
         Client(f"typescript {PINS['@modelcontextprotocol/sdk']}", typescript(1), (*common, "ws"), env=NODE_ENV),
         Client(f"python {pinned('mcp', 1)}", python(1), common),
     ]
-    # Over a pipe without the handshake this client's own account of what it was told is not whole enough to be compared.
-    without = ("stdio", "http")
-    for era, typescripts, pythons in (("legacy", common, common), ("modern", without, (*without, "pipe"))):
+    for era, transports in (("legacy", common), ("modern", ("stdio", "http", "pipe"))):
         found += [
-            Client(f"typescript {PINS['@modelcontextprotocol/client']}", typescript(2), typescripts, era, NODE_ENV),
-            Client(f"python {pinned('mcp', 2)}", python(2), pythons, era),
+            Client(f"typescript {PINS['@modelcontextprotocol/client']}", typescript(2), transports, era, NODE_ENV),
+            Client(f"python {pinned('mcp', 2)}", python(2), transports, era),
             Client(f"rmcp {rmcp_version()}", rmcp, ("http",), era),
             Client(f"inspector {inspector_version()}", inspector(), ("stdio", "http"), era, checks="inspector"),
         ]

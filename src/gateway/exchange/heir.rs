@@ -1,15 +1,25 @@
 //! A request that ends for its client before it ends for its server: who gets what the server says then.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
+
 use super::{End, Exchange};
-use crate::upstream::{Outcome, Waiter};
+use crate::protocol::Message;
+use crate::upstream::{Outcome, SCAN, Waiter};
+
+/// Messages about progress that wait for a client to come again; of more the latest, which say the most.
+const PROGRESS_MAX: usize = 16;
 
 /// Who gets what the server says to a request that has ended for its client.
 #[derive(Debug)]
 pub(super) enum Heir {
     /// Its client has yet to come again; what the server has said meanwhile.
-    Awaited(Option<Box<Outcome>>),
+    Awaited {
+        progress: VecDeque<Message>,
+        outcome: Option<Box<Outcome>>,
+    },
     /// The request with which its client came again.
     Found(Arc<Exchange>),
 }
@@ -20,7 +30,11 @@ impl Exchange {
     pub(in super::super) fn suspend(&self, result: &[u8]) -> bool {
         let result = self.written(result);
         self.end(End::Answer(result), || {
-            self.heir.get_or_init(|| Mutex::new(Heir::Awaited(None)));
+            let awaited = || Heir::Awaited {
+                progress: VecDeque::new(),
+                outcome: None,
+            };
+            self.heir.get_or_init(|| Mutex::new(awaited()));
         })
     }
 
@@ -35,13 +49,13 @@ impl Exchange {
         if let Some((connection, id)) = self.place() {
             heir.is_at(connection, id);
         }
-        let place = self.heir.get()?;
-        let before = std::mem::replace(
-            &mut *place.lock().expect("no holder panics"),
-            Heir::Found(heir.clone()),
-        );
-        match before {
-            Heir::Awaited(outcome) => outcome.map(|outcome| *outcome),
+        let mut place = self.heir.get()?.lock().expect("no holder panics");
+        match std::mem::replace(&mut *place, Heir::Found(heir.clone())) {
+            Heir::Awaited { progress, outcome } => {
+                // Under the lock: what comes now comes after it.
+                progress.into_iter().for_each(|message| heir.progress(message));
+                outcome.map(|outcome| *outcome)
+            }
             Heir::Found(_) => None,
         }
     }
@@ -52,7 +66,7 @@ impl Exchange {
             return Some(outcome);
         };
         let heir = match &mut *place.lock().expect("no holder panics") {
-            Heir::Awaited(waiting) => {
+            Heir::Awaited { outcome: waiting, .. } => {
                 *waiting = Some(Box::new(outcome));
                 return None;
             }
@@ -70,15 +84,23 @@ impl Exchange {
         }
     }
 
-    /// Returns who is to hear of progress: itself, or the request with which its client came again; `None` as long as it
-    /// has not.
-    pub(super) fn hearer(&self) -> Option<Arc<Self>> {
+    /// Returns who is to hear of progress: itself, or the request with which its client came again. As long as it has not,
+    /// the message waits for it.
+    pub(super) fn hearer(&self, message: Message) -> Option<(Arc<Self>, Message)> {
         let Some(place) = self.heir.get() else {
-            return self.me.upgrade();
+            return Some((self.me.upgrade()?, message));
         };
-        match &*place.lock().expect("no holder panics") {
-            Heir::Found(heir) => Some(heir.clone()),
-            Heir::Awaited(_) => None,
+        match &mut *place.lock().expect("no holder panics") {
+            Heir::Found(heir) => Some((heir.clone(), message)),
+            Heir::Awaited { progress, .. } => {
+                if progress.len() == PROGRESS_MAX {
+                    progress.pop_front();
+                }
+                // A copy: it may be a piece of a much larger buffer.
+                let own = Message::parse(Bytes::copy_from_slice(message.bytes()), SCAN);
+                progress.push_back(own.expect("it was parsed before"));
+                None
+            }
         }
     }
 }

@@ -151,7 +151,9 @@ impl Waiter for Exchange {
     }
 
     fn progress(&self, message: Message) {
-        let Some(me) = self.hearer() else { return };
+        let Some((me, message)) = self.hearer(message) else {
+            return;
+        };
         if !std::ptr::eq(&raw const *me, self) {
             return me.progress(message);
         }

@@ -244,3 +244,53 @@ async fn log_messages_come_if_they_are_asked_for() {
         gateway.stop().await;
     }
 }
+
+/// A server with a handshake that asks during each call and, in the same breath, says how far it is.
+const HASTY: &str = r#"
+number() { printf %s "$1" | grep -o "\"$2\":[0-9]*" | head -n 1 | cut -d: -f2; }
+say() { printf '{"jsonrpc":"2.0","id":%s,"result":%s}\n' "$@"; }
+progress() { printf '{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":%s,"progress":%s}}' "$1" "$2"; }
+while read -r line; do
+  id=$(number "$line" id)
+  case $line in
+    *'"initialize"'*) say "$id" '{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"hasty","version":"1"}}' ;;
+    *'"tools/list"'*) say "$id" '{"tools":[{"name":"hurry","inputSchema":{"type":"object"}}]}' ;;
+    *'"tools/call"'*)
+      call=$id token=$(number "$line" progressToken)
+      printf '{"jsonrpc":"2.0","id":"q","method":"roots/list"}\n%s\n%s\n' "$(progress "$token" 1)" "$(progress "$token" 2)" ;;
+    *'"result"'*) say "$call" '{"content":[{"type":"text","text":"done"}]}' ;;
+    *'"server/discover"'*) printf '{"jsonrpc":"2.0","id":%s,"error":{"code":-32601,"message":"no"}}\n' "$id" ;;
+  esac
+done"#;
+
+/// The client hears with its next request what was said while it was being asked.
+#[tokio::test]
+async fn progress_waits_for_a_client_that_is_asked() {
+    let server = format!("[servers.hasty]\ncommand = \"sh\"\nargs = [\"-c\", '''{HASTY}''']\n");
+    let gateway = crate::support::Gateway::start(&server);
+    let client = Client::of(&gateway, "hasty", ALL());
+    let params = json!({ "name": "hurry", "arguments": {}, "_meta": { "progressToken": "before" } });
+    let (_, asked) = client.ask("tools/call", params).await;
+    let asked = &asked["result"];
+    assert_eq!(asked["resultType"], "input_required", "{asked}");
+    let key = asked["inputRequests"]
+        .as_object()
+        .and_then(|all| all.keys().next());
+    let again = json!({
+        "name": "hurry", "arguments": {}, "requestState": asked["requestState"],
+        "inputResponses": { key.expect("a question"): { "roots": [] } }, "_meta": { "progressToken": "after" },
+    });
+    let (body, headers) = client.request(json!("b"), "tools/call", again);
+    let mut events = client.send(&body, &headers).await.events();
+    for step in [1, 2] {
+        let progress = events.next().await.expect("progress").json()["params"].clone();
+        assert_eq!(
+            (&progress["progressToken"], &progress["progress"]),
+            (&json!("after"), &json!(step)),
+            "{progress}"
+        );
+    }
+    let answer = events.next().await.expect("the answer").json();
+    assert_eq!(text(&answer["result"]), "done", "{answer}");
+    gateway.stop().await;
+}
