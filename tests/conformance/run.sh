@@ -34,6 +34,9 @@ run() {
     total=$(sed -n 's/^Total: //p' "$log" | tail -n 1)
     case "$total" in
         '' | 0\ passed*) status=${status#0}; status=${status:-1} ;;
+        # What is pending does not count for the suite; it does here.
+        *', 0 failed') ;;
+        *) status=${status#0}; status=${status:-1} ;;
     esac
     echo "conformance $name: ${total:-no result} (exit $status)"
     if [ "$status" -ne 0 ]; then
