@@ -48,10 +48,7 @@ class Gateway:
             raise GatewayError(f"it ended or named no address within {START_TIMEOUT_S} s; it said\n{self.tail()}")
 
     def records(self, servers):
-        return {
-            name: {"command": server.command, "args": server.args, "env": {**server.env, MARK: self.mark}, **server.settings}
-            for name, server in servers.items()
-        }
+        return {name: server.record({MARK: self.mark}) for name, server in servers.items()}
 
     def as_server(self, name):
         """How a client starts a gateway of its own in front of one of the servers."""

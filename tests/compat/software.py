@@ -20,6 +20,7 @@ RMCP_TARGET = CACHE / "rmcp-target"
 NPX_CACHE = CACHE / "npx"
 INSPECTOR = CACHE / "inspector"
 PINS = json.loads((HERE / "node" / "package.json").read_text())["dependencies"]
+EVERYTHING = PACKAGES / "server-everything" / "dist" / "index.js"
 MEMORY_PACKAGE = f"@modelcontextprotocol/server-memory@{PINS['@modelcontextprotocol/server-memory']}"
 INSTALL_TIMEOUT_S = 900
 
@@ -43,6 +44,10 @@ class Server:
     # What else the gateway is told of it.
     settings: dict = field(default_factory=dict)
 
+    def record(self, env):
+        """What the gateway's configuration says of it, with this added to its environment."""
+        return {"command": self.command, "args": self.args, "env": {**self.env, **env}, **self.settings}
+
 
 def servers(scratch, binary=None):
     """The servers by name; what they write goes below `scratch`. The mock, which is there to be one of the newer era
@@ -58,7 +63,7 @@ def servers(scratch, binary=None):
     }
     return {
         # What it offers depends on all that its client can do, roots too; and the Inspector leaves its sessions behind.
-        "everything": Server("node", [str(PACKAGES / "server-everything" / "dist" / "index.js")],
+        "everything": Server("node", [str(EVERYTHING)],
                              settings={"client-features": ["sampling", "elicitation", "roots"], "instances-max": 32}),
         "filesystem": Server("node", [str(PACKAGES / "server-filesystem" / "dist" / "index.js"), str(files)]),
         "memory": Server("npx", ["-y", MEMORY_PACKAGE], npx),
@@ -201,10 +206,15 @@ def install_python(generation):
     return install
 
 
+def install_packages(folder=NODE):
+    """Installs the packages of npm that a folder beside this file pins, if they are missing."""
+    once(folder, [HERE / folder.name / name for name in ("package.json", "package-lock.json")], install_node)
+
+
 def install_all():
     """Installs what is missing; with everything in place this takes a second."""
     for folder in (NODE, INSPECTOR):
-        once(folder, [HERE / folder.name / name for name in ("package.json", "package-lock.json")], install_node)
+        install_packages(folder)
     once(NPX_CACHE, [HERE / "node" / "package.json"], install_npx)
     for generation in (1, 2):
         once(CACHE / f"python-{generation}", [requirements(generation)], install_python(generation))

@@ -18,64 +18,58 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 
-HERE = pathlib.Path(__file__).parent
-VERSION = "2026.8.31"
-CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "portcullis"
-EVERYTHING = CACHE / f"conformance-everything-{VERSION}"
-ENTRY = EVERYTHING / "node_modules/@modelcontextprotocol/server-everything/dist/index.js"
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "compat"))
+
+import gateway
+import software
+
+VERSION = software.PINS["@modelcontextprotocol/server-everything"]
 PATIENCE = 60
+# Every session has a server of its own, as it has where there is no gateway.
+ALONE = {"sharing": "session", "instances-max": 512, "idle-timeout": "30s"}
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A server that listens already."""
+
+    url: str
+
+    def record(self, _):
+        return {"type": "http", "url": self.url, **ALONE}
 
 
 def main(binary):
-    install()
+    software.install_packages()
     with tempfile.TemporaryDirectory() as work:
         work = pathlib.Path(work)
         port = free_port()
-        with Program(["node", str(ENTRY), "streamableHttp"], work / "server.log", PORT=str(port)):
+        url = f"http://localhost:{port}/mcp"
+        process = software.Server("node", [str(software.EVERYTHING)], settings=ALONE)
+        command = [process.command, *process.args, "streamableHttp"]
+        with (work / "server.log").open("w") as log:
+            server = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, "PORT": str(port)}
+            )
+        try:
             await_listener(port)
-            gateway_port = free_port()
-            config = configuration(work, port)
-            gateway = [binary, "serve", "--config", str(config), "--listen", f"127.0.0.1:{gateway_port}"]
-            with Program(gateway, work / "gateway.log"):
-                await_listener(gateway_port)
-                through = f"http://localhost:{gateway_port}/mcp"
-                direct = checks(f"http://localhost:{port}/mcp", work / "direct")
+            tested = gateway.Gateway(binary, {"remote": Remote(url), "process": process}, work)
+            try:
+                direct = checks(url, work / "direct")
+                through = tested.base.replace("127.0.0.1", "localhost") + "/mcp"
                 cells = {
                     "Streamable HTTP": checks(f"{through}/remote", work / "remote"),
                     "stdio": checks(f"{through}/process", work / "process"),
                 }
+            finally:
+                tested.stop()
+        finally:
+            server.terminate()
+            server.wait(PATIENCE)
     return report(direct, cells)
-
-
-def install():
-    """Installs beside the place and moves, so that an interrupted or a second installation does no harm."""
-    if ENTRY.exists():
-        return
-    CACHE.mkdir(parents=True, exist_ok=True)
-    fresh = tempfile.mkdtemp(prefix=f"{EVERYTHING.name}.", dir=CACHE)
-    package = f"@modelcontextprotocol/server-everything@{VERSION}"
-    subprocess.run(
-        ["npm", "install", "--prefix", fresh, "--no-audit", "--no-fund", "--loglevel=error", package], check=True
-    )
-    try:
-        os.rename(fresh, EVERYTHING)
-    except OSError:
-        subprocess.run(["rm", "-rf", fresh], check=True)
-
-
-def configuration(work, port):
-    """Writes the gateway's: every session has a server of its own, as it has where there is no gateway."""
-    servers = {
-        "remote": {"type": "http", "url": f"http://localhost:{port}/mcp"},
-        "process": {"command": "node", "args": [str(ENTRY)]},
-    }
-    defaults = {"sharing": "session", "instances-max": 512, "idle-timeout": "30s"}
-    file = work / "portcullis.json"
-    file.write_text(
-        json.dumps({"state-dir": str(work / "state"), "server-defaults": defaults, "servers": servers})
-    )
-    return file
 
 
 def checks(url, out):
@@ -141,30 +135,10 @@ def await_listener(port):
             time.sleep(0.1)
 
 
-class Program:
-    """A program that ends with the block; what it said is shown if the block fails."""
-
-    def __init__(self, command, log, **environment):
-        self.log = log
-        self.process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log.open("w"),
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **environment},
-        )
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, *_):
-        self.process.terminate()
-        self.process.wait(PATIENCE)
-        if kind is not None:
-            sys.stderr.write(self.log.read_text()[-4000:])
-
-
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(f"usage: {sys.argv[0]} BINARY")
-    sys.exit(main(sys.argv[1]))
+    try:
+        sys.exit(main(sys.argv[1]))
+    except (software.InstallError, gateway.GatewayError, OSError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")
