@@ -72,6 +72,12 @@ def servers(scratch, binary=None):
     }
 
 
+def sdk_server():
+    """One that is made with the TypeScript SDK, speaks both eras and asks its client in both."""
+    script = HERE.parent / "conformance" / "sdk" / "server.mjs"
+    return Server("node", [str(script)], {"COMPAT_NODE_PREFIX": str(NODE)}, eras=("legacy", "modern"))
+
+
 # ---- clients
 
 

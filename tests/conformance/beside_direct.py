@@ -87,12 +87,12 @@ def name_of(way, speaks, suite):
 def main(binary):
     software.install_packages()
     everything = str(software.EVERYTHING)
-    own = str(HERE / "sdk" / "server.mjs")
+    own = software.sdk_server()
     subjects = [
         Subject(f"server-everything {software.PINS['@modelcontextprotocol/server-everything']}",
                 [everything, "streamableHttp"], [everything], ("legacy",)),
         Subject(f"a server of the TypeScript SDK {software.PINS['@modelcontextprotocol/server']}",
-                [own], [own], ("legacy", "modern"), {"COMPAT_NODE_PREFIX": str(software.NODE)}),
+                own.args, own.args, own.eras, own.env),
     ]
     worse = [line for subject in subjects for line in judge(binary, subject)]
     print("\n".join(f"✗ {line}" for line in worse) or "nothing fails through the gateway that does not fail directly")

@@ -72,7 +72,7 @@ export function tools(sdk, changed, closeStream) {
       name: "test_tool_with_logging",
       async call(_, { mcpReq }) {
         for (const data of ["Tool execution started", "Tool processing data", "Tool execution completed"]) {
-          await mcpReq.notify({ method: "notifications/message", params: { level: "info", data } });
+          await mcpReq.log("info", data);
           await pause(STEP_MS);
         }
         return content(text("logged"));
