@@ -1,7 +1,7 @@
 """What may differ, and why. There is no bridge and nobody shares, so this is all.
 
 - The id of what a server asks its client: ids are given out by each side for itself (`session.without_id`).
-- `OWN_ENVELOPE` and `UNSAYABLE` below.
+- `OWN_ENVELOPE`, `UNSAYABLE` and `DRAWN` below.
 """
 
 import re
@@ -15,6 +15,9 @@ UNSAYABLE = re.compile(
     r'"error":\{"code":-32602,"message":"Invalid request parameters","data":""\}'
     r'|"error":\{"code":-32020,"message":"the header mcp-name is missing"\}'
 )
+# The log messages of `everything` are drawn by lot, and one of the eight is spelled unlike the others: as one of them, it
+# differs in single words only, and no direct run has to draw it first.
+DRAWN = ("Alert level-message", "Alert-level message")
 
 
 def is_own(label):
@@ -26,7 +29,7 @@ def explained(label, texts):
     """Returns texts without what may differ."""
     if is_own(label):
         return [own_envelope(text) for text in texts]
-    return [UNSAYABLE.sub('"error":"no name"', text) for text in texts]
+    return [UNSAYABLE.sub('"error":"no name"', text).replace(*DRAWN) for text in texts]
 
 
 def own_envelope(text):
