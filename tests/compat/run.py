@@ -221,7 +221,8 @@ class Lane:
             cell.failures += results.differences(direct, cell)
             cell.compared = len(direct.transcript)
         mark = "FAILED" if cell.failures else "ok"
-        print(f"{mark:6} {client.name}, {client.era}, {transport}, {self.column}, {cell.seconds:.1f} s", flush=True)
+        # In one piece: other lanes print too.
+        print(f"{mark:6} {client.name}, {client.era}, {transport}, {self.column}, {cell.seconds:.1f} s\n", end="", flush=True)
         return cell
 
 
