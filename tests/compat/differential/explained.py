@@ -1,12 +1,7 @@
 """What may differ, and why. There is no bridge and nobody shares, so this is all.
 
 - The id of what a server asks its client: ids are given out by each side for itself (`session.without_id`).
-<<<<<<< HEAD
-- What a server seals is other each time, in its length too: `SEALED` below.
-- `OWN_ENVELOPE` and `UNSAYABLE` below.
-=======
-- `OWN_ENVELOPE`, `UNSAYABLE` and `DRAWN` below.
->>>>>>> rmcp
+- `OWN_ENVELOPE`, `UNSAYABLE`, `SEALED` and `DRAWN` below.
 """
 
 import re
@@ -21,13 +16,11 @@ UNSAYABLE = re.compile(
     r'|"error":\{"code":-32602,"message":"Invalid tools/call request: (?:[^"\\]|\\.)*"\}'
     r'|"error":\{"code":-32020,"message":"the header mcp-name is missing"\}'
 )
-<<<<<<< HEAD
+# What a server seals is other each time, in its length too.
 SEALED = re.compile(r'"requestState":"v1\.[\w.-]*"')
-=======
 # The log messages of `everything` are drawn by lot, and one of the eight is spelled unlike the others: as one of them, it
 # differs in single words only, and no direct run has to draw it first.
 DRAWN = ("Alert level-message", "Alert-level message")
->>>>>>> rmcp
 
 
 def is_own(label):
@@ -39,11 +32,11 @@ def explained(label, texts):
     """Returns texts without what may differ."""
     if is_own(label):
         return [own_envelope(text) for text in texts]
-<<<<<<< HEAD
-    return [SEALED.sub('"requestState":#', UNSAYABLE.sub('"error":"no name"', text)) for text in texts]
-=======
-    return [UNSAYABLE.sub('"error":"no name"', text).replace(*DRAWN) for text in texts]
->>>>>>> rmcp
+    return [sealed_and_drawn(UNSAYABLE.sub('"error":"no name"', text)) for text in texts]
+
+
+def sealed_and_drawn(text):
+    return SEALED.sub('"requestState":#', text).replace(*DRAWN)
 
 
 def own_envelope(text):
