@@ -191,3 +191,50 @@ impl Vacancy {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::{Origin, SCAN};
+
+    fn message(rest: &str) -> Message {
+        Message::parse(format!(r#"{{"jsonrpc":"2.0","id":1,{rest}}}"#).into(), SCAN).expect("a message")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_error_ends_the_pages_of_a_list_where_it_answers_a_cursor() {
+        let cache = ResponseCache::new(&CacheConfig {
+            entries_max: 10,
+            entry_bytes_max: 1000,
+            bytes_max: 1000,
+        });
+        let answered = |params: &str, answer: &str| {
+            let request = message(&format!(r#""method":"tools/list","params":{params}"#));
+            let question = Question {
+                origin: Origin {
+                    instance: 1,
+                    generation: 1,
+                },
+                asked: Asked::of(&request).expect("it may be kept"),
+                principal: "x".into(),
+            };
+            let looked = cache
+                .lock()
+                .map(|mut store| store.look_up(&question, Instant::now()));
+            let Some(Looked::Missing { since }) = looked else {
+                panic!("{looked:?}");
+            };
+            let vacancy = Vacancy {
+                cache: cache.clone(),
+                question,
+                since,
+            };
+            vacancy.fill(&message(answer));
+            cache.usage().answers
+        };
+        let error = r#""error":{"code":-32602,"message":"m"}"#;
+        assert_eq!(answered("{}", r#""result":{"ttlMs":1000}"#), 1);
+        assert_eq!(answered(r#"{"unknown":1}"#, error), 1);
+        assert_eq!(answered(r#"{"cursor":"1"}"#, error), 0);
+    }
+}
