@@ -192,7 +192,7 @@ async fn subscribers_hear_of_updates_although_their_server_was_changed_meanwhile
         200
     );
     // Nobody asks anything: the new process is there for the subscriber alone.
-    super::peer::until("the new process", async || {
+    until("the new process", async || {
         let record = gateway.admin("servers/mock").await;
         (record["phase"] == "ready" && record["pid"] != before).then_some(())
     })
