@@ -37,11 +37,13 @@ impl Attention {
         *session.attachment().attention() = Some(attention);
     }
 
-    /// Tells the client what it will be told, and begins with that.
-    pub(super) fn acknowledge(session: &Session, heard: Filter, server: Option<Box<RawValue>>) {
-        // Who has something to tell waits for the lock, and so comes later.
+    /// Tells the client what it will be told, and begins with that; `false` if the session has ended meanwhile.
+    pub(super) fn acknowledge(session: &Session, heard: Filter, server: Option<Box<RawValue>>) -> bool {
+        // Who has something to tell, or ends the session, waits for the lock, and so comes later.
         let mut attention = session.attachment().attention();
-        let Some(attention) = &mut *attention else { return };
+        let Some(attention) = &mut *attention else {
+            return false;
+        };
         let mut out = Vec::new();
         let params = heard.params(Some(&attention.id));
         write_notification(method::ACKNOWLEDGED, Some(&params), &mut out);
@@ -49,6 +51,7 @@ impl Attention {
         debug_assert!(taken.is_ok(), "a required message is always taken");
         attention.heard = Some(heard);
         attention.server = server;
+        true
     }
 
     /// Returns whether a notification is for a session's client, as far as that has a choice.

@@ -24,7 +24,8 @@ use tracing::debug;
 
 pub(super) use self::fetching::Fetching;
 use self::kept::Kept;
-use self::store::{Asker, Ground, Looked, Store, Tick};
+use self::key::Asked;
+use self::store::{Looked, Question, Store, Tick};
 use crate::config::CacheConfig;
 use crate::protocol::{Era, Message};
 use crate::session::Caller;
@@ -68,11 +69,9 @@ pub(super) enum Found {
 #[derive(Debug)]
 pub(super) struct Vacancy {
     cache: Arc<ResponseCache>,
-    ground: Ground,
+    question: Question,
     /// When it was sent.
     since: Tick,
-    principal: Arc<str>,
-    request: Message,
 }
 
 impl ResponseCache {
@@ -94,15 +93,12 @@ impl ResponseCache {
         caller: &Caller,
         request: &Message,
     ) -> Found {
-        let principal = &caller.principal;
-        let ground = ground_of(connection, &request.method());
-        let (Some(mut store), Some(ground)) = (self.lock(), ground) else {
+        let Some(question) = self.question_of(connection, caller, request) else {
             return Found::Nothing;
         };
         let now = Instant::now();
-        let looked = store.look_up(ground.origin, Asker { request, principal }, now);
-        drop(store);
-        match looked {
+        let looked = self.lock().map(|mut store| store.look_up(&question, now));
+        match looked.unwrap_or(Looked::Nothing) {
             Looked::Nothing => Found::Nothing,
             Looked::Found(kept) => {
                 self.hits.fetch_add(1, Ordering::Relaxed);
@@ -113,13 +109,21 @@ impl ResponseCache {
                 self.misses.fetch_add(1, Ordering::Relaxed);
                 Found::Missing(Vacancy {
                     cache: self.clone(),
-                    ground,
+                    question,
                     since,
-                    principal: principal.clone(),
-                    request: request.clone(),
                 })
             }
         }
+    }
+
+    /// Reads a request, without a lock; `None` where the answer is not kept.
+    fn question_of(&self, connection: &Connection, caller: &Caller, request: &Message) -> Option<Question> {
+        let is_kept = self.store.is_some() && connection.era() == Era::Modern && !connection.is_closed();
+        Some(Question {
+            origin: connection.origin(),
+            asked: is_kept.then(|| Asked::of(request)).flatten()?,
+            principal: caller.principal.clone(),
+        })
     }
 
     /// Forgets what a notification of a server says has changed.
@@ -168,32 +172,69 @@ impl ResponseCache {
 impl Vacancy {
     /// Keeps the server's answer, which has just come, if that may be kept.
     pub(super) fn fill(&self, answer: &Message) {
-        let Self { cache, ground, .. } = self;
+        let Self {
+            cache,
+            question,
+            since,
+        } = self;
         if answer.error().is_some() {
             // A cursor may not hold any more, and then none of its pages does ("Interaction with Pagination").
-            if let Some(mut store) = cache.lock().filter(|_| ground.topic.is_list()) {
-                store.forget_changed(ground.origin, &[ground.topic], None);
+            if let Some(mut store) = cache.lock().filter(|_| question.asked.is_next_page) {
+                store.forget_changed(question.origin, &[question.asked.topic], None);
             }
             return;
         }
-        let asker = Asker {
-            request: &self.request,
-            principal: &self.principal,
-        };
         if let Some(kept) = Kept::of(answer, cache.bytes_max, Instant::now())
             && let Some(mut store) = cache.lock()
         {
-            store.put((*ground, self.since), asker, kept);
+            store.put(question, *since, kept);
         }
     }
 }
 
-/// Returns where the answer to a request with this method would be kept.
-fn ground_of(connection: &Connection, method: &str) -> Option<Ground> {
-    let is_modern = connection.era() == Era::Modern && !connection.is_closed();
-    let topic = key::topic_of(method).filter(|_| is_modern)?;
-    Some(Ground {
-        origin: connection.origin(),
-        topic,
-    })
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::{Origin, SCAN};
+
+    fn message(rest: &str) -> Message {
+        Message::parse(format!(r#"{{"jsonrpc":"2.0","id":1,{rest}}}"#).into(), SCAN).expect("a message")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_error_ends_the_pages_of_a_list_where_it_answers_a_cursor() {
+        let cache = ResponseCache::new(&CacheConfig {
+            entries_max: 10,
+            entry_bytes_max: 1000,
+            bytes_max: 1000,
+        });
+        let answered = |params: &str, answer: &str| {
+            let request = message(&format!(r#""method":"tools/list","params":{params}"#));
+            let question = Question {
+                origin: Origin {
+                    instance: 1,
+                    generation: 1,
+                },
+                asked: Asked::of(&request).expect("it may be kept"),
+                principal: "x".into(),
+            };
+            let looked = cache
+                .lock()
+                .map(|mut store| store.look_up(&question, Instant::now()));
+            let Some(Looked::Missing { since }) = looked else {
+                panic!("{looked:?}");
+            };
+            let vacancy = Vacancy {
+                cache: cache.clone(),
+                question,
+                since,
+            };
+            vacancy.fill(&message(answer));
+            cache.usage().answers
+        };
+        let error = r#""error":{"code":-32602,"message":"m"}"#;
+        assert_eq!(answered("{}", r#""result":{"ttlMs":1000}"#), 1);
+        assert_eq!(answered(r#"{"unknown":1}"#, error), 1);
+        assert_eq!(answered(r#"{"cursor":"1"}"#, error), 0);
+    }
 }

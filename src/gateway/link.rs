@@ -72,10 +72,7 @@ impl Link {
     /// Waits until the client has read enough of what waits for it. Who asks first takes no more of a client that does
     /// not read, and so bounds what its messages make.
     pub async fn room(&self) {
-        let outbox = self.session.standalone();
-        if outbox.is_full() {
-            outbox.relieved().await;
-        }
+        self.session.standalone().room().await;
     }
 
     /// Waits until the session has ended otherwise than with its channel; its last messages can still be read.

@@ -77,9 +77,6 @@ impl Gateway {
             (_, connection) = self.meet(session, facts).await?;
         }
         let heard = self.subscribe_to(session, &connection, wanted).await?;
-        if session.has_ended() {
-            return Err(GatewayError::SessionEnded);
-        }
         info!(
             session = ?session.id(),
             server = %server.name(),
@@ -90,7 +87,9 @@ impl Gateway {
         );
         let info = connection.facts().and_then(ServerFacts::server_info);
         let info = info.map(|info| to_raw_value(info).expect("JSON becomes JSON"));
-        Attention::acknowledge(session, heard, info);
+        if !Attention::acknowledge(session, heard, info) {
+            return Err(GatewayError::SessionEnded);
+        }
         Ok(session.standalone().read_unread())
     }
 

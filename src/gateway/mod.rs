@@ -22,6 +22,7 @@ mod initialize;
 pub mod link;
 mod listen;
 mod listeners;
+mod lists;
 pub mod need;
 mod operations;
 mod pages;

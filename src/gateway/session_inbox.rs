@@ -17,8 +17,9 @@ use super::audience::{Audience, add_wishes, tell_subscriptions};
 use super::conversation::{ServerRequest, Session, destination};
 use super::ear::Ear;
 use super::gateway::Gateway;
+use super::lists::Lists;
 use super::policy::{Asked, in_turn};
-use super::shared_hub::{refresh_after, refresh_all, tell_listener, tell_missed};
+use super::shared_hub::{tell_listener, tell_missed};
 use crate::protocol::mcp::LISTINGS;
 use crate::protocol::modern::Filter;
 use crate::protocol::names::{code, method};
@@ -36,6 +37,7 @@ pub(super) struct SessionInbox {
     gateway: Weak<Gateway>,
     session: Weak<Session>,
     ear: Arc<Ear>,
+    lists: Arc<Lists>,
     /// Reading has paused for as long as it may, and the client is still behind.
     has_waited: Arc<AtomicBool>,
 }
@@ -46,6 +48,7 @@ impl SessionInbox {
         Arc::new_cyclic(|inbox: &Weak<Self>| Self {
             me: inbox.clone(),
             ear: Ear::new(gateway.clone(), inbox.clone()),
+            lists: Lists::new(gateway.clone()),
             gateway,
             session,
             has_waited: Arc::default(),
@@ -198,7 +201,7 @@ impl Audience for SessionInbox {
 
     fn read_lists_again(&self, connection: &Arc<Connection>) {
         let sessions = self.session.upgrade().into_iter().collect();
-        refresh_all(&self.gateway, connection.server(), connection, Some(sessions));
+        self.lists.read_all(connection, sessions);
     }
 }
 
@@ -237,12 +240,7 @@ impl ServerMessages for SessionInbox {
         let Some(message) = self.ear.take(connection, message) else {
             return;
         };
-        refresh_after(
-            &self.gateway,
-            session.attachment().server().name(),
-            connection,
-            &message,
-        );
+        self.lists.heed(connection, &message);
         let judge = session.attachment().judge_of_server();
         let connection = connection.clone();
         let taken = in_turn(&session, judge, message, move |session, passed| match passed {
@@ -273,7 +271,7 @@ impl ServerMessages for SessionInbox {
     }
 
     fn announced(&self, connection: &Arc<Connection>) {
-        refresh_all(&self.gateway, connection.server(), connection, None);
+        self.lists.read_all(connection, Vec::new());
     }
 
     fn keeps_process(&self) -> bool {

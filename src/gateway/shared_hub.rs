@@ -20,18 +20,18 @@ use super::conversation::Session;
 use super::ear::Ear;
 use super::gateway::Gateway;
 use super::listen::subscribe;
+use super::lists::Lists;
 use super::policy::in_turn;
 use super::tasks::Tasks;
-use crate::config::ServerName;
-use crate::protocol::mcp::{LISTINGS, Listing};
+use crate::protocol::mcp::LISTINGS;
 use crate::protocol::modern::Filter;
 use crate::protocol::modern::subscriptions::covers;
 use crate::protocol::names::{code, method};
-use crate::protocol::reply::{self, ErrorObject};
+use crate::protocol::reply::ErrorObject;
 use crate::protocol::{Era, Message};
 use crate::registry::{Actor, EventKind};
 use crate::session::SessionId;
-use crate::upstream::{Connection, SCAN, ServerMessages};
+use crate::upstream::{Connection, ServerMessages};
 
 /// The receiver, and who listens to it.
 pub struct SharedHub {
@@ -45,6 +45,7 @@ pub struct SharedHub {
     /// The resources that a generation was told of before others knew that it is ready.
     told: Mutex<BTreeSet<String>>,
     tasks: Tasks,
+    lists: Arc<Lists>,
 }
 
 impl std::fmt::Debug for SharedHub {
@@ -87,6 +88,7 @@ impl SharedHub {
         Arc::new_cyclic(|hub: &Weak<Self>| Self {
             me: hub.clone(),
             ear: Ear::new(gateway.clone(), hub.clone()),
+            lists: Lists::new(gateway.clone()),
             gateway,
             sessions: Mutex::default(),
             seats: AtomicU64::new(0),
@@ -265,14 +267,13 @@ impl Audience for SharedHub {
     }
 
     fn tell_of_task(&self, status: &Message) {
-        for session in self.sessions() {
+        for session in self.tasks.owners_among(self.sessions(), status) {
             tell_listener(&session, status);
         }
     }
 
     fn read_lists_again(&self, connection: &Arc<Connection>) {
-        let sessions = self.sessions();
-        refresh_all(&self.gateway, connection.server(), connection, Some(sessions));
+        self.lists.read_all(connection, self.sessions());
     }
 }
 
@@ -291,7 +292,7 @@ pub(super) fn tell_missed(session: &Arc<Session>, uris: &BTreeSet<String>) {
 }
 
 /// Puts a notification, whose line is `data`, before a session in its turn, if the policies agree.
-fn tell(session: &Arc<Session>, message: &Message, data: &Bytes) {
+pub(super) fn tell(session: &Arc<Session>, message: &Message, data: &Bytes) {
     if !Attention::wants(session, message) {
         return;
     }
@@ -343,7 +344,7 @@ impl ServerMessages for SharedHub {
             return;
         };
         let server = connection.server();
-        refresh_after(&self.gateway, server, connection, &message);
+        self.lists.heed(connection, &message);
         match &*message.method() {
             method::RESOURCE_UPDATED => self.tell_subscribers(&message),
             method::TASKS_STATUS => self.tell_of_task(&message),
@@ -370,6 +371,7 @@ impl ServerMessages for SharedHub {
     }
 
     fn ready(&self, connection: &Arc<Connection>) {
+        self.tasks.begin(connection.generation());
         let uris = self.subscriptions();
         self.subscribe(&uris, connection);
         *self.told() = uris;
@@ -387,8 +389,7 @@ impl ServerMessages for SharedHub {
         if let Some(gateway) = self.gateway.upgrade() {
             gateway.gather_listeners(connection.server());
         }
-        let sessions = self.sessions();
-        refresh_all(&self.gateway, connection.server(), connection, Some(sessions));
+        self.lists.read_all(connection, self.sessions());
     }
 
     fn keeps_process(&self) -> bool {
@@ -405,86 +406,4 @@ impl ServerMessages for SharedHub {
 fn tell_of(connection: &Connection, method: &str, uri: &str) {
     let params = to_raw_value(&serde_json::json!({ "uri": uri })).expect("plain data becomes JSON");
     connection.tell(method, params);
-}
-
-/// Reads the lists again that a notification says have changed.
-pub(super) fn refresh_after(
-    gateway: &Weak<Gateway>,
-    server: &ServerName,
-    connection: &Arc<Connection>,
-    message: &Message,
-) {
-    let Some(listing) = LISTINGS
-        .iter()
-        .find(|listing| message.method() == listing.changed)
-    else {
-        return;
-    };
-    let changed = listing.changed;
-    refresh(
-        gateway,
-        server,
-        connection,
-        changed,
-        move |listing: &Listing| listing.changed == changed,
-        Vec::new(),
-    );
-}
-
-/// Reads all lists of a process that has just become ready. If it offers something else than the one before, its
-/// sessions are told.
-pub(super) fn refresh_all(
-    gateway: &Weak<Gateway>,
-    server: &ServerName,
-    connection: &Arc<Connection>,
-    sessions: Option<Vec<Arc<Session>>>,
-) {
-    // Where nobody has asked for the lists before, nobody has seen others.
-    let of_server = gateway
-        .upgrade()
-        .map(|gateway| gateway.registry().server(server.as_str()));
-    let was_read = matches!(of_server, Some(Ok(server)) if server.catalog().is_read());
-    let sessions = sessions
-        .filter(|_| was_read || connection.generation() > 1)
-        .unwrap_or_default();
-    refresh(
-        gateway,
-        server,
-        connection,
-        "started",
-        |_: &Listing| true,
-        sessions,
-    );
-}
-
-fn refresh(
-    gateway: &Weak<Gateway>,
-    server: &ServerName,
-    connection: &Arc<Connection>,
-    cause: &'static str,
-    wanted: impl Fn(&Listing) -> bool + Send + Sync + 'static,
-    sessions: Vec<Arc<Session>>,
-) {
-    let Some(gateway) = gateway.upgrade() else { return };
-    let tasks = gateway.tasks.clone();
-    let (server, connection) = (server.clone(), connection.clone());
-    tasks.spawn(async move {
-        let changed = gateway
-            .registry()
-            .refresh_catalog(&server, &connection, wanted, cause)
-            .await;
-        let mut told = BTreeSet::new();
-        for listing in LISTINGS
-            .iter()
-            .filter(|listing| changed.contains(&listing.member))
-        {
-            if told.insert(listing.changed) {
-                let mut out = Vec::new();
-                reply::write_notification(listing.changed, None, &mut out);
-                let data = Bytes::from(out);
-                let message = Message::parse(data.clone(), SCAN).expect("it was written here");
-                sessions.iter().for_each(|session| tell(session, &message, &data));
-            }
-        }
-    });
 }

@@ -50,12 +50,26 @@ pub(super) struct Tasks(Mutex<Book>);
 
 #[derive(Debug, Default)]
 struct Book {
-    owners: HashMap<String, Owner>,
+    /// Which start of the process this is.
+    generation: u64,
+    tasks: HashMap<String, Task>,
     /// The ids, oldest first.
     ids: VecDeque<String>,
 }
 
+#[derive(Debug)]
+struct Task {
+    owner: Owner,
+    /// Which start of the process it was begun in. It may outlive that.
+    generation: u64,
+}
+
 impl Tasks {
+    /// Notes that the process has started once more.
+    pub(super) fn begin(&self, generation: u64) {
+        self.lock().generation = generation;
+    }
+
     /// Refuses a request that is about a task of somebody else, or of nobody; without `tasks` all are nobody's. What the
     /// server would not know is refused as it would refuse it, once it has said what it knows.
     ///
@@ -95,23 +109,41 @@ impl Tasks {
         ids.retain(|id| self.is_of(id, &owner));
     }
 
-    fn is_of(&self, id: &str, owner: &Owner) -> bool {
-        self.lock().owners.get(id) == Some(owner)
+    /// Returns those of some sessions whose client's a task is that a notification is about.
+    pub(super) fn owners_among(
+        &self,
+        mut sessions: Vec<Arc<Session>>,
+        status: &Message,
+    ) -> Vec<Arc<Session>> {
+        let id = string_member(&status.params().unwrap_or_default(), "taskId");
+        let book = self.lock();
+        let task = id.and_then(|id| book.tasks.get(&id));
+        sessions.retain(|session| task.is_some_and(|task| task.owner == Owner::of(session)));
+        sessions
     }
 
-    /// Takes note of a task. Whoever was told of an id first keeps it.
+    fn is_of(&self, id: &str, owner: &Owner) -> bool {
+        self.lock().tasks.get(id).is_some_and(|task| task.owner == *owner)
+    }
+
+    /// Takes note of a task. Whoever was told of an id first keeps it, unless the process has started again: then it may
+    /// have given the id once more.
     fn note(&self, id: String, owner: Owner) {
         let mut book = self.lock();
-        if id.len() > ID_BYTES_MAX || book.owners.contains_key(&id) {
-            return;
+        let generation = book.generation;
+        match book.tasks.get(&id) {
+            _ if id.len() > ID_BYTES_MAX => return,
+            Some(task) if task.generation == generation => return,
+            Some(_) => book.ids.retain(|its| *its != id),
+            None => {}
         }
         if book.ids.len() >= TASKS_MAX
             && let Some(oldest) = book.ids.pop_front()
         {
-            book.owners.remove(&oldest);
+            book.tasks.remove(&oldest);
         }
         book.ids.push_back(id.clone());
-        book.owners.insert(id, owner);
+        book.tasks.insert(id, Task { owner, generation });
     }
 
     fn lock(&self) -> MutexGuard<'_, Book> {
@@ -224,13 +256,18 @@ mod tests {
     }
 
     #[test]
-    fn a_task_is_of_whom_it_was_begun_for_and_stays_so() {
+    fn a_task_is_of_whom_it_was_begun_for_and_stays_so_while_its_process_runs() {
         let tasks = Tasks::default();
         tasks.note("a".to_owned(), owner(1));
         tasks.note("a".to_owned(), owner(2));
         assert!(tasks.is_of("a", &owner(1)));
         assert!(!tasks.is_of("a", &owner(2)));
         assert!(!tasks.is_of("b", &owner(1)));
+        tasks.begin(2);
+        assert!(tasks.is_of("a", &owner(1)), "it may have outlived its process");
+        tasks.note("a".to_owned(), owner(2));
+        assert!(tasks.is_of("a", &owner(2)) && !tasks.is_of("a", &owner(1)));
+        assert_eq!(tasks.lock().ids, ["a"]);
         tasks.note("x".repeat(ID_BYTES_MAX + 1), owner(1));
         assert!(!tasks.is_of(&"x".repeat(ID_BYTES_MAX + 1), &owner(1)));
     }
@@ -254,6 +291,6 @@ mod tests {
         }
         assert!(!tasks.is_of("0", &owner(1)));
         assert!(tasks.is_of("1", &owner(1)) && tasks.is_of(&TASKS_MAX.to_string(), &owner(1)));
-        assert_eq!(tasks.lock().owners.len(), TASKS_MAX);
+        assert_eq!(tasks.lock().tasks.len(), TASKS_MAX);
     }
 }

@@ -1,6 +1,7 @@
 //! The tools that tests of a client or a gateway call: echo, delays, crashes, floods, questions, and a look inside.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -10,6 +11,7 @@ use super::content;
 use super::event::{Event, Reach};
 use super::fixture_tools::{answer, progress_action};
 use super::message::raw;
+use super::modern::Plan;
 use super::noise;
 use super::peer::Level;
 use super::question::{ALONE, Ask, Question, elicited, sampled, told};
@@ -57,7 +59,13 @@ fn echo(call: &Call<'_>) -> ToolResult {
 }
 
 fn answer_with(call: &Call<'_>) -> ToolResult {
-    Ok(Outcome::result(call.raw.map_or("{}", |raw| raw.get()).to_owned()))
+    let is_task = call.modern.is_some() && call.arguments()?.is_on("task")?;
+    let answer = Outcome::result(call.raw.map_or("{}", |raw| raw.get()).to_owned());
+    Ok(if is_task {
+        Plan::of(Duration::ZERO, answer)
+    } else {
+        answer
+    })
 }
 
 /// Does nothing before the user has visited pages. With a handshake it says so once, and believes that it has been done

@@ -39,7 +39,7 @@ fn slow_compute(call: &Call<'_>) -> ToolResult {
     let seconds = arguments.number("seconds", 0, SECONDS_MAX)?;
     let label = arguments.optional_text("label")?.unwrap_or("nothing");
     let text = format!("computed {label} for {seconds} s");
-    Ok(plan(Duration::from_secs(seconds), told(&text)))
+    Ok(Plan::of(Duration::from_secs(seconds), told(&text)))
 }
 
 fn failing_job(_call: &Call<'_>) -> ToolResult {
@@ -52,7 +52,7 @@ fn failing_job(_call: &Call<'_>) -> ToolResult {
 
 fn protocol_error_job(_call: &Call<'_>) -> ToolResult {
     let error = ErrorObject::new(code::INTERNAL_ERROR, "the job broke");
-    Ok(plan(JOB, error.into()))
+    Ok(Plan::of(JOB, error.into()))
 }
 
 fn confirm_delete(call: &Call<'_>) -> ToolResult {
@@ -63,7 +63,7 @@ fn confirm_delete(call: &Call<'_>) -> ToolResult {
         let is_confirmed = answers["confirm_delete"]["content"]["confirm"] == Value::Bool(true);
         told(if is_confirmed { "deleted" } else { "kept" })
     });
-    Ok(plan(Duration::ZERO, Outcome::Ask(ask)))
+    Ok(Plan::of(Duration::ZERO, Outcome::Ask(ask)))
 }
 
 fn multi_input(_call: &Call<'_>) -> ToolResult {
@@ -80,7 +80,7 @@ fn multi_input(_call: &Call<'_>) -> ToolResult {
         };
         told(&format!("{} and {}", name("first"), name("second")))
     });
-    Ok(plan(Duration::ZERO, Outcome::Ask(ask)))
+    Ok(Plan::of(Duration::ZERO, Outcome::Ask(ask)))
 }
 
 /// Asks before it becomes a task.
@@ -97,12 +97,4 @@ fn with_task(_call: &Call<'_>) -> ToolResult {
             None => invalid_params("a name is needed").into(),
         },
     )))
-}
-
-fn plan(after: Duration, outcome: Outcome) -> Outcome {
-    Outcome::Task(Plan {
-        after,
-        outcome: Box::new(outcome),
-        is_required: false,
-    })
 }

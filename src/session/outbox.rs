@@ -251,6 +251,14 @@ impl Outbox {
         }
     }
 
+    /// Waits until the reader of a full stream has caught up or gone, or the stream is closed. Who asks first adds no more to
+    /// a stream that nobody reads.
+    pub async fn room(&self) {
+        if self.is_full() {
+            self.relieved().await;
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Ring> {
         self.ring.lock().expect("no holder panics")
     }

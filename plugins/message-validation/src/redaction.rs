@@ -48,6 +48,9 @@ impl Configured for Redaction {
     }
 }
 
+/// What tells of a task holds what its tool has come to, and does not say which tool that is.
+const OF_TASKS: [&str; 3] = ["tasks/get", "tasks/result", "notifications/tasks"];
+
 impl Redaction {
     /// Tells whether it is for a message. What is not known counts as meant.
     pub fn applies(&self, call: &Circumstances) -> bool {
@@ -56,9 +59,12 @@ impl Redaction {
                 .zip(text)
                 .is_none_or(|(glob, text)| glob.matches(text))
         };
-        let is_tool = self.tool.is_none() || call.method == "tools/call";
-        is_tool
-            && fits(&self.tool, call.target)
+        let (of_tool, tool) = match call.method {
+            "tools/call" => (true, call.target),
+            method => (OF_TASKS.contains(&method), None),
+        };
+        (of_tool || self.tool.is_none())
+            && fits(&self.tool, tool)
             && fits(&self.server, call.server)
             && fits(&self.mode, call.mode)
     }
@@ -95,9 +101,30 @@ fn redact(redactions: &[&Redaction], text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::Kind;
 
     fn redaction(json: &str) -> Redaction {
         config::read(json).expect("a redaction")
+    }
+
+    #[test]
+    fn one_for_a_tool_is_for_the_tasks_of_any() {
+        let for_tool = redaction(r#"{"pattern":"x","tool":"read-*"}"#);
+        let applies = |method, target| {
+            for_tool.applies(&Circumstances {
+                kind: Kind::Result,
+                method,
+                target,
+                server: None,
+                mode: None,
+                size: 1,
+            })
+        };
+        assert!(applies("tools/call", Some("read-file")) && applies("tools/call", None));
+        assert!(!applies("tools/call", Some("write")) && !applies("resources/read", Some("read-it")));
+        for method in OF_TASKS {
+            assert!(applies(method, Some("7")), "{method}");
+        }
     }
 
     #[test]

@@ -33,7 +33,7 @@ impl Topic {
 
 /// Returns what the answer to a request with this method is about; `None` where it is not kept. `server/discover` is
 /// answered from what the server has said at its start.
-pub(super) fn topic_of(name: &str) -> Option<Topic> {
+fn topic_of(name: &str) -> Option<Topic> {
     if name == method::READ {
         return Some(Topic::Contents);
     }
@@ -66,35 +66,55 @@ const NEUTRAL: [&str; 6] = [
 /// What makes of a request the continuation of another one, whose answer is never kept.
 const CONTINUING: [&str; 2] = ["inputResponses", "requestState"];
 
+/// What a request asks, as far as its answer depends on it.
+#[derive(Debug, Clone)]
+pub(super) struct Asked {
+    pub(super) topic: Topic,
+    pub(super) fingerprint: Fingerprint,
+    /// The resource that it reads.
+    pub(super) uri: Option<Box<str>>,
+    /// It goes on with a list that is too long for one answer.
+    pub(super) is_next_page: bool,
+}
+
 /// The digest of a request: its method and all parameters that an answer may depend on.
 pub(super) type Fingerprint = [u8; 32];
 
-/// A longer request is not read for its fingerprint.
+/// A longer request is not read for this.
 const BYTES_MAX: usize = 16 * 1024;
 
-/// Returns the fingerprint of a request; `None` for one whose answer is not to be kept.
-pub(super) fn fingerprint(request: &Message) -> Option<Fingerprint> {
-    if request.bytes().len() > BYTES_MAX {
-        return None;
+impl Asked {
+    /// Reads a request; `None` for one whose answer is not to be kept.
+    pub(super) fn of(request: &Message) -> Option<Self> {
+        let method = request.method();
+        let topic = topic_of(&method)?;
+        if request.bytes().len() > BYTES_MAX {
+            return None;
+        }
+        let params = request.params();
+        let mut params = match &params {
+            Some(params) => members(params)?,
+            None => Members::new(),
+        };
+        if CONTINUING.iter().any(|name| params.contains_key(*name)) {
+            return None;
+        }
+        let mut meta = match params.remove("_meta") {
+            Some(meta) => members(meta.get().as_bytes())?,
+            None => Members::new(),
+        };
+        meta.retain(|name, _| !NEUTRAL.contains(&&**name));
+        let mut hash = Sha256::new();
+        add(&mut hash, method.as_bytes());
+        add_all(&mut hash, &params);
+        add_all(&mut hash, &meta);
+        Some(Self {
+            topic,
+            fingerprint: hash.finalize().into(),
+            uri: request.uri().filter(|_| !topic.is_list()).map(Into::into),
+            is_next_page: topic.is_list() && params.contains_key("cursor"),
+        })
     }
-    let params = request.params();
-    let mut params = match &params {
-        Some(params) => members(params)?,
-        None => Members::new(),
-    };
-    if CONTINUING.iter().any(|name| params.contains_key(*name)) {
-        return None;
-    }
-    let mut meta = match params.remove("_meta") {
-        Some(meta) => members(meta.get().as_bytes())?,
-        None => Members::new(),
-    };
-    meta.retain(|name, _| !NEUTRAL.contains(&&**name));
-    let mut hash = Sha256::new();
-    add(&mut hash, request.method().as_bytes());
-    add_all(&mut hash, &params);
-    add_all(&mut hash, &meta);
-    Some(hash.finalize().into())
 }
 
 fn add_all(hash: &mut Sha256, members: &Members<'_>) {
@@ -117,9 +137,13 @@ mod tests {
     use super::*;
     use crate::upstream::SCAN;
 
-    fn of(method: &str, params: &str) -> Option<Fingerprint> {
+    fn asked(method: &str, params: &str) -> Option<Asked> {
         let text = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{params}}}"#);
-        fingerprint(&Message::parse(text.into(), SCAN).expect("a request"))
+        Asked::of(&Message::parse(text.into(), SCAN).expect("a request"))
+    }
+
+    fn of(method: &str, params: &str) -> Option<Fingerprint> {
+        Some(asked(method, params)?.fingerprint)
     }
 
     #[test]
@@ -155,6 +179,15 @@ mod tests {
             "io.modelcontextprotocol/logLevel":"info","io.modelcontextprotocol/clientInfo":{"name":"c"}},"uri":"a:b"}"#;
         assert!(plain.is_some());
         assert_eq!(of("resources/read", dressed), plain);
+    }
+
+    #[test]
+    fn a_page_and_a_resource_are_known() {
+        let asked = |method, params| asked(method, params).expect("it may be kept");
+        let page = asked("tools/list", r#"{"cursor":"1","uri":"no resource"}"#);
+        assert!(page.is_next_page && page.uri.is_none());
+        let read = asked("resources/read", r#"{"uri":"a:b","cursor":"no page"}"#);
+        assert!(!read.is_next_page && read.uri.as_deref() == Some("a:b"));
     }
 
     #[test]

@@ -7,25 +7,25 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::kept::Kept;
-use super::key::{Fingerprint, Topic, fingerprint};
-use crate::protocol::Message;
+use super::key::{Asked, Fingerprint, Topic};
 use crate::protocol::modern::subscriptions::is_within;
 use crate::upstream::Origin;
 
-/// Where the answer to a request belongs.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Ground {
-    /// Who gave it.
+/// Who asks whom what.
+#[derive(Debug, Clone)]
+pub(super) struct Question {
     pub(super) origin: Origin,
-    /// What it is about.
-    pub(super) topic: Topic,
+    pub(super) asked: Asked,
+    pub(super) principal: Arc<str>,
 }
 
-/// Who asks what.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Asker<'a> {
-    pub(super) request: &'a Message,
-    pub(super) principal: &'a Arc<str>,
+impl Question {
+    fn key(&self, principal: Option<&Arc<str>>) -> Key {
+        Key {
+            request: self.asked.fingerprint,
+            principal: principal.cloned(),
+        }
+    }
 }
 
 /// What there is.
@@ -113,18 +113,14 @@ impl Store {
     }
 
     /// Looks for an answer: one for everybody, or the principal's own.
-    pub(super) fn look_up(&mut self, origin: Origin, asker: Asker<'_>, now: Instant) -> Looked {
-        let Some(shelf) = self.shelf(origin) else {
+    pub(super) fn look_up(&mut self, question: &Question, now: Instant) -> Looked {
+        let Some(shelf) = self.shelf(question.origin) else {
             return Looked::Nothing;
         };
-        // Where nothing is kept nothing more is read.
         if !shelf.entries.is_empty() {
-            let Some(request) = fingerprint(asker.request) else {
-                return Looked::Nothing;
-            };
-            for principal in [None, Some(asker.principal.clone())] {
-                let key = Key { request, principal };
-                if let Some(kept) = self.use_fresh(origin.instance, &key, now) {
+            for principal in [None, Some(&question.principal)] {
+                let key = question.key(principal);
+                if let Some(kept) = self.use_fresh(question.origin.instance, &key, now) {
                     return Looked::Found(kept);
                 }
             }
@@ -146,22 +142,21 @@ impl Store {
     }
 
     /// Keeps the answer to a request that was sent at `since`, unless what it is about has changed meanwhile.
-    pub(super) fn put(&mut self, (ground, since): (Ground, Tick), asker: Asker<'_>, kept: Kept) {
-        let Ground { origin, topic } = ground;
-        let is_true =
-            |shelf: &&Shelf| shelf.generation == origin.generation && shelf.changed[topic as usize] <= since;
-        let is_true = self.shelves.get(&origin.instance).filter(is_true).is_some();
-        let Some(request) = fingerprint(asker.request).filter(|_| is_true) else {
-            return;
+    pub(super) fn put(&mut self, question: &Question, since: Tick, kept: Kept) {
+        let Question { origin, asked, .. } = question;
+        let is_true = |shelf: &Shelf| {
+            shelf.generation == origin.generation && shelf.changed[asked.topic as usize] <= since
         };
-        let key = |principal| Key { request, principal };
+        if !self.shelves.get(&origin.instance).is_some_and(is_true) {
+            return;
+        }
         // What was for everybody is not what its server says now.
-        self.remove(origin.instance, &key(None));
-        let key = key((!kept.is_public()).then(|| asker.principal.clone()));
+        self.remove(origin.instance, &question.key(None));
+        let key = question.key((!kept.is_public()).then_some(&question.principal));
         self.remove(origin.instance, &key);
         let entry = Entry {
-            topic,
-            uri: asker.request.uri().filter(|_| !topic.is_list()).map(Into::into),
+            topic: asked.topic,
+            uri: asked.uri.clone(),
             last_use: self.now + 1,
             kept,
         };

@@ -94,7 +94,7 @@ impl Errand {
             if reader.is_over() {
                 return self.leave(visit, messages).await;
             }
-            self.say(messages).await;
+            say(&self.channel, messages).await;
         }
     }
 
@@ -105,10 +105,6 @@ impl Errand {
         let Self { place, channel, .. } = self;
         drop(place);
         say(&channel, last).await;
-    }
-
-    async fn say(&self, messages: impl IntoIterator<Item = Bytes>) {
-        say(&self.channel, messages).await;
     }
 }
 

@@ -61,6 +61,7 @@ const PLACES: &[Place] = &[
     place(method::TASKS_RESULT, TASK, TASK_ID),
     place(method::TASKS_CANCEL, TASK, TASK_ID),
     place(method::TASK_STATUS, TASK, TASK_ID),
+    place(method::TASKS_STATUS, TASK, TASK_ID),
 ];
 
 /// Returns what a request or notification names; `None` where its method names nothing, or is unknown.
@@ -182,6 +183,7 @@ mod tests {
             "tasks/result",
             "tasks/cancel",
             "notifications/tasks/status",
+            "notifications/tasks",
         ] {
             check(method, r#"{"taskId":"7"}"#, Some(("task", "7")));
         }

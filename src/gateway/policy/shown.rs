@@ -55,8 +55,8 @@ const TASKS: Listed = Listed {
 enum Form {
     /// A list of what the server has.
     List(Listed),
-    /// Content blocks.
-    Blocks(&'static str),
+    /// What a tool has come to.
+    Outcome(&'static str),
     /// Messages with content blocks.
     Messages(&'static str),
     /// What was read of resources.
@@ -66,9 +66,10 @@ enum Form {
 fn form(method: &str, kind: MessageKind) -> Option<Form> {
     match (kind, method) {
         (MessageKind::Request, method::SAMPLING) => Some(Form::Messages("/params/messages")),
-        (MessageKind::Response, method::TOOLS_CALL | method::TASKS_RESULT) => {
-            Some(Form::Blocks("/result/content"))
-        }
+        (MessageKind::Response, method::TOOLS_CALL | method::TASKS_RESULT) => Some(Form::Outcome("/result")),
+        // A task of the extension holds it, once it is there.
+        (MessageKind::Response, method::TASKS_GET) => Some(Form::Outcome("/result/result")),
+        (MessageKind::Notification, method::TASKS_STATUS) => Some(Form::Outcome("/params/result")),
         (MessageKind::Response, method::PROMPTS_GET) => Some(Form::Messages("/result/messages")),
         (MessageKind::Response, method::READ) => Some(Form::Contents("/result/contents")),
         (MessageKind::Response, method::TASKS_LIST) => Some(Form::List(TASKS)),
@@ -109,14 +110,14 @@ pub(super) fn shown(
         None => {}
         Some(Form::List(listed)) => found.list(listed)?,
         Some(Form::Contents(pointer)) => found.contents(pointer)?,
-        Some(Form::Blocks(pointer)) if may_hold_resources(message) => {
-            found.blocks(pointer, true)?;
-            if let Some(result) = message.at("/result")? {
-                found.drawn_with(&result, "/result")?;
+        Some(Form::Outcome(pointer)) if may_hold_resources(message) => {
+            if let Some(outcome) = message.at(pointer)? {
+                found.blocks(&format!("{pointer}/content"), true)?;
+                found.drawn_with(&outcome, pointer)?;
             }
         }
         Some(Form::Messages(pointer)) if may_hold_resources(message) => found.messages(pointer)?,
-        Some(Form::Blocks(_) | Form::Messages(_)) => {}
+        Some(Form::Outcome(_) | Form::Messages(_)) => {}
     }
     Ok(found.shown)
 }

@@ -37,6 +37,15 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// Returns what a tool would do in a task, or without one where its client knows none.
+    pub(crate) fn of(after: Duration, outcome: Outcome) -> Outcome {
+        Outcome::Task(Self {
+            after,
+            outcome: Box::new(outcome),
+            is_required: false,
+        })
+    }
+
     /// Returns the same without a task: the client waits.
     pub(crate) fn awaited(self) -> Outcome {
         match *self.outcome {

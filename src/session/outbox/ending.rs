@@ -73,11 +73,9 @@ impl OutboxWriter {
         self.outbox.wake.notify_one();
     }
 
-    /// Waits until the reader of a full stream has caught up or gone, or the stream is closed.
+    /// Waits as [`Outbox::room`] does.
     pub async fn room(&self) {
-        if self.outbox.is_full() {
-            self.outbox.relieved().await;
-        }
+        self.outbox.room().await;
     }
 
     /// Waits until the stream is closed.

@@ -240,3 +240,50 @@ async fn a_task_does_not_ask_what_a_mode_forbids() {
         assert_eq!(refused.contains("elicitation"), !may_ask, "{mode}: {asked}");
     }
 }
+
+/// What a task has come to is judged like what a tool answers at once.
+#[tokio::test]
+async fn a_task_does_not_show_what_a_mode_hides() {
+    let mode = |name: &str, more: &str| {
+        format!("[modes.{name}]\nallowed-servers = [\"*\"]\nallowed-capabilities = [\"*\"]\n{more}\n")
+    };
+    let hides = "resources = { deny = [\"test://secret\"] }";
+    let guarded = two_with_modes(&[mode("chat", hides), mode("code", "")].concat());
+    let link = json!({ "type": "resource_link", "uri": "test://secret", "name": "n" });
+    let content = json!([link, { "type": "text", "text": "the end" }]);
+    for (mode, sees_all) in [("chat", false), ("code", true)] {
+        let call = json!({ "name": "answer", "arguments": { "task": true, "content": content } });
+        let begun = ask_modern(&guarded, ALICE, mode, "tools/call", call).await;
+        let id = begun["result"]["taskId"].clone();
+        assert!(id.is_string(), "{mode}: {begun}");
+        let done = crate::support::within("the task ends", async {
+            loop {
+                let get = json!({ "taskId": id });
+                let got = ask_modern(&guarded, ALICE, mode, "tasks/get", get).await;
+                if got["result"]["status"] != "working" {
+                    return got.to_string();
+                }
+            }
+        });
+        let done = done.await;
+        assert!(done.contains("the end"), "{mode}: {done}");
+        assert_eq!(done.contains("test://secret"), sees_all, "{mode}: {done}");
+    }
+}
+
+#[tokio::test]
+async fn the_id_of_a_task_that_went_with_its_process_may_become_anothers() {
+    let gateway = Gateway::start(SHARED);
+    let (mut one, _) = Visitor::enter(&gateway, Door::Streamable, json!({})).await;
+    let (mut other, _) = Visitor::enter(&gateway, Door::Plain, json!({})).await;
+    let before = begin(&mut one).await;
+    gateway.order(Method::POST, "servers/mock/restart").await;
+    assert_eq!(begin(&mut other).await, before, "the mock counts from 1 again");
+    let result = format!(r#""method":"tasks/result","params":{{"taskId":"{before}"}}"#);
+    let refused = answer(&mut one, &result).await;
+    assert_eq!(refused["error"]["code"], -32602, "{refused}");
+    assert!(!text_of(&answer(&mut other, &result).await).is_empty());
+    let list = r#""method":"tasks/list""#;
+    assert!(listed(&answer(&mut one, list).await).is_empty());
+    assert_eq!(listed(&answer(&mut other, list).await), [before.as_str()]);
+}

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::peer::{LATEST, Listening, Peer, call};
+use super::peer::{LATEST, Listening, Peer, call, until};
 use crate::support::Gateway;
 
 const WATCHED: &str = "test://watched-resource";
@@ -60,6 +60,25 @@ async fn a_changed_list_reaches_every_session_once() {
     subscribe(&old, "resources/subscribe").await;
     touch(&one).await;
     expect(&next(&mut late).await, "notifications/resources/updated"); // and not tools again: that waited already
+    gateway.stop().await;
+}
+
+/// A server that registers its tools one by one says so for each of them.
+#[tokio::test]
+async fn a_list_that_changes_in_bursts_is_not_read_for_each_change() {
+    const TIMES: u64 = 3000;
+    let gateway = Gateway::with_mock(&["--delay", "20"], "");
+    let peer = Peer::open(&gateway, "mock").await;
+    let burst = json!({ "count": TIMES, "method": "notifications/tools/list_changed" });
+    peer.text("notify", burst).await;
+    change(&peer, "tools").await;
+    until("the last change is known", async || {
+        let tools = gateway.admin("servers/mock").await["capabilities"]["tools"].to_string();
+        tools.contains("\"added\"").then_some(())
+    })
+    .await;
+    let asked = peer.state().await["asked"]["tools/list"].as_u64();
+    assert!(asked.is_some_and(|asked| asked < TIMES / 20), "{asked:?}");
     gateway.stop().await;
 }
 
@@ -173,7 +192,7 @@ async fn subscribers_hear_of_updates_although_their_server_was_changed_meanwhile
         200
     );
     // Nobody asks anything: the new process is there for the subscriber alone.
-    super::peer::until("the new process", async || {
+    until("the new process", async || {
         let record = gateway.admin("servers/mock").await;
         (record["phase"] == "ready" && record["pid"] != before).then_some(())
     })

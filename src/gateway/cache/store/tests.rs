@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::protocol::Message;
 use crate::upstream::SCAN;
 
 const FIRST: Origin = Origin {
@@ -28,6 +29,14 @@ fn read(uri: &str) -> Message {
     request("resources/read", uri)
 }
 
+fn question(origin: Origin, who: &str, request: &Message) -> Question {
+    Question {
+        origin,
+        asked: Asked::of(request).expect("one that is kept"),
+        principal: who.into(),
+    }
+}
+
 /// Returns an answer of 100 bytes that says who gave it.
 fn answer(says: &str, scope: &str, now: Instant) -> Kept {
     let text = format!(
@@ -48,12 +57,7 @@ impl World {
     }
 
     fn look(&mut self, origin: Origin, who: &str, request: &Message) -> Looked {
-        let principal = Arc::from(who);
-        let asker = Asker {
-            request,
-            principal: &principal,
-        };
-        self.store.look_up(origin, asker, self.now)
+        self.store.look_up(&question(origin, who, request), self.now)
     }
 
     /// Returns who gave the answer that there is.
@@ -73,13 +77,7 @@ impl World {
     }
 
     fn arrive(&mut self, (origin, since): (Origin, Tick), who: &str, request: &Message, kept: Kept) {
-        let topic = super::super::key::topic_of(&request.method()).expect("one that is kept");
-        let principal = Arc::from(who);
-        let asker = Asker {
-            request,
-            principal: &principal,
-        };
-        self.store.put((Ground { origin, topic }, since), asker, kept);
+        self.store.put(&question(origin, who, request), since, kept);
     }
 
     /// Has somebody ask, and the server answer at once.

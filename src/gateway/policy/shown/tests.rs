@@ -157,6 +157,24 @@ fn results_show_the_resources_in_them() {
         &["a:secret", "a:b", "-"],
         result(json!({ "content": [text(), embedded("a:b")] })),
     );
+    let (whole, left) = (json!([link("a:secret"), text()]), json!([text()]));
+    let task =
+        |content: &Value| json!({ "taskId": "7", "status": "completed", "result": { "content": content } });
+    check(
+        "tasks/get",
+        MessageKind::Response,
+        result(task(&whole)),
+        &["a:secret"],
+        result(task(&left)),
+    );
+    let status = |content| json!({ "method": "notifications/tasks", "params": task(content) });
+    check(
+        "notifications/tasks",
+        MessageKind::Notification,
+        status(&whole),
+        &["a:secret"],
+        status(&left),
+    );
     check(
         "resources/read",
         MessageKind::Response,
@@ -233,6 +251,12 @@ fn what_cannot_be_read_without_guessing_is_unclear() {
         .is_err()
     );
     assert_eq!(read("tools/list", r#"{"result":{}}"#), Ok(Vec::new()));
+    for nothing in [
+        r#"{"result":{"status":"working","x":"resource"}}"#,
+        r#"{"result":{"result":"resource"}}"#,
+    ] {
+        assert_eq!(read("tasks/get", nothing), Ok(Vec::new()), "{nothing}");
+    }
 }
 
 #[test]
