@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::rig::{MANIFEST, build_in, built, eventually, evil, fine};
+use crate::config::PluginSpec;
 use crate::plugin::trial::Guest;
 use crate::plugin::{ErrorKind, PluginEngine, PluginHost};
 
@@ -62,7 +63,12 @@ async fn who_was_slow_to_start_keeps_no_place_that_others_need() {
     let host = PluginHost::new(PluginEngine::new().expect("an engine"), Arc::default());
     let slow_in = async |function| {
         let slow = Guest::new().doing(function, SLOW);
-        build_in(&host, MANIFEST, &slow, |_| {}).await.expect("a plugin")
+        let patient = |spec: &mut PluginSpec| {
+            spec.limits.timeout = Duration::from_secs(60);
+            spec.limits.init_timeout = Duration::from_secs(60);
+        };
+        let plugin = build_in(&host, MANIFEST, &slow, patient).await;
+        plugin.expect("a plugin")
     };
     let _started = [slow_in("init").await, slow_in("describe").await];
     let judged = tokio::time::timeout(Duration::from_secs(60), evil(&slow_in("on-message").await)).await;
