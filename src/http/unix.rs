@@ -111,15 +111,28 @@ mod tests {
 
     use super::*;
 
-    fn place(name: &str) -> PathBuf {
-        let place = std::env::temp_dir().join(format!("portcullis-unix-{}", uuid::Uuid::new_v4().simple()));
-        fs::create_dir(&place).expect("the temporary directory is writable");
-        place.join(name)
+    /// A folder that goes with it.
+    struct Place(PathBuf);
+
+    impl Place {
+        fn new() -> Self {
+            let name = format!("portcullis-unix-{}", uuid::Uuid::new_v4().simple());
+            let place = std::env::temp_dir().join(name);
+            fs::create_dir(&place).expect("the temporary directory is writable");
+            Self(place)
+        }
+    }
+
+    impl Drop for Place {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
     }
 
     #[tokio::test]
     async fn it_is_the_owners_and_goes_with_the_listener() {
-        let path = place("socket");
+        let place = Place::new();
+        let path = place.0.join("socket");
         let socket = UnixSocket::bind(&path).expect("it is free");
         let mode = fs::metadata(&path).expect("it is there").mode();
         assert_eq!(mode & 0o777, 0o600);
@@ -134,7 +147,8 @@ mod tests {
 
     #[tokio::test]
     async fn somebody_who_is_too_busy_to_answer_keeps_the_place() {
-        let path = place("socket");
+        let place = Place::new();
+        let path = place.0.join("socket");
         let address = SockAddr::unix(&path).expect("it is short");
         let stream = || Socket::new(Domain::UNIX, Type::STREAM, None).expect("the system has sockets");
         let busy = stream();
@@ -153,7 +167,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_a_killed_process_left_makes_room_and_nothing_else_does() {
-        let path = place("socket");
+        let place = Place::new();
+        let path = place.0.join("socket");
         drop(Other::bind(&path).expect("it is free"));
         assert!(path.exists(), "the standard library leaves it");
         let socket = UnixSocket::bind(&path).expect("nobody answers");
@@ -163,7 +178,7 @@ mod tests {
         assert!(path.exists(), "that is the other's");
         drop(other);
 
-        let file = place("file");
+        let file = place.0.join("file");
         fs::write(&file, "precious").expect("the directory is writable");
         let refused = UnixSocket::bind(&file).expect_err("it is a file");
         assert_eq!(refused.kind(), io::ErrorKind::AddrInUse);

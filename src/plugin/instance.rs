@@ -119,6 +119,8 @@ impl Instance {
         self.store.set_epoch_deadline(1);
         let _running = engine.ticker().run();
         let info = self.lifecycle.call_describe(&mut self.store).await;
+        // An instance that waits for its first call must not hold a place in the slow lane.
+        self.store.data_mut().end();
         info.map_err(|error| classify(&error))
     }
 

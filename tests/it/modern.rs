@@ -7,3 +7,4 @@ mod pages;
 mod questions;
 mod servers;
 mod standby;
+mod suspended;

@@ -377,20 +377,20 @@ async fn memory_does_not_grow_with_requests_nor_beyond_the_cap_with_sessions() {
         worked.saturating_sub(warm)
     );
 
-    let mut oldest = Client::open(&gateway, "mock").await;
+    let oldest = Client::open(&gateway, "mock").await;
     let newcomers = abandon_sessions(&gateway, SESSIONS_MAX).await;
     let full = process.footprint().memory;
     let each = full.saturating_sub(worked) / SESSIONS_MAX as u64;
     report(&format!("an abandoned session holds {each} bytes"));
     assert!(each < 10 * 1024, "an abandoned session holds {each} bytes");
     assert_eq!(
-        ping(&mut oldest).await,
+        ping(&oldest).await,
         StatusCode::NOT_FOUND,
         "the cap ends the least recently used session"
     );
     drop(newcomers);
     let more = scaled(3_000);
-    let mut newcomers = abandon_sessions(&gateway, more).await;
+    let newcomers = abandon_sessions(&gateway, more).await;
     let over = process.footprint().memory;
     report(&format!(
         "memory with {SESSIONS_MAX} sessions {full}, with {more} more over the cap {over}"
@@ -401,7 +401,7 @@ async fn memory_does_not_grow_with_requests_nor_beyond_the_cap_with_sessions() {
         over.saturating_sub(full)
     );
     assert_eq!(
-        ping(&mut newcomers[0]).await,
+        ping(&newcomers[0]).await,
         StatusCode::OK,
         "the youngest sessions stay"
     );
@@ -429,7 +429,9 @@ async fn abandon_sessions(gateway: &Gateway, count: usize) -> Vec<Client> {
     all(work).await
 }
 
-async fn ping(client: &mut Client) -> StatusCode {
+/// Pings a session through a connection of its own: the other may have been idle for too long.
+async fn ping(client: &Client) -> StatusCode {
+    let mut client = client.fork().await;
     let answer = client
         .post(&json!({ "jsonrpc": "2.0", "id": 1, "method": "ping" }))
         .await;

@@ -14,6 +14,7 @@ mod listen_tasks;
 mod listener;
 mod missed;
 mod older;
+mod passed;
 mod peer;
 mod principals;
 mod races;

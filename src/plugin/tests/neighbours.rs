@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::rig::{built, eventually, evil, fine};
-use crate::plugin::ErrorKind;
+use super::rig::{MANIFEST, build_in, built, eventually, evil, fine};
+use crate::config::PluginSpec;
 use crate::plugin::trial::Guest;
+use crate::plugin::{ErrorKind, PluginEngine, PluginHost};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn others_serve_while_a_plugin_spins_on_every_thread() {
@@ -50,4 +51,26 @@ async fn one_broken_plugin_says_nothing_of_another() {
         fine(&good).await;
     }
     assert_eq!(good.instances().2, 1, "its instance is as good as ever");
+}
+
+/// Takes more than a tick, and comes to an end.
+const SLOW: &str = "(loop $l
+    (local.set $i (i32.add (local.get $i) (i32.const 1)))
+    (br_if $l (i32.lt_u (local.get $i) (i32.const 30000000))))";
+
+#[tokio::test]
+async fn who_was_slow_to_start_keeps_no_place_that_others_need() {
+    let host = PluginHost::new(PluginEngine::new().expect("an engine"), Arc::default());
+    let slow_in = async |function| {
+        let slow = Guest::new().doing(function, SLOW);
+        let patient = |spec: &mut PluginSpec| {
+            spec.limits.timeout = Duration::from_secs(60);
+            spec.limits.init_timeout = Duration::from_secs(60);
+        };
+        let plugin = build_in(&host, MANIFEST, &slow, patient).await;
+        plugin.expect("a plugin")
+    };
+    let _started = [slow_in("init").await, slow_in("describe").await];
+    let judged = tokio::time::timeout(Duration::from_secs(60), evil(&slow_in("on-message").await)).await;
+    judged.expect("nobody is in its way").expect("a verdict");
 }

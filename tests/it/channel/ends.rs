@@ -1,5 +1,10 @@
 //! A channel of each kind to the same mock server, so that a scene is played on all of them.
 
+use std::time::Duration;
+
+use futures_util::SinkExt;
+use tokio_tungstenite::tungstenite::Message;
+
 use crate::support::{Channel, Gateway};
 
 pub(super) const LATEST: &str = "2025-11-25";
@@ -49,4 +54,29 @@ pub(super) fn of_era(era: &str, more: &str) -> Gateway {
     Gateway::start(&format!(
         "[servers.mock]\ncommand = \"@self\"\nargs = [\"mock-server\", \"--era\", \"{era}\"]\n{more}\n"
     ))
+}
+
+/// Sends such messages, without reading, until the gateway reads no more either; returns how many are through. The one
+/// after that is cut off: it is sent to its end while answers are read.
+pub(super) async fn flood(
+    gateway: &Gateway,
+    channel: &mut Channel,
+    message: impl Fn(usize) -> String,
+) -> usize {
+    let mut sent = 0;
+    loop {
+        let sending = channel.as_socket().send(Message::text(message(sent)));
+        // That nothing goes on is known by waiting alone.
+        if tokio::time::timeout(Duration::from_secs(2), sending)
+            .await
+            .is_err()
+        {
+            break;
+        }
+        sent += 1;
+        assert!(sent < 1_000, "it goes on reading without end");
+    }
+    let memory = gateway.process().footprint().memory;
+    assert!(memory < 200 << 20, "{memory} bytes");
+    sent
 }

@@ -1,15 +1,13 @@
 //! What lasts on a channel without a handshake: listening, clients that do not read, and the end.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use futures_util::{FutureExt, SinkExt};
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-use super::ends::{Kind, of_era};
+use super::ends::{Kind, flood, of_era};
 use super::speaker::{ERAS, ID, Speaker, request};
 use crate::support::{Gateway, eventually, text_of, within};
 
@@ -292,21 +290,7 @@ async fn who_does_not_read_is_not_read_from_and_loses_nothing() {
         let params = json!({ "name": "echo", "arguments": arguments });
         request(number, "tools/call", params, &json!({})).to_string()
     };
-    let mut sent = 0;
-    while sent < 1_000 {
-        let sending = client.channel.as_socket().send(Message::text(long(sent)));
-        if tokio::time::timeout(Duration::from_secs(2), sending)
-            .await
-            .is_err()
-        {
-            break;
-        }
-        sent += 1;
-    }
-    assert!(sent < 1_000, "it goes on reading without end");
-    let memory = gateway.process().footprint().memory;
-    assert!(memory < 300 << 20, "{memory} bytes");
-    // What was cut off is sent to its end while the answers are read: it is one more.
+    let sent = flood(&gateway, &mut client.channel, long).await;
     let mut answered: Vec<u64> = Vec::new();
     while answered.len() <= sent {
         let answer = client.channel.message().await;

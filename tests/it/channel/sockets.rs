@@ -1,7 +1,5 @@
 //! WebSocket: who gets in, how it ends, and what holds at the limits.
 
-use std::time::Duration;
-
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::{FutureExt, SinkExt, StreamExt};
@@ -12,7 +10,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 
-use super::ends::{LATEST, gateway, gateway_with};
+use super::ends::{LATEST, flood, gateway, gateway_with};
 use crate::support::{Channel, Connection, Gateway, eventually, text_of, within};
 
 const MCP: (&str, &str) = ("sec-websocket-protocol", "mcp");
@@ -322,21 +320,7 @@ async fn who_does_not_read_is_not_read_from_and_loses_nothing() {
         let id = format!("{number} {}", "x".repeat(200_000));
         json!({ "jsonrpc": "2.0", "id": id, "method": "ping" }).to_string()
     };
-    let mut sent = 0;
-    while sent < 1_000 {
-        let sending = channel.as_socket().send(Message::text(ping(sent)));
-        if tokio::time::timeout(Duration::from_secs(2), sending)
-            .await
-            .is_err()
-        {
-            break;
-        }
-        sent += 1;
-    }
-    assert!(sent < 1_000, "it goes on reading without end");
-    let memory = gateway.process().footprint().memory;
-    assert!(memory < 200 << 20, "{memory} bytes");
-    // What was cut off is sent to its end while the answers are read: it is one more.
+    let sent = flood(&gateway, &mut channel, ping).await;
     for number in 0..=sent {
         let answer = channel.message().await;
         let id = answer["id"].as_str().expect("a text");

@@ -79,6 +79,35 @@ async fn each_rung_has_its_status_and_code() {
     gateway.stop().await;
 }
 
+/// A header that mirrors the method proves nothing: clients of either era may send it.
+#[tokio::test]
+async fn the_version_decides_the_era_and_the_method_header_does_not() {
+    let gateway = gateway("both", "");
+    let client = Client::of(&gateway, "mock", json!({}));
+    let headers = |method: &str, version: &str| {
+        [("mcp-method", method), ("mcp-protocol-version", version)]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    };
+    let info = json!({ "name": "it", "version": "1" });
+    let params = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": info });
+    let opening = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params });
+    let opened = client.send(&opening, &headers("initialize", "2025-11-25")).await;
+    assert!(opened.header("mcp-session-id").is_some());
+    assert_eq!(opened.json().await["result"]["protocolVersion"], "2025-11-25");
+    let plain = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list" });
+    let (modern, _) = client.request(json!(1), "tools/list", json!({}));
+    for (body, headers, code) in [
+        (&plain, &headers("tools/list", VERSION)[..], -32602),
+        (&modern, &[], -32020),
+    ] {
+        let answer = client.send(body, headers).await;
+        assert_eq!(answer.status(), 400, "{body}");
+        let answer = answer.json().await;
+        assert_eq!(answer["error"]["code"], code, "{answer}");
+    }
+    gateway.stop().await;
+}
+
 #[tokio::test]
 async fn names_may_be_encoded_and_space_does_not_count() {
     let gateway = gateway("both", "");

@@ -5,8 +5,7 @@
 use serde_json::{Value, json};
 
 use super::door::{Door, Visitor};
-use crate::support::Guarded;
-use crate::support::text_of;
+use crate::support::{Gateway, Guarded, text_of};
 
 /// A mode that allows every capability of the mock but not these things.
 const BY_NAME: &str = r#"
@@ -145,15 +144,23 @@ async fn count(visitor: &mut Visitor<'_>) -> u64 {
     text.parse().expect("a number")
 }
 
+/// Who denies: the mode, or what is refused before it is asked, since nobody could say what is meant.
+const DENIALS: [&str; 4] = [
+    "mode \"tried\" does not allow",
+    "does not say what is meant",
+    "is not a method of 2026-07-28",
+    "the header mcp-name is missing",
+];
+
 #[track_caller]
 fn assert_denied(door: Door, request: &str, messages: &[Value]) {
     let [answer] = messages else {
         panic!("{door:?} {request}: {messages:?}");
     };
-    let code = answer["error"]["code"].as_i64();
     assert!(answer.get("result").is_none(), "{door:?} {request}: {answer}");
+    let reason = answer["error"]["message"].as_str().unwrap_or_default();
     assert!(
-        matches!(code, Some(-32602 | -32601 | -32020 | -32000)),
+        DENIALS.iter().any(|denial| reason.contains(denial)),
         "{door:?} {request}: {answer}"
     );
 }
@@ -164,15 +171,19 @@ async fn denied_everywhere(mode: &str, requests: &[&str]) {
         let guarded = guarded(mode, era);
         for door in Door::ALL {
             let (mut visitor, _) = Visitor::enter(&guarded.gateway, door, json!({})).await;
-            let before = count(&mut visitor).await;
-            for request in requests {
-                let messages = visitor.ask(request).await;
-                assert_denied(door, request, &messages);
-            }
-            let after = count(&mut visitor).await;
-            assert_eq!(after, before + 1, "{door:?}, {era} server: it was asked");
+            denied(&mut visitor, requests).await;
         }
     }
+}
+
+async fn denied(visitor: &mut Visitor<'_>, requests: &[&str]) {
+    let before = count(visitor).await;
+    for request in requests {
+        let messages = visitor.ask(request).await;
+        assert_denied(visitor.door, request, &messages);
+    }
+    let after = count(visitor).await;
+    assert_eq!(after, before + 1, "{:?}: it was asked", visitor.door);
 }
 
 #[tokio::test]
@@ -183,6 +194,20 @@ async fn what_a_mode_forbids_by_name_is_denied() {
 #[tokio::test]
 async fn what_a_mode_forbids_by_capability_is_denied() {
     denied_everywhere(BY_CAPABILITY, ANY).await;
+}
+
+/// A policy of one's own before somebody else's server.
+#[tokio::test]
+async fn what_a_mode_forbids_is_denied_before_a_server_elsewhere() {
+    let elsewhere = Gateway::with_mock(&[], "");
+    let url = format!("http://{}/mcp/mock", elsewhere.address());
+    for (mode, requests) in [(BY_NAME, NAMING), (BY_CAPABILITY, ANY)] {
+        let guarded = guarded(&mode.replace("[\"mock\"]", "[\"remote\"]"), "legacy");
+        for door in [Door::Stdio, Door::ModernStdio] {
+            let (mut visitor, _) = Visitor::enter_before(&url, &guarded.gateway, door).await;
+            denied(&mut visitor, requests).await;
+        }
+    }
 }
 
 #[tokio::test]

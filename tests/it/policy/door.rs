@@ -93,19 +93,35 @@ pub(super) struct Visitor<'a> {
 impl<'a> Visitor<'a> {
     /// Opens a session where the door has one; returns what `initialize` was answered, too.
     pub(super) async fn enter(gateway: &'a Gateway, door: Door, capabilities: Value) -> (Self, Value) {
+        let channel = channel(gateway, door).await;
+        Self::enter_through(channel, gateway, door, capabilities).await
+    }
+
+    /// Does the same through pipes to a program with the configuration of a gateway, and a server elsewhere behind it.
+    pub(super) async fn enter_before(url: &str, gateway: &'a Gateway, door: Door) -> (Self, Value) {
+        let configuration = gateway.directory().join("portcullis.toml");
+        let pipes = Channel::pipes(&configuration, &["--url", url]);
+        Self::enter_through(Some(pipes), gateway, door, json!({})).await
+    }
+
+    async fn enter_through(
+        channel: Option<Channel>,
+        gateway: &'a Gateway,
+        door: Door,
+        capabilities: Value,
+    ) -> (Self, Value) {
         let mut visitor = Self {
             gateway,
             door,
             session: None,
             old: None,
-            channel: None,
+            channel,
             last_id: 0,
             capabilities: capabilities.clone(),
         };
         if door == Door::OneShot {
             return (visitor, Value::Null);
         }
-        visitor.channel = channel(gateway, door).await;
         if door.is_modern() {
             let found = visitor.ask(r#""method":"server/discover""#).await.pop();
             return (visitor, found.expect("an answer"));

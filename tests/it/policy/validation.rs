@@ -8,8 +8,9 @@ use crate::support::text_of;
 
 fn guarded(settings: &str, config: &str) -> Guarded {
     let server = "[servers.mock]\ncommand = \"@self\"\nargs = [\"mock-server\"]\nsharing = \"shared\"\n";
+    // Schemas are checked on a thread, which a busy machine may not start at once.
     let plugin = format!(
-        "[[plugins]]\nname = \"message-validation\"\ngrant = {{ schema = true }}\n{settings}\n[plugins.config]\n{config}\n"
+        "[[plugins]]\nname = \"message-validation\"\ngrant = {{ schema = true }}\ntimeout = \"1m\"\n{settings}\n[plugins.config]\n{config}\n"
     );
     Guarded::start(&["message-validation"], "", &format!("{server}{plugin}"))
 }

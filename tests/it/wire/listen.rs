@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::listener::{ERAS, ID, Modern, WATCHED, gateway};
+use super::listener::{ERAS, ID, Modern, WATCHED, gateway, one_of_each_era};
 use super::peer::{Listening, Peer};
 
 async fn expect(listening: &mut Listening, method: &str) {
@@ -56,12 +56,7 @@ async fn each_stream_hears_what_it_asked_for() {
 async fn both_eras_hear_of_one_change() {
     for era in ERAS {
         let gateway = gateway(era, "");
-        let (client, peer) = (Modern::of(&gateway), Peer::open(&gateway, "mock").await);
-        let mut old = peer.listen().await;
-        let answer = peer
-            .request("resources/subscribe", json!({ "uri": WATCHED }))
-            .await;
-        assert_eq!(answer["result"], json!({}), "{answer}");
+        let (client, _peer, mut old) = one_of_each_era(&gateway).await;
         let wanted = json!({ "toolsListChanged": true, "resourceSubscriptions": [WATCHED] });
         let (mut new, _) = client.listen(json!(1), wanted).await;
         client.touch().await;

@@ -3,7 +3,7 @@
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::peer::BOTH;
+use super::peer::{BOTH, Listening, Peer};
 use crate::support::{Answer, Connection, EventStream, Gateway, text_of, within};
 
 pub(in crate::wire) const WATCHED: &str = "test://watched-resource";
@@ -15,6 +15,17 @@ pub(in crate::wire) const ERAS: [&str; 2] = ["legacy", "modern"];
 /// Starts a gateway whose shared mock speaks one era.
 pub(in crate::wire) fn gateway(era: &str, more: &str) -> Gateway {
     Gateway::with_mock(&["--era", era], &format!("protocol-era = {era:?}\n{more}"))
+}
+
+/// Returns a client of each era, the stream of the one with a handshake, which has subscribed to what is watched, too.
+pub(in crate::wire) async fn one_of_each_era(gateway: &Gateway) -> (Modern<'_>, Peer, Listening) {
+    let peer = Peer::open(gateway, "mock").await;
+    let stream = peer.listen().await;
+    let answer = peer
+        .request("resources/subscribe", json!({ "uri": WATCHED }))
+        .await;
+    assert_eq!(answer["result"], json!({}), "{answer}");
+    (Modern::of(gateway), peer, stream)
 }
 
 /// A client, which says with each request who it is.

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::listener::{ERAS, Heard, Modern, WATCHED, gateway};
-use super::peer::{Listening, Peer};
+use super::listener::{ERAS, Heard, Modern, WATCHED, gateway, one_of_each_era};
+use super::peer::Listening;
 
 async fn expect(stream: &mut Heard, old: &mut Listening, what: &str) -> [Value; 2] {
     let told = [stream.next().await, old.message().await];
@@ -16,12 +16,7 @@ async fn expect(stream: &mut Heard, old: &mut Listening, what: &str) -> [Value; 
 /// Breaks what is listened to and has the clients of both eras told of that, and of nothing else.
 async fn check(era: &str, tool: &str) {
     let gateway = gateway(era, "");
-    let (client, peer) = (Modern::of(&gateway), Peer::open(&gateway, "mock").await);
-    let mut old = peer.listen().await;
-    let answer = peer
-        .request("resources/subscribe", json!({ "uri": WATCHED }))
-        .await;
-    assert_eq!(answer["result"], json!({}), "{answer}");
+    let (client, _peer, mut old) = one_of_each_era(&gateway).await;
     let wanted = json!({ "promptsListChanged": true, "resourceSubscriptions": [WATCHED] });
     let (mut stream, _) = client.listen(json!("a"), wanted).await;
     // Whoever does not wait for resources hears nothing of it.

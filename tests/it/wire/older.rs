@@ -63,6 +63,35 @@ async fn ask(peer: &Peer, method: &str, params: Value) -> (Listening, Value) {
 }
 
 #[tokio::test]
+async fn all_that_a_modern_server_asks_reaches_a_client_with_a_handshake() {
+    let gateway = gateway("modern");
+    let able = json!({ "sampling": {}, "elicitation": {}, "roots": {} });
+    let (peer, _) = Peer::open_as(&gateway, "mock", "2025-11-25", able).await;
+    let said = json!({ "role": "user", "content": { "type": "text", "text": "capital?" } });
+    let paris = json!({ "role": "assistant", "content": { "type": "text", "text": "Paris" }, "model": "m" });
+    let form = json!({ "message": "?", "requestedSchema": { "type": "object", "properties": {} } });
+    for (method, params, response) in [
+        (
+            "roots/list",
+            json!({}),
+            json!({ "roots": [{ "uri": "file:///a" }] }),
+        ),
+        (
+            "sampling/createMessage",
+            json!({ "messages": [said], "maxTokens": 1 }),
+            paris,
+        ),
+        ("elicitation/create", form, json!({ "action": "decline" })),
+    ] {
+        let (mut stream, question) = ask(&peer, method, params).await;
+        assert_eq!(question["method"], method, "{question}");
+        peer.answer(&question["id"], response.clone()).await;
+        assert_eq!(text_of(&stream.message().await), response.to_string(), "{method}");
+    }
+    gateway.stop().await;
+}
+
+#[tokio::test]
 async fn a_modern_server_asks_in_the_words_of_the_clients_version() {
     let gateway = gateway("modern");
     let choice = json!({
