@@ -3,7 +3,6 @@
 
 use std::borrow::Cow;
 
-use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
@@ -18,7 +17,6 @@ use crate::protocol::modern::{RequestMeta, decode, ladder};
 use crate::protocol::names::{code, header};
 use crate::protocol::reply::{ErrorObject, write_error};
 use crate::protocol::{Kind, Message, ProtocolVersion, RequestId};
-use crate::upstream::SCAN;
 
 /// Handles a message that claims to be of this era.
 pub(super) async fn handle(request: &McpRequest<'_>, message: Message) -> Response {
@@ -71,7 +69,7 @@ async fn serve(
 
 fn respond(request: &McpRequest<'_>, visit: Visit, answer: Answer) -> Response {
     match answer {
-        Answer::Json(body) => reply::json(status_of(&body), body),
+        Answer::Json(body, code) => reply::json(status_of(code), body),
         Answer::Stream(reader) => visiting_stream(visit, reader, request.context.config.http.keep_alive),
         Answer::Refused(body) => reply::json(StatusCode::SERVICE_UNAVAILABLE, body),
         // Nobody but its client, who has gone, could take it back.
@@ -79,11 +77,8 @@ fn respond(request: &McpRequest<'_>, visit: Visit, answer: Answer) -> Response {
     }
 }
 
-/// Returns the status that goes with an answer (2026-07-28, "Error Responses").
-fn status_of(body: &Bytes) -> StatusCode {
-    let answer = Message::parse(body.clone(), SCAN).ok();
-    let error = answer.and_then(|answer| answer.error());
-    let code = error.and_then(|error| serde_json::from_str::<i32>(member(&error, "code")?.get()).ok());
+/// Returns the status that goes with an answer, by the code of one that is an error (2026-07-28, "Error Responses").
+fn status_of(code: Option<i32>) -> StatusCode {
     match code {
         Some(code::METHOD_NOT_FOUND) => StatusCode::NOT_FOUND,
         Some(code::HEADER_MISMATCH | code::MISSING_CLIENT_CAPABILITY | code::UNSUPPORTED_VERSION) => {

@@ -215,7 +215,7 @@ fn respond(request: &McpRequest<'_>, ctx: &RequestContext, answer: Answer) -> Re
     let session = &ctx.session;
     match answer {
         Answer::Accepted => reply::empty(StatusCode::ACCEPTED),
-        Answer::Json(body) => reply::json(StatusCode::OK, body),
+        Answer::Json(body, _) => reply::json(StatusCode::OK, body),
         Answer::Stream(reader) => resumable_stream(session, reader, config),
         Answer::Refused(body) => reply::json(StatusCode::SERVICE_UNAVAILABLE, body),
         // A cancelled request has no answer, but whoever takes nothing but JSON must see something.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use thiserror::Error;
 
 use super::id::{RequestId, write_integer};
+use super::member::member;
 use super::names::code;
 use super::scan::{ScanError, ScanOptions, Span, Spans, scan};
 
@@ -117,6 +118,12 @@ impl Message {
     /// Returns `error` as it stands in the message.
     pub fn error(&self) -> Option<Bytes> {
         self.part(self.spans.error.as_ref())
+    }
+
+    /// Returns the code of an error.
+    pub fn error_code(&self) -> Option<i32> {
+        let error = &self.bytes[self.spans.error.clone()?];
+        serde_json::from_str(member(error, "code")?.get()).ok()
     }
 
     /// Returns `params.name` if it is a string: the tool or prompt meant.
