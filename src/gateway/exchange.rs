@@ -7,6 +7,7 @@
 mod heir;
 mod outcome;
 
+use std::borrow::Cow;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use std::time::Duration;
@@ -24,7 +25,6 @@ use super::error::GatewayError;
 use super::policy::{Asked, Judge};
 use super::rounds::Round;
 use super::tasks::TaskAnswer;
-use crate::protocol::modern::meta::log_level;
 use crate::protocol::names::method;
 use crate::protocol::reply::{write_error, write_notification, write_result};
 use crate::protocol::{Era, Message, RequestId};
@@ -99,7 +99,7 @@ impl Question {
         Self {
             method: request.method().into_owned(),
             params: request.params().unwrap_or_default(),
-            log_level: log_level(request),
+            log_level: request.log_level().map(Cow::into_owned),
         }
     }
 }

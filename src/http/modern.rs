@@ -11,7 +11,7 @@ use super::post::{not_acceptable, not_served, takes_both};
 use super::reply::{self, Response};
 use super::sse::visiting_stream;
 use crate::gateway::{Answer, Delivery, RequestContext, Visit};
-use crate::protocol::member::{member, string_member};
+use crate::protocol::member::member;
 use crate::protocol::modern::mirror::{self, Mirrored};
 use crate::protocol::modern::{RequestMeta, decode, ladder};
 use crate::protocol::names::{code, header};
@@ -101,8 +101,8 @@ fn check(headers: &HeaderMap, message: &Message) -> Result<(RequestMeta, Protoco
         return Err(differs(header::METHOD, &method));
     }
     if let Some(key) = mirror::named_by(&method) {
-        let name = string_member(&message.params().unwrap_or_default(), key);
-        let stated = decoded(header::NAME, &mirror_of(headers, header::NAME)?)?.into_owned();
+        let name = mirror::name_of(message, key);
+        let stated = decoded(header::NAME, mirror_of(headers, header::NAME)?)?;
         if name.as_ref() != Some(&stated) {
             return Err(differs(header::NAME, &name.unwrap_or_default()));
         }
@@ -129,7 +129,7 @@ fn check_arguments(headers: &HeaderMap, call: &Message, mirrored: &[Mirrored]) -
             continue;
         };
         let stated = mirror_of(headers, header)?;
-        let stated = decoded(header, &stated)?;
+        let stated = decoded(header, stated)?;
         if !mirror::agrees(&stated, body) {
             return Err(differs(header, &mirror::header_text(body)));
         }
@@ -138,11 +138,11 @@ fn check_arguments(headers: &HeaderMap, call: &Message, mirrored: &[Mirrored]) -
 }
 
 /// Returns the one value of a header that every such request has.
-fn mirror_of(headers: &HeaderMap, name: &str) -> Result<String, ErrorObject> {
+fn mirror_of<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, ErrorObject> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (Some(value), None) => match value.to_str() {
-            Ok(text) => Ok(text.trim_matches([' ', '\t']).to_owned()),
+            Ok(text) => Ok(text.trim_matches([' ', '\t'])),
             Err(_) => Err(mismatch(format!(
                 "the header {name} holds what no header may hold"
             ))),

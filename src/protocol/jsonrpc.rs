@@ -141,6 +141,22 @@ impl Message {
         self.spans.meta.clone().map(|span| &self.bytes[span])
     }
 
+    /// Returns `params.requestState` if it is a string: the call that the request goes on with.
+    pub fn request_state(&self) -> Option<Cow<'_, str>> {
+        self.string(self.spans.request_state.as_ref())
+    }
+
+    /// Returns the least severe level of log messages that the client of a request wants to hear of; without it there are
+    /// none.
+    pub fn log_level(&self) -> Option<Cow<'_, str>> {
+        self.string(self.spans.meta_log_level.as_ref())
+    }
+
+    /// Returns whether a request says anything of log messages.
+    pub fn names_log_level(&self) -> bool {
+        self.spans.meta_log_level.is_some()
+    }
+
     /// Returns `params._meta.progressToken` of a request.
     pub fn wanted_progress_token(&self) -> Option<RequestId> {
         RequestId::from_json(&self.bytes[self.spans.meta_progress_token.clone()?])

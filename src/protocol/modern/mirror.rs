@@ -1,8 +1,12 @@
 //! Which values of a request are mirrored in headers (2026-07-28, "Standard Headers", "Custom Headers").
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+use crate::protocol::Message;
+use crate::protocol::member::string_member;
 use crate::protocol::names::method;
 
 /// The annotation in a tool's input schema that names the header of an argument.
@@ -17,6 +21,15 @@ pub fn named_by(method: &str) -> Option<&'static str> {
         method::READ => Some("uri"),
         method::TASKS_GET | method::TASKS_UPDATE | method::TASKS_CANCEL => Some("taskId"),
         _ => None,
+    }
+}
+
+/// Returns that member of a request's `params`, if it is a string.
+pub fn name_of<'a>(request: &'a Message, key: &str) -> Option<Cow<'a, str>> {
+    match key {
+        "name" => request.name(),
+        "uri" => request.uri(),
+        _ => string_member(&request.params()?, key).map(Cow::Owned),
     }
 }
 
