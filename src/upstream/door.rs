@@ -40,6 +40,14 @@ impl Door {
         }
     }
 
+    /// Returns whether a server may end at what it does not know: a program may, and on a WebSocket; over HTTP it refuses.
+    pub(super) fn may_close(&self) -> bool {
+        match self {
+            Self::Process(..) => true,
+            Self::Remote(server) => server.is_a_socket(),
+        }
+    }
+
     /// Opens it. Dropping the future before it is ready ends whatever was started.
     pub(super) fn open(&self) -> LaunchFuture<'_> {
         match self {

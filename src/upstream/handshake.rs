@@ -26,6 +26,8 @@ pub struct Opening {
     pub wanted: Era,
     /// What is known of the server.
     pub eras: Arc<Eras>,
+    /// Whether it may end at what it does not know. One that may not has gone for another reason.
+    pub may_close: bool,
     /// How long `server/discover` may take before `initialize` is sent as well: there are servers that do not answer
     /// what they do not know.
     pub probe_timeout: Duration,
@@ -109,8 +111,9 @@ impl Opening {
             Ok(Ok(facts)) => return Ok(facts),
             Ok(Err(Failed::Refused(why))) => why,
             Ok(Err(gone)) => {
-                if let Failed::Gone(_) = gone {
-                    // There are servers that end at what they do not know.
+                if let Failed::Gone(_) = gone
+                    && self.may_close
+                {
                     self.eras.note(Era::Modern, false);
                 }
                 return Err(gone);

@@ -6,7 +6,7 @@ use reqwest::header::{HeaderMap, HeaderValue};
 
 use super::mirrors::Mirrors;
 use crate::protocol::Message;
-use crate::protocol::member::{member, string_member};
+use crate::protocol::member::string_member;
 use crate::protocol::modern::headers::encode;
 use crate::protocol::modern::meta::{PROTOCOL_VERSION, RequestMeta};
 use crate::protocol::modern::mirror::{name_of, named_by};
@@ -60,9 +60,7 @@ impl ModernHead {
     pub(super) fn headers(&self, message: &Message, mirrors: &Mirrors) -> HeaderMap {
         let mut headers = self.headers.clone();
         if let Some(tool) = &self.tool {
-            let params = message.params().unwrap_or_default();
-            let arguments = member(&params, "arguments").map_or("{}", |raw| raw.get());
-            mirrors.write(tool, arguments, &mut headers);
+            mirrors.write(tool, &message.params().unwrap_or_default(), &mut headers);
         }
         headers
     }

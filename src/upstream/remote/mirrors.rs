@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::protocol::Message;
-use crate::protocol::member::{Members, members};
+use crate::protocol::member::{Members, member, members};
 use crate::protocol::modern::headers::encode;
 use crate::protocol::modern::mirror::{
     ANNOTATION, AnnotationError, Mirrored, argument, header_text, mirrored,
@@ -95,22 +95,26 @@ impl Mirrors {
         self.lock().tools.get(tool)?.as_ref().err().cloned()
     }
 
-    /// Adds the headers of a call with these arguments.
-    pub(super) fn write(&self, tool: &str, arguments: &str, headers: &mut HeaderMap) {
-        let known = self.lock();
-        let Some(Ok(mirrored)) = known.tools.get(tool) else {
+    /// Adds the headers of a call with these `params`, which few tools have any of.
+    pub(super) fn write(&self, tool: &str, params: &[u8], headers: &mut HeaderMap) {
+        let Some(mirrored) = self.of(tool) else {
             return;
         };
-        let Ok(arguments) = serde_json::from_str::<Value>(arguments) else {
+        let arguments = member(params, "arguments").map(|raw| serde_json::from_str::<Value>(raw.get()));
+        let Some(Ok(arguments)) = arguments else {
             return;
         };
-        for Mirrored { header, path } in mirrored {
+        for Mirrored { header, path } in &mirrored {
             let value = argument(&arguments, path).map(header_text);
             let value = value.and_then(|text| HeaderValue::from_str(&encode(&text)).ok());
             if let (Some(value), Ok(name)) = (value, HeaderName::from_bytes(header.as_bytes())) {
                 headers.insert(name, value);
             }
         }
+    }
+
+    fn of(&self, tool: &str) -> Option<Vec<Mirrored>> {
+        self.lock().tools.get(tool)?.as_ref().ok().cloned()
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
@@ -181,7 +185,8 @@ mod tests {
     #[track_caller]
     fn check(mirrors: &Mirrors, arguments: &str, expect: &[(&str, &str)]) {
         let mut headers = HeaderMap::new();
-        mirrors.write("a", arguments, &mut headers);
+        let params = format!(r#"{{"arguments":{arguments}}}"#);
+        mirrors.write("a", params.as_bytes(), &mut headers);
         let seen = headers
             .iter()
             .map(|(name, value)| (name.as_str(), value.to_str().expect("ASCII")));

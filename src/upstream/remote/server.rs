@@ -120,6 +120,11 @@ impl RemoteServer {
         self.handshake_timeout
     }
 
+    /// Returns whether everything that is said to it goes by one connection.
+    pub(in crate::upstream) fn is_a_socket(&self) -> bool {
+        self.spec.transport == RemoteTransport::WebSocket
+    }
+
     /// Remembers how the server speaks.
     pub(super) fn remember(&self, shape: Shape) {
         *self.found.lock().expect("no holder panics") = Some(shape);
