@@ -55,10 +55,6 @@ pub(super) enum Bridge {
 }
 
 /// What becomes of a request at a connection.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly always the large one, which is moved once"
-)]
 pub(super) enum Crossing<'a> {
     /// It is sent, and its answer translated if there is a bridge.
     Sent(Cow<'a, Message>, Option<Bridge>),

@@ -7,7 +7,7 @@ use futures_util::Stream;
 use http::StatusCode;
 
 use super::accept::{EVENT_STREAM, JSON, accepts, is_json, is_plain, names};
-use super::body::{BodyLimits, read_body};
+use super::body::{BodyLimits, announced_length, read_body};
 use super::mcp::{McpRequest, SessionNaming};
 use super::modern;
 use super::reply::{self, Response};
@@ -39,6 +39,7 @@ pub(super) async fn handle<B: Buf, E>(
     let limits = BodyLimits {
         bytes_max: http.body_max,
         timeout: http.body_timeout,
+        announced: announced_length(request.headers),
     };
     let body = match read_body(body, limits).await {
         Ok(body) => body,

@@ -25,7 +25,8 @@ pub enum Kind {
 #[derive(Debug, Clone)]
 pub struct Message {
     bytes: Bytes,
-    spans: Spans,
+    /// In a place of their own: a message is moved many times on its way.
+    spans: Box<Spans>,
     kind: Kind,
     id: Option<RequestId>,
 }
@@ -64,7 +65,7 @@ impl Message {
     /// # Errors
     /// The text is not JSON, breaks a limit of `options`, or is not a JSON-RPC 2.0 message.
     pub fn parse(bytes: Bytes, options: ScanOptions) -> Result<Self, MessageError> {
-        let spans = scan(&bytes, options)?;
+        let spans = Box::new(scan(&bytes, options)?);
         let raw_id = spans.id.clone().map(|span| &bytes[span]);
         let id = match raw_id {
             None | Some(b"null") => None,

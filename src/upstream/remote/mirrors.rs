@@ -19,8 +19,9 @@ use crate::protocol::modern::mirror::{
 use crate::protocol::scan::scan_array;
 use crate::upstream::SCAN;
 
-/// Most tools of which something is kept; the arguments of others have no headers.
+/// Most tools of which something is kept, and most bytes of one; the arguments of others have no headers.
 const TOOLS_MAX: usize = 4096;
+const TOOL_BYTES_MAX: usize = 16 * 1024;
 
 /// What is known of a server's tools. A std mutex: held for look-ups.
 #[derive(Debug, Default)]
@@ -149,7 +150,8 @@ impl Known {
         {
             listed.refused.push((tool.name.clone(), error.clone()));
         }
-        if rule.as_ref().is_ok_and(Vec::is_empty) {
+        let mirrored = rule.iter().flatten().map(Mirrored::bytes).sum::<usize>();
+        if mirrored + tool.name.len() > TOOL_BYTES_MAX || rule.as_ref().is_ok_and(Vec::is_empty) {
             self.tools.remove(&tool.name);
         } else if self.tools.len() < TOOLS_MAX || self.tools.contains_key(&tool.name) {
             self.tools.insert(tool.name, rule);
@@ -240,5 +242,12 @@ mod tests {
             .collect();
         mirrors.learn(&list(&format!("[{}]", tools.join(",")), ""));
         assert_eq!(mirrors.lock().tools.len(), TOOLS_MAX);
+        let mirrors = Mirrors::default();
+        let large = VALID.replace("\"n\"", &format!("{:?}", "n".repeat(TOOL_BYTES_MAX)));
+        mirrors.learn(&list(
+            &format!("[{},{}]", tool("a", &large), tool("b", VALID)),
+            "",
+        ));
+        assert_eq!(mirrors.lock().tools.keys().collect::<Vec<_>>(), ["b"]);
     }
 }

@@ -1,8 +1,6 @@
 //! A server that forgot the session, and one that was gone for a while.
 
-use std::pin::pin;
-
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use serde_json::json;
 
 use super::pair::{end_sessions, log, mock_at, near_the_mock, record, record_until, to};
@@ -169,14 +167,16 @@ async fn a_server_that_nobody_was_at_when_it_was_asked_may_speak_either_era() {
         "[servers.far]\nurl = \"{}\"\nsharing = \"shared\"\nbackoff-initial = \"1s\"\n",
         mock_at(address)
     ));
-    let client = Modern::at(&far, "far");
-    let mut calling = pin!(client.text("echo", json!({ "a": 1 })));
-    tokio::select! {
-        answer = &mut calling => panic!("nobody is there: {answer}"),
-        _ = record_until(&far, "it cannot be reached", |record| record["connectionState"] == "error") => {}
-    }
-    let relay = Relay::at(address, near.address()).await;
-    assert_eq!(calling.await, "{\"a\":1}");
+    let calling = async { Modern::at(&far, "far").text("echo", json!({ "a": 1 })).await };
+    let coming = async {
+        record_until(&far, "it cannot be reached", |record| {
+            record["connectionState"] == "error"
+        })
+        .await;
+        Relay::at(address, near.address()).await
+    };
+    let (answer, relay) = join(calling, coming).await;
+    assert_eq!(answer, "{\"a\":1}");
     assert_eq!(end_sessions(&near).await, 0, "there was no handshake");
     far.stop().await;
     relay.close().await;
