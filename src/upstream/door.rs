@@ -40,11 +40,12 @@ impl Door {
         }
     }
 
-    /// Returns whether a server may end at what it does not know: a program may, and on a WebSocket; over HTTP it refuses.
+    /// Returns whether a server may end at what it does not know: a program may, and so may one who has all in one stream.
+    /// Over Streamable HTTP it refuses.
     pub(super) fn may_close(&self) -> bool {
         match self {
             Self::Process(..) => true,
-            Self::Remote(server) => server.is_a_socket(),
+            Self::Remote(server) => server.has_one_stream(),
         }
     }
 

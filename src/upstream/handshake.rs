@@ -10,6 +10,7 @@ use serde_json::value::to_raw_value;
 use tokio::time::timeout;
 
 use super::connection::Connection;
+use super::door::Door;
 use super::era::Eras;
 use super::error::{CallError, UpstreamError};
 use crate::protocol::mcp::InitializeParams;
@@ -26,8 +27,8 @@ pub struct Opening {
     pub wanted: Era,
     /// What is known of the server.
     pub eras: Arc<Eras>,
-    /// Whether it may end at what it does not know. One that may not has gone for another reason.
-    pub may_close: bool,
+    /// The way to it.
+    pub door: Door,
     /// How long `server/discover` may take before `initialize` is sent as well: there are servers that do not answer
     /// what they do not know.
     pub probe_timeout: Duration,
@@ -112,7 +113,7 @@ impl Opening {
             Ok(Err(Failed::Refused(why))) => why,
             Ok(Err(gone)) => {
                 if let Failed::Gone(_) = gone
-                    && self.may_close
+                    && self.door.may_close()
                 {
                     self.eras.note(Era::Modern, false);
                 }

@@ -120,9 +120,9 @@ impl RemoteServer {
         self.handshake_timeout
     }
 
-    /// Returns whether everything that is said to it goes by one connection.
-    pub(in crate::upstream) fn is_a_socket(&self) -> bool {
-        self.spec.transport == RemoteTransport::WebSocket
+    /// Returns whether all that it says comes by one connection, which it may close.
+    pub(in crate::upstream) fn has_one_stream(&self) -> bool {
+        self.spec.transport == RemoteTransport::WebSocket || self.first_shape() == Shape::Classic
     }
 
     /// Remembers how the server speaks.
