@@ -363,7 +363,7 @@ mod tests {
             method::TOOLS_CALL,
             version,
             r#"{"structuredContent":"a","x":1}"#,
-            r#"{"x":1,"content":[{"text":"\"a\"","type":"text"}]}"#,
+            r#"{"x":1,"content":[{"type":"text","text":"\"a\""}]}"#,
         );
         check_answer(
             method::TOOLS_CALL,
