@@ -21,7 +21,6 @@ use super::rounds::{Repeatable, asks};
 use super::suspension::check_none;
 use crate::protocol::mcp::InitializeParams;
 use crate::protocol::member::string_member;
-use crate::protocol::modern::meta::log_level;
 use crate::protocol::names::method;
 use crate::protocol::reply::write_error;
 use crate::protocol::translate::{self, Speaker};
@@ -56,10 +55,6 @@ pub(super) enum Bridge {
 }
 
 /// What becomes of a request at a connection.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly always the large one, which is moved once"
-)]
 pub(super) enum Crossing<'a> {
     /// It is sent, and its answer translated if there is a bridge.
     Sent(Cow<'a, Message>, Option<Bridge>),
@@ -94,7 +89,7 @@ pub(super) fn cross<'a>(
             Err(GatewayError::OfOtherEra(method.into_owned()))
         }
         (Era::Modern, Era::Handshake) => {
-            check_none(&message.params().unwrap_or_default())?;
+            check_none(message)?;
             if is_own {
                 set_level(connection, message);
             }
@@ -160,7 +155,7 @@ fn set_level(connection: &Connection, message: &Message) {
     let logs = connection
         .facts()
         .is_some_and(|facts| facts.capability("logging").is_some());
-    if let Some(level) = log_level(message).filter(|_| logs) {
+    if let Some(level) = message.log_level().filter(|_| logs) {
         let params = to_raw_value(&json!({ "level": level })).expect("plain data becomes JSON");
         connection.tell(method::SET_LEVEL, params);
     }

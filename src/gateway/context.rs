@@ -45,8 +45,8 @@ impl RequestContext {
 pub enum Answer {
     /// It was taken and needs no answer, or gets it elsewhere.
     Accepted,
-    /// The answer: one message or a batch of them, as JSON.
-    Json(Bytes),
+    /// The answer: one message or a batch of them, as JSON; and the code of one that is an error.
+    Json(Bytes, Option<i32>),
     /// The answer comes on a stream.
     Stream(OutboxReader),
     /// The request was taken back; there is no answer.

@@ -7,6 +7,7 @@
 mod heir;
 mod outcome;
 
+use std::borrow::Cow;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use std::time::Duration;
@@ -24,7 +25,6 @@ use super::error::GatewayError;
 use super::policy::{Asked, Judge};
 use super::rounds::Round;
 use super::tasks::TaskAnswer;
-use crate::protocol::modern::meta::log_level;
 use crate::protocol::names::method;
 use crate::protocol::reply::{write_error, write_notification, write_result};
 use crate::protocol::{Era, Message, RequestId};
@@ -99,7 +99,7 @@ impl Question {
         Self {
             method: request.method().into_owned(),
             params: request.params().unwrap_or_default(),
-            log_level: log_level(request),
+            log_level: request.log_level().map(Cow::into_owned),
         }
     }
 }
@@ -107,8 +107,8 @@ impl Question {
 /// How an exchange ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
-    /// With an answer, as JSON.
-    Answer(Bytes),
+    /// With an answer, as JSON; and the code of one that is an error.
+    Answer(Bytes, Option<i32>),
     /// The client took it back.
     Withdrawn,
 }
@@ -386,7 +386,7 @@ impl Exchange {
 
     /// Ends the exchange with an answer of the gateway's own; `result` is JSON.
     pub(super) fn answer(&self, result: &[u8]) {
-        self.finish(End::Answer(self.written(result)));
+        self.finish(End::Answer(self.written(result), None));
     }
 
     /// Returns the answer with a result of the gateway's own.
@@ -459,9 +459,10 @@ impl Exchange {
     /// Ends the exchange with an error of the gateway; `false` if it has ended already.
     fn end_with_error(&self, error: &GatewayError) -> bool {
         self.failed();
+        let object = error.to_error_object();
         let mut out = Vec::new();
-        write_error(Some(&self.client_id), &error.to_error_object(), &mut out);
-        self.finish(End::Answer(out.into()))
+        write_error(Some(&self.client_id), &object, &mut out);
+        self.finish(End::Answer(out.into(), Some(object.code)))
     }
 
     fn failed(&self) {
@@ -477,7 +478,7 @@ impl Exchange {
 
 fn put(outbox: &Outbox, end: End) {
     match end {
-        End::Answer(answer) => {
+        End::Answer(answer, _) => {
             let taken = outbox.push(answer, Priority::Required);
             debug_assert!(taken.is_ok(), "a required message is always taken");
         }

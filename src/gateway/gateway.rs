@@ -382,7 +382,7 @@ pub(super) fn end_refused(started: Result<(), GatewayError>, exchange: &Exchange
 
 fn answer_of(first: First) -> Answer {
     match first {
-        First::End(End::Answer(answer)) => Answer::Json(answer),
+        First::End(End::Answer(answer, code)) => Answer::Json(answer, code),
         First::End(End::Withdrawn) => Answer::Withdrawn,
         First::Stream(reader) => Answer::Stream(reader),
     }
@@ -399,7 +399,7 @@ fn too_many_streams<'a>(requests: impl Iterator<Item = &'a Message>) -> Answer {
     let answers = requests.map(|request| {
         let mut out = Vec::new();
         write_error(request.id(), &error, &mut out);
-        Answer::Json(out.into())
+        Answer::Json(out.into(), Some(error.code))
     });
     collect_batch(answers.collect())
 }
@@ -408,7 +408,7 @@ fn too_many_streams<'a>(requests: impl Iterator<Item = &'a Message>) -> Answer {
 fn ping(message: &Message) -> Answer {
     let mut out = Vec::new();
     write_result(message.id().expect("a request has an id"), b"{}", &mut out);
-    Answer::Json(out.into())
+    Answer::Json(out.into(), None)
 }
 
 fn collect_batch(answers: Vec<Answer>) -> Answer {
@@ -416,7 +416,7 @@ fn collect_batch(answers: Vec<Answer>) -> Answer {
     let mut is_refused = false;
     for answer in answers {
         is_refused |= matches!(answer, Answer::Refused(_));
-        if let Answer::Json(json) | Answer::Refused(json) = answer {
+        if let Answer::Json(json, _) | Answer::Refused(json) = answer {
             if out.len() > 1 {
                 out.push(b',');
             }
@@ -427,6 +427,6 @@ fn collect_batch(answers: Vec<Answer>) -> Answer {
     match (out.len(), is_refused) {
         (2, _) => Answer::Accepted,
         (_, true) => Answer::Refused(out.into()),
-        (_, false) => Answer::Json(out.into()),
+        (_, false) => Answer::Json(out.into(), None),
     }
 }

@@ -9,10 +9,6 @@ use crate::protocol::scan::{ScanOptions, UniqueKeys, scan_array};
 use crate::protocol::{Message, MessageError};
 
 /// One piece.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly always the large one, which is moved once"
-)]
 #[derive(Debug)]
 pub enum Incoming {
     /// A message.

@@ -107,7 +107,7 @@ impl Link {
             },
             Err(error) => return self.refuse(&error),
         };
-        if let Answer::Json(answer) | Answer::Refused(answer) = answer {
+        if let Answer::Json(answer, _) | Answer::Refused(answer) = answer {
             self.say(answer);
         }
     }

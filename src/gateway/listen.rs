@@ -40,9 +40,10 @@ impl Gateway {
             Ok(reader) => Answer::Stream(reader),
             Err(error) => {
                 debug!(session = ?ctx.session.id(), %error, "request refused");
+                let object = error.to_error_object();
                 let mut out = Vec::new();
-                write_error(id.as_ref(), &error.to_error_object(), &mut out);
-                Answer::Json(out.into())
+                write_error(id.as_ref(), &object, &mut out);
+                Answer::Json(out.into(), Some(object.code))
             }
         }
     }

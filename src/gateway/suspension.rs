@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
-use memchr::memmem;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
@@ -20,7 +19,6 @@ use super::error::GatewayError;
 use super::exchange::Question;
 use crate::config::RequestConfig;
 use crate::protocol::Message;
-use crate::protocol::member::string_member;
 use crate::registry::Target;
 use crate::session::Caller;
 
@@ -68,8 +66,8 @@ fn foreign() -> GatewayError {
 }
 
 /// Refuses a request that goes on with a call, at a server which has never asked for that: nobody else has made its state.
-pub(super) fn check_none(params: &[u8]) -> Result<(), GatewayError> {
-    match string_member(params, "requestState") {
+pub(super) fn check_none(request: &Message) -> Result<(), GatewayError> {
+    match request.request_state() {
         Some(_) => Err(foreign()),
         None => Ok(()),
     }
@@ -149,16 +147,8 @@ impl Suspended {
         target: &Target,
         request: &Message,
     ) -> Result<Option<(Arc<Session>, u64)>, GatewayError> {
-        let params = request.params().unwrap_or_default();
-        // Most requests go on with nothing, and are not read for this. Characters may be escaped.
-        let has = |text: &str| memmem::find(&params, text.as_bytes()).is_some();
-        if !has(MARK) && !has("\\u") {
-            return Ok(None);
-        }
-        let Some(state) = string_member(&params, "requestState") else {
-            return Ok(None);
-        };
-        let Some(sealed) = state.strip_prefix(&self.mark) else {
+        let state = request.request_state();
+        let Some(sealed) = state.as_deref().and_then(|state| state.strip_prefix(&self.mark)) else {
             return Ok(None);
         };
         let question = &Question::of(request);

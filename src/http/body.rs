@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
+use http::HeaderMap;
+use http::header::CONTENT_LENGTH;
 
 /// Why a body was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +24,16 @@ pub(super) enum BodyRefused {
 pub(super) struct BodyLimits {
     pub(super) bytes_max: usize,
     pub(super) timeout: Duration,
+    /// How long it says that it is. No more than that is ever put aside for it, and no more than it may have.
+    pub(super) announced: usize,
+}
+
+/// Returns how long a body says that it is; 0 if it does not.
+pub(super) fn announced_length(headers: &HeaderMap) -> usize {
+    let length = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok());
+    length.and_then(|length| length.parse().ok()).unwrap_or(0)
 }
 
 /// How long the rest of a body that is too long is read and thrown away, so that its sender gets to see the answer.
@@ -33,7 +45,7 @@ pub(super) async fn read_body<B: Buf, E>(
     limits: BodyLimits,
 ) -> Result<Bytes, BodyRefused> {
     let mut stream = pin!(stream);
-    let collecting = collect(stream.as_mut(), limits.bytes_max);
+    let collecting = collect(stream.as_mut(), limits);
     let collected = tokio::time::timeout(limits.timeout, collecting)
         .await
         .map_err(|_| BodyRefused::TooSlow)?;
@@ -57,8 +69,9 @@ async fn discard<B: Buf, E>(mut stream: Pin<&mut impl Stream<Item = Result<B, E>
 
 async fn collect<B: Buf, E>(
     mut stream: Pin<&mut impl Stream<Item = Result<B, E>>>,
-    bytes_max: usize,
+    limits: BodyLimits,
 ) -> Result<Bytes, BodyRefused> {
+    let bytes_max = limits.bytes_max;
     let mut first = Bytes::new();
     let mut all: Option<BytesMut> = None;
     while let Some(chunk) = stream.next().await {
@@ -71,7 +84,7 @@ async fn collect<B: Buf, E>(
         match &mut all {
             None if first.is_empty() => first = chunk,
             None => {
-                let mut both = BytesMut::with_capacity((first.len() + chunk.len()) * 2);
+                let mut both = BytesMut::with_capacity(limits.announced.clamp(length, bytes_max));
                 both.extend_from_slice(&first);
                 both.extend_from_slice(&chunk);
                 all = Some(both);
@@ -92,6 +105,7 @@ mod tests {
         BodyLimits {
             bytes_max,
             timeout: Duration::from_secs(1),
+            announced: 4,
         }
     }
 

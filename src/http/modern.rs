@@ -3,7 +3,6 @@
 
 use std::borrow::Cow;
 
-use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
@@ -12,13 +11,12 @@ use super::post::{not_acceptable, not_served, takes_both};
 use super::reply::{self, Response};
 use super::sse::visiting_stream;
 use crate::gateway::{Answer, Delivery, RequestContext, Visit};
-use crate::protocol::member::{member, string_member};
+use crate::protocol::member::member;
 use crate::protocol::modern::mirror::{self, Mirrored};
 use crate::protocol::modern::{RequestMeta, decode, ladder};
 use crate::protocol::names::{code, header};
 use crate::protocol::reply::{ErrorObject, write_error};
 use crate::protocol::{Kind, Message, ProtocolVersion, RequestId};
-use crate::upstream::SCAN;
 
 /// Handles a message that claims to be of this era.
 pub(super) async fn handle(request: &McpRequest<'_>, message: Message) -> Response {
@@ -71,7 +69,7 @@ async fn serve(
 
 fn respond(request: &McpRequest<'_>, visit: Visit, answer: Answer) -> Response {
     match answer {
-        Answer::Json(body) => reply::json(status_of(&body), body),
+        Answer::Json(body, code) => reply::json(status_of(code), body),
         Answer::Stream(reader) => visiting_stream(visit, reader, request.context.config.http.keep_alive),
         Answer::Refused(body) => reply::json(StatusCode::SERVICE_UNAVAILABLE, body),
         // Nobody but its client, who has gone, could take it back.
@@ -79,11 +77,8 @@ fn respond(request: &McpRequest<'_>, visit: Visit, answer: Answer) -> Response {
     }
 }
 
-/// Returns the status that goes with an answer (2026-07-28, "Error Responses").
-fn status_of(body: &Bytes) -> StatusCode {
-    let answer = Message::parse(body.clone(), SCAN).ok();
-    let error = answer.and_then(|answer| answer.error());
-    let code = error.and_then(|error| serde_json::from_str::<i32>(member(&error, "code")?.get()).ok());
+/// Returns the status that goes with an answer, by the code of one that is an error (2026-07-28, "Error Responses").
+fn status_of(code: Option<i32>) -> StatusCode {
     match code {
         Some(code::METHOD_NOT_FOUND) => StatusCode::NOT_FOUND,
         Some(code::HEADER_MISMATCH | code::MISSING_CLIENT_CAPABILITY | code::UNSUPPORTED_VERSION) => {
@@ -106,8 +101,8 @@ fn check(headers: &HeaderMap, message: &Message) -> Result<(RequestMeta, Protoco
         return Err(differs(header::METHOD, &method));
     }
     if let Some(key) = mirror::named_by(&method) {
-        let name = string_member(&message.params().unwrap_or_default(), key);
-        let stated = decoded(header::NAME, &mirror_of(headers, header::NAME)?)?.into_owned();
+        let name = mirror::name_of(message, key);
+        let stated = decoded(header::NAME, mirror_of(headers, header::NAME)?)?;
         if name.as_ref() != Some(&stated) {
             return Err(differs(header::NAME, &name.unwrap_or_default()));
         }
@@ -134,7 +129,7 @@ fn check_arguments(headers: &HeaderMap, call: &Message, mirrored: &[Mirrored]) -
             continue;
         };
         let stated = mirror_of(headers, header)?;
-        let stated = decoded(header, &stated)?;
+        let stated = decoded(header, stated)?;
         if !mirror::agrees(&stated, body) {
             return Err(differs(header, &mirror::header_text(body)));
         }
@@ -143,11 +138,11 @@ fn check_arguments(headers: &HeaderMap, call: &Message, mirrored: &[Mirrored]) -
 }
 
 /// Returns the one value of a header that every such request has.
-fn mirror_of(headers: &HeaderMap, name: &str) -> Result<String, ErrorObject> {
+fn mirror_of<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, ErrorObject> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (Some(value), None) => match value.to_str() {
-            Ok(text) => Ok(text.trim_matches([' ', '\t']).to_owned()),
+            Ok(text) => Ok(text.trim_matches([' ', '\t'])),
             Err(_) => Err(mismatch(format!(
                 "the header {name} holds what no header may hold"
             ))),

@@ -7,7 +7,7 @@ use futures_util::Stream;
 use http::StatusCode;
 
 use super::accept::{EVENT_STREAM, JSON, accepts, is_json, is_plain, names};
-use super::body::{BodyLimits, read_body};
+use super::body::{BodyLimits, announced_length, read_body};
 use super::mcp::{McpRequest, SessionNaming};
 use super::modern;
 use super::reply::{self, Response};
@@ -39,6 +39,7 @@ pub(super) async fn handle<B: Buf, E>(
     let limits = BodyLimits {
         bytes_max: http.body_max,
         timeout: http.body_timeout,
+        announced: announced_length(request.headers),
     };
     let body = match read_body(body, limits).await {
         Ok(body) => body,
@@ -215,7 +216,7 @@ fn respond(request: &McpRequest<'_>, ctx: &RequestContext, answer: Answer) -> Re
     let session = &ctx.session;
     match answer {
         Answer::Accepted => reply::empty(StatusCode::ACCEPTED),
-        Answer::Json(body) => reply::json(StatusCode::OK, body),
+        Answer::Json(body, _) => reply::json(StatusCode::OK, body),
         Answer::Stream(reader) => resumable_stream(session, reader, config),
         Answer::Refused(body) => reply::json(StatusCode::SERVICE_UNAVAILABLE, body),
         // A cancelled request has no answer, but whoever takes nothing but JSON must see something.

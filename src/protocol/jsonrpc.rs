@@ -6,6 +6,7 @@ use bytes::Bytes;
 use thiserror::Error;
 
 use super::id::{RequestId, write_integer};
+use super::member::member;
 use super::names::code;
 use super::scan::{ScanError, ScanOptions, Span, Spans, scan};
 
@@ -24,7 +25,8 @@ pub enum Kind {
 #[derive(Debug, Clone)]
 pub struct Message {
     bytes: Bytes,
-    spans: Spans,
+    /// In a place of their own: a message is moved many times on its way.
+    spans: Box<Spans>,
     kind: Kind,
     id: Option<RequestId>,
 }
@@ -63,7 +65,7 @@ impl Message {
     /// # Errors
     /// The text is not JSON, breaks a limit of `options`, or is not a JSON-RPC 2.0 message.
     pub fn parse(bytes: Bytes, options: ScanOptions) -> Result<Self, MessageError> {
-        let spans = scan(&bytes, options)?;
+        let spans = Box::new(scan(&bytes, options)?);
         let raw_id = spans.id.clone().map(|span| &bytes[span]);
         let id = match raw_id {
             None | Some(b"null") => None,
@@ -119,6 +121,12 @@ impl Message {
         self.part(self.spans.error.as_ref())
     }
 
+    /// Returns the code of an error.
+    pub fn error_code(&self) -> Option<i32> {
+        let error = &self.bytes[self.spans.error.clone()?];
+        serde_json::from_str(member(error, "code")?.get()).ok()
+    }
+
     /// Returns `params.name` if it is a string: the tool or prompt meant.
     pub fn name(&self) -> Option<Cow<'_, str>> {
         self.string(self.spans.name.as_ref())
@@ -132,6 +140,22 @@ impl Message {
     /// Returns `params._meta` as it stands in the message.
     pub fn meta(&self) -> Option<&[u8]> {
         self.spans.meta.clone().map(|span| &self.bytes[span])
+    }
+
+    /// Returns `params.requestState` if it is a string: the call that the request goes on with.
+    pub fn request_state(&self) -> Option<Cow<'_, str>> {
+        self.string(self.spans.request_state.as_ref())
+    }
+
+    /// Returns the least severe level of log messages that the client of a request wants to hear of; without it there are
+    /// none.
+    pub fn log_level(&self) -> Option<Cow<'_, str>> {
+        self.string(self.spans.meta_log_level.as_ref())
+    }
+
+    /// Returns whether a request says anything of log messages.
+    pub fn names_log_level(&self) -> bool {
+        self.spans.meta_log_level.is_some()
     }
 
     /// Returns `params._meta.progressToken` of a request.

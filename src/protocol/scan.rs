@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use thiserror::Error;
 
+use super::modern::meta::LOG_LEVEL;
 use super::swar::string_stop;
 
 /// Where a value stands in the text.
@@ -96,8 +97,12 @@ pub struct Spans {
     pub progress_token: Option<Span>,
     /// `params._meta`.
     pub meta: Option<Span>,
+    /// `params.requestState`, of a request that goes on with a call.
+    pub request_state: Option<Span>,
     /// `params._meta.progressToken`, of a request.
     pub meta_progress_token: Option<Span>,
+    /// `params._meta["io.modelcontextprotocol/logLevel"]`, of a request.
+    pub meta_log_level: Option<Span>,
     /// Whether a line break stands between tokens; such a text does not fit on one line as it is.
     pub has_line_breaks: bool,
 }
@@ -337,7 +342,9 @@ impl<'a> Scanner<'a> {
             (Place::Params, b"uri") => self.spans.uri = span,
             (Place::Params, b"requestId") => self.spans.request_id = span,
             (Place::Params, b"progressToken") => self.spans.progress_token = span,
+            (Place::Params, b"requestState") => self.spans.request_state = span,
             (Place::Meta, b"progressToken") => self.spans.meta_progress_token = span,
+            (Place::Meta, name) if name == LOG_LEVEL.as_bytes() => self.spans.meta_log_level = span,
             _ => {}
         }
         Ok(())

@@ -124,7 +124,7 @@ pub fn with_capabilities(
 /// # Errors
 /// See [`Untranslatable`].
 pub fn without_log_level(message: &Message) -> Result<Cow<'_, Message>, Untranslatable> {
-    if !meta::may_have_log_level(message) {
+    if !message.names_log_level() {
         return Ok(Cow::Borrowed(message));
     }
     let mut draft = Draft::of(message);

@@ -4,7 +4,7 @@
 //! pipe, an answer one lock away from its waiter, with no other task in between. What the supervisor's ownership would
 //! give holds by construction: closing happens under the same lock as inserting, so no waiter can be forgotten.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
@@ -82,6 +82,8 @@ pub struct Connection {
     facts: OnceLock<(ServerFacts, Instant)>,
     counts: Arc<ConnectionCounts>,
     pub(super) ended: CancellationToken,
+    /// Whether it has been asked what it may not know, and has not answered.
+    pub(super) is_probed: AtomicBool,
 }
 
 /// A request that could not be made; the waiter has not been called and will not be.
@@ -118,6 +120,7 @@ impl Connection {
             facts: OnceLock::new(),
             counts,
             ended: CancellationToken::new(),
+            is_probed: AtomicBool::new(false),
         })
     }
 

@@ -40,6 +40,15 @@ impl Door {
         }
     }
 
+    /// Returns whether a server may end at what it does not know: a program may, and so may one who has all in one stream.
+    /// Over Streamable HTTP it refuses.
+    pub(super) fn may_close(&self) -> bool {
+        match self {
+            Self::Process(..) => true,
+            Self::Remote(server) => server.has_one_stream(),
+        }
+    }
+
     /// Opens it. Dropping the future before it is ready ends whatever was started.
     pub(super) fn open(&self) -> LaunchFuture<'_> {
         match self {

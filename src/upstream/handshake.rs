@@ -3,6 +3,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -10,6 +11,7 @@ use serde_json::value::to_raw_value;
 use tokio::time::timeout;
 
 use super::connection::Connection;
+use super::door::Door;
 use super::era::Eras;
 use super::error::{CallError, UpstreamError};
 use crate::protocol::mcp::InitializeParams;
@@ -26,6 +28,8 @@ pub struct Opening {
     pub wanted: Era,
     /// What is known of the server.
     pub eras: Arc<Eras>,
+    /// The way to it.
+    pub door: Door,
     /// How long `server/discover` may take before `initialize` is sent as well: there are servers that do not answer
     /// what they do not know.
     pub probe_timeout: Duration,
@@ -61,21 +65,32 @@ pub(super) async fn shake_hands(connection: Arc<Connection>, opening: Opening) -
 enum Failed {
     /// The server is there, and does not speak it.
     Refused(String),
-    /// The server has gone.
+    /// The server has gone, or the gateway has ended it.
     Gone(String),
-    /// The gateway has ended it, which says nothing of the server.
-    Stopped(String),
 }
 
 impl Failed {
     fn text(self) -> String {
         match self {
-            Self::Refused(text) | Self::Gone(text) | Self::Stopped(text) => text,
+            Self::Refused(text) | Self::Gone(text) => text,
         }
     }
 }
 
 impl Opening {
+    /// Notes that a generation has ended by itself before there was a conversation.
+    pub(super) fn ended(&self, connection: &Connection) {
+        let is_probed = connection.is_probed.load(Ordering::Relaxed);
+        let knows_one = || self.eras.second_after(self.eras.first_for(self.wanted)).is_none();
+        if is_probed && self.door.may_close() {
+            // There are servers that end at what they do not know.
+            self.eras.note(Era::Modern, false);
+        } else if !is_probed && knows_one() {
+            // What was known is wrong, or what is known may be wrong: the next start asks again.
+            self.eras.forget();
+        }
+    }
+
     async fn agree(&self, connection: &Connection) -> Result<ServerFacts, String> {
         let first = self.eras.first_for(self.wanted);
         let second = self.eras.second_after(first);
@@ -92,29 +107,22 @@ impl Opening {
             },
             (Era::Modern, Some(_)) => self.probe(connection).await,
         };
-        agreed.map_err(|failed| {
-            // What was known is wrong, or what is known may be wrong: the next start asks again.
-            if second.is_none() && !matches!(failed, Failed::Stopped(_)) {
-                self.eras.forget();
-            }
-            failed.text()
-        })
+        agreed.map_err(Failed::text)
     }
 
     /// Asks whether the server is modern, and shakes hands if it is not, or does not say so in time. A late answer counts
     /// as long as the handshake has none: the server may only have been slow to start.
     async fn probe(&self, connection: &Connection) -> Result<ServerFacts, Failed> {
         let mut discovering = pin!(self.discover(connection));
-        let why = match timeout(self.probe_timeout, discovering.as_mut()).await {
+        connection.is_probed.store(true, Ordering::Relaxed);
+        let found = timeout(self.probe_timeout, discovering.as_mut()).await;
+        if !matches!(found, Ok(Err(Failed::Gone(_)))) {
+            connection.is_probed.store(false, Ordering::Relaxed);
+        }
+        let why = match found {
             Ok(Ok(facts)) => return Ok(facts),
             Ok(Err(Failed::Refused(why))) => why,
-            Ok(Err(gone)) => {
-                if let Failed::Gone(_) = gone {
-                    // There are servers that end at what they do not know.
-                    self.eras.note(Era::Modern, false);
-                }
-                return Err(gone);
-            }
+            Ok(Err(gone)) => return Err(gone),
             Err(_) => {
                 let mut initializing = pin!(self.initialize(connection));
                 let why = tokio::select! {
@@ -199,9 +207,6 @@ fn failed(what: &str, error: CallError) -> Failed {
         )),
         CallError::Upstream(error @ UpstreamError::Timeout(_)) => {
             Failed::Refused(format!("no handshake: {error}"))
-        }
-        CallError::Upstream(error @ UpstreamError::Stopped(_)) => {
-            Failed::Stopped(format!("no handshake: {error}"))
         }
         CallError::Upstream(error) => Failed::Gone(format!("no handshake: {error}")),
     }

@@ -11,10 +11,6 @@ use crate::protocol::Message;
 
 /// How a request ended.
 #[derive(Debug, Clone)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "moved once per request; a box would be an allocation per answer"
-)]
 pub enum Outcome {
     /// The server answered, with a result or an error; the id in it is the gateway's.
     Response(Message),

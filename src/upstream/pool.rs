@@ -456,6 +456,7 @@ impl ServerPool {
                 facts,
                 wanted,
                 eras: self.eras.clone(),
+                door: self.door.clone(),
                 probe_timeout: self.spec.probe_timeout,
                 timeout: self.spec.handshake_timeout,
             },

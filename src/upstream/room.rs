@@ -45,6 +45,8 @@ impl Room {
             return Place::Taken(Taken(self.clone()));
         }
         let (tx, rx) = oneshot::channel();
+        // Sessions may come and go much faster than processes.
+        places.heirs.retain(|heir| !heir.is_closed());
         places.heirs.push_back(tx);
         Place::Promised(rx)
     }
@@ -92,5 +94,16 @@ mod tests {
         drop(second);
         drop(late);
         assert!(matches!(room.claim(), Place::Taken(_)), "it came back");
+    }
+
+    #[tokio::test]
+    async fn those_who_wait_no_more_are_forgotten() {
+        let room = Room::new(1);
+        let first = room.claim().reached().await;
+        (0..200_000).for_each(|_| drop(room.claim()));
+        let heir = room.claim();
+        assert_eq!(room.0.lock().expect("no holder panics").heirs.len(), 1);
+        drop(first);
+        assert!(heir.reached().await.is_some());
     }
 }

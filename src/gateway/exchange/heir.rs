@@ -29,7 +29,7 @@ impl Exchange {
     /// to the request with which the client comes again. Returns `false` if it has ended already.
     pub(in super::super) fn suspend(&self, result: &[u8]) -> bool {
         let result = self.written(result);
-        self.end(End::Answer(result), || {
+        self.end(End::Answer(result, None), || {
             let awaited = || Heir::Awaited {
                 progress: VecDeque::new(),
                 outcome: None,

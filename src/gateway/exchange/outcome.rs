@@ -30,7 +30,7 @@ impl Exchange {
                 }
                 let mut out = Vec::with_capacity(message.bytes().len() + 32);
                 message.write_with_id(&self.client_id, &mut out);
-                if !self.finish(End::Answer(out.into())) {
+                if !self.finish(End::Answer(out.into(), message.error_code())) {
                     self.bequeath_late(Outcome::Response(message));
                 }
             }

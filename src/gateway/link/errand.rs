@@ -68,7 +68,7 @@ impl Errand {
             Poll::Pending => self.to_its_end(&visit, handling).await,
         };
         match answer {
-            Answer::Json(answer) | Answer::Refused(answer) => self.leave(visit, [answer]).await,
+            Answer::Json(answer, _) | Answer::Refused(answer) => self.leave(visit, [answer]).await,
             Answer::Stream(reader) => self.pass_on(visit, reader).await,
             Answer::Accepted | Answer::Withdrawn => {}
         }

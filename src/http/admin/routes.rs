@@ -178,6 +178,7 @@ impl AdminContext {
         BodyLimits {
             bytes_max: http.body_max,
             timeout: http.body_timeout,
+            announced: 0,
         }
     }
 }

@@ -1,12 +1,11 @@
 //! `params._meta` of a request without a handshake (2026-07-28, "Per-Request Metadata").
 
-use memchr::{memchr, memmem};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 
 use crate::protocol::mcp::InitializeParams;
-use crate::protocol::member::{Members, members, string_member};
+use crate::protocol::member::{Members, members};
 use crate::protocol::{Message, ProtocolVersion};
 
 /// The version that the request speaks.
@@ -63,20 +62,6 @@ impl RequestMeta {
     }
 }
 
-/// Returns the least severe level of log messages that the client of a request wants to hear of. For most requests, which
-/// want none, this is one look at their `_meta`.
-pub fn log_level(request: &Message) -> Option<String> {
-    let meta = request.meta().filter(|_| may_have_log_level(request))?;
-    string_member(meta, LOG_LEVEL)
-}
-
-/// Returns whether a request might want log messages; one of which it says no wants none.
-pub fn may_have_log_level(request: &Message) -> bool {
-    // A key may be written with escapes.
-    let names = |meta| memmem::find(meta, LOG_LEVEL.as_bytes()).is_some() || memchr(b'\\', meta).is_some();
-    request.meta().is_some_and(names)
-}
-
 /// Returns the parameters of a request of the gateway's own: it can do nothing that a server might ask for, but what the
 /// parameters say.
 pub fn with_own_meta(params: Option<&RawValue>) -> Box<RawValue> {
@@ -126,6 +111,8 @@ fn text(meta: &Members<'_>, key: &'static str) -> Result<Option<String>, MetaErr
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
     use super::*;
     use crate::protocol::scan::{ScanOptions, UniqueKeys};
 
@@ -146,7 +133,7 @@ mod tests {
             "io.modelcontextprotocol/clientInfo":{"name":"c"},"io.modelcontextprotocol/logLevel":"info","progressToken":1}}"#,
         );
         assert!(RequestMeta::is_claimed(&request));
-        assert_eq!(log_level(&request).as_deref(), Some("info"));
+        assert_eq!(request.log_level().as_deref(), Some("info"));
         let meta = RequestMeta::parse(&request).expect("valid");
         assert_eq!(meta.version, "2026-07-28");
         assert!(meta.capabilities.contains_key("sampling"));
@@ -156,7 +143,7 @@ mod tests {
 
     #[test]
     fn most_requests_want_no_log_messages() {
-        let level = |params: &str| log_level(&request(params));
+        let level = |params: &str| request(params).log_level().map(Cow::into_owned);
         assert_eq!(level("{}"), None);
         assert_eq!(
             level(r#"{"_meta":{"note":"io.modelcontextprotocol/logLevel"}}"#),

@@ -1,14 +1,23 @@
 //! Which values of a request are mirrored in headers (2026-07-28, "Standard Headers", "Custom Headers").
 
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+use crate::protocol::Message;
+use crate::protocol::member::string_member;
+use crate::protocol::names::header::PARAM_PREFIX;
 use crate::protocol::names::method;
 
 /// The annotation in a tool's input schema that names the header of an argument.
 pub const ANNOTATION: &str = "x-mcp-header";
 /// Schemas are walked so deep; what is deeper no client can reach by a sensible argument.
 const DEPTH_MAX: usize = 32;
+/// Characters of a name in the place of an error.
+const PLACE_MAX: usize = 64;
 
 /// Returns the member of `params` that `Mcp-Name` mirrors for a method; `None` where there is no such header.
 pub fn named_by(method: &str) -> Option<&'static str> {
@@ -20,13 +29,29 @@ pub fn named_by(method: &str) -> Option<&'static str> {
     }
 }
 
+/// Returns that member of a request's `params`, if it is a string.
+pub fn name_of<'a>(request: &'a Message, key: &str) -> Option<Cow<'a, str>> {
+    match key {
+        "name" => request.name(),
+        "uri" => request.uri(),
+        _ => string_member(&request.params()?, key).map(Cow::Owned),
+    }
+}
+
 /// An argument of a tool that a header mirrors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mirrored {
     /// The header's name in lower case, with its prefix.
     pub header: String,
     /// The keys that lead from the arguments to the value.
-    pub path: Vec<String>,
+    pub path: Vec<Arc<str>>,
+}
+
+impl Mirrored {
+    /// Returns how many bytes its names have.
+    pub fn bytes(&self) -> usize {
+        self.header.len() + self.path.iter().map(|name| name.len()).sum::<usize>()
+    }
 }
 
 /// An annotation that a client must not follow: its tool is not offered over HTTP.
@@ -44,16 +69,16 @@ pub struct AnnotationError {
 /// # Errors
 /// An annotation breaks a rule of the specification.
 pub fn mirrored(schema: &Value) -> Result<Vec<Mirrored>, AnnotationError> {
-    let mut found = Vec::new();
-    walk(schema, &mut Vec::new(), true, &mut found)?;
-    Ok(found)
+    let mut walk = Walk::default();
+    walk.schema(schema, true)?;
+    Ok(walk.found)
 }
 
 /// Returns the argument that a header mirrors; `None` where there must be no header.
 ///
 /// `null` and what is missing have no header, nor has what is neither a string, an integer nor a boolean.
-pub fn argument<'a>(arguments: &'a Value, path: &[String]) -> Option<&'a Value> {
-    let value = path.iter().try_fold(arguments, |value, key| value.get(key))?;
+pub fn argument<'a>(arguments: &'a Value, path: &[Arc<str>]) -> Option<&'a Value> {
+    let value = path.iter().try_fold(arguments, |value, key| value.get(&**key))?;
     matches!(value, Value::String(_) | Value::Bool(_) | Value::Number(_)).then_some(value)
 }
 
@@ -80,88 +105,93 @@ fn integer(text: &str) -> Option<i128> {
     whole.parse().ok().filter(|_| is_whole)
 }
 
-fn walk(
-    schema: &Value,
-    path: &mut Vec<String>,
-    is_static: bool,
-    found: &mut Vec<Mirrored>,
-) -> Result<(), AnnotationError> {
-    let Value::Object(members) = schema else {
-        return Ok(());
-    };
-    if path.len() > DEPTH_MAX {
-        return Ok(());
-    }
-    if let Some(name) = members.get(ANNOTATION) {
-        found.push(annotated(name, members, path, is_static, found)?);
-    }
-    for (key, value) in members {
-        match (key.as_str(), value) {
-            ("properties", Value::Object(properties)) => {
-                for (name, property) in properties {
-                    path.push(name.clone());
-                    walk(property, path, is_static, found)?;
-                    path.pop();
-                }
-            }
-            // An example or a default may hold anything; it is no schema.
-            (ANNOTATION | "const" | "default" | "enum" | "examples", _) => {}
-            (_, Value::Array(schemas)) => {
-                for schema in schemas {
-                    path.push(key.clone());
-                    walk(schema, path, false, found)?;
-                    path.pop();
-                }
-            }
-            (_, Value::Object(_)) => {
-                path.push(key.clone());
-                walk(value, path, false, found)?;
-                path.pop();
-            }
-            _ => {}
-        }
-    }
-    Ok(())
+/// A walk through a schema. What it finds is no larger than the schema: the names on the way are shared.
+#[derive(Default)]
+struct Walk {
+    path: Vec<Arc<str>>,
+    found: Vec<Mirrored>,
+    headers: HashSet<String>,
 }
 
-fn annotated(
-    name: &Value,
-    schema: &Map<String, Value>,
-    path: &[String],
-    is_static: bool,
-    found: &[Mirrored],
-) -> Result<Mirrored, AnnotationError> {
-    let wrong = |what| AnnotationError {
-        place: path.join("/"),
-        what,
-    };
-    let Value::String(name) = name else {
-        return Err(wrong("it must be a string"));
-    };
-    if name.is_empty() || !name.bytes().all(is_token) {
-        return Err(wrong("it must be the name of a header"));
+impl Walk {
+    fn schema(&mut self, schema: &Value, is_static: bool) -> Result<(), AnnotationError> {
+        let Value::Object(members) = schema else {
+            return Ok(());
+        };
+        if self.path.len() > DEPTH_MAX {
+            return Ok(());
+        }
+        if let Some(name) = members.get(ANNOTATION) {
+            self.annotation(name, members, is_static)?;
+        }
+        for (key, value) in members {
+            match (key.as_str(), value) {
+                ("properties", Value::Object(properties)) => {
+                    for (name, property) in properties {
+                        self.below(name, property, is_static)?;
+                    }
+                }
+                // An example or a default may hold anything; it is no schema.
+                (ANNOTATION | "const" | "default" | "enum" | "examples", _) => {}
+                (_, Value::Array(schemas)) => {
+                    for schema in schemas {
+                        self.below(key, schema, false)?;
+                    }
+                }
+                (_, Value::Object(_)) => self.below(key, value, false)?,
+                _ => {}
+            }
+        }
+        Ok(())
     }
-    if !is_static || path.is_empty() {
-        return Err(wrong(
-            "only properties that are reached by properties alone can be mirrored",
-        ));
+
+    fn below(&mut self, name: &str, schema: &Value, is_static: bool) -> Result<(), AnnotationError> {
+        if schema.is_object() {
+            self.path.push(name.into());
+            self.schema(schema, is_static)?;
+            self.path.pop();
+        }
+        Ok(())
     }
-    let is_simple = matches!(schema.get("type"), Some(Value::String(kind)) if ["string", "integer", "boolean"].contains(&kind.as_str()));
-    if !is_simple {
-        return Err(wrong("only a string, an integer or a boolean can be mirrored"));
+
+    fn annotation(
+        &mut self,
+        name: &Value,
+        schema: &Map<String, Value>,
+        is_static: bool,
+    ) -> Result<(), AnnotationError> {
+        let Value::String(name) = name else {
+            return self.wrong("it must be a string");
+        };
+        if name.is_empty() || !name.bytes().all(is_token) {
+            return self.wrong("it must be the name of a header");
+        }
+        if !is_static || self.path.is_empty() {
+            return self.wrong("only properties that are reached by properties alone can be mirrored");
+        }
+        let is_simple = matches!(schema.get("type"), Some(Value::String(kind)) if ["string", "integer", "boolean"].contains(&kind.as_str()));
+        if !is_simple {
+            return self.wrong("only a string, an integer or a boolean can be mirrored");
+        }
+        let header = format!("{PARAM_PREFIX}{}", name.to_ascii_lowercase());
+        if !self.headers.insert(header.clone()) {
+            return self.wrong("another property has the same header");
+        }
+        self.found.push(Mirrored {
+            header,
+            path: self.path.clone(),
+        });
+        Ok(())
     }
-    let header = format!(
-        "{}{}",
-        crate::protocol::names::header::PARAM_PREFIX,
-        name.to_ascii_lowercase()
-    );
-    if found.iter().any(|other| other.header == header) {
-        return Err(wrong("another property has the same header"));
+
+    fn wrong(&self, what: &'static str) -> Result<(), AnnotationError> {
+        let place = self
+            .path
+            .iter()
+            .map(|name| name.chars().take(PLACE_MAX).collect());
+        let place = place.collect::<Vec<String>>().join("/");
+        Err(AnnotationError { place, what })
     }
-    Ok(Mirrored {
-        header,
-        path: path.to_vec(),
-    })
 }
 
 /// RFC 9110 §5.6.2.
@@ -219,6 +249,22 @@ mod tests {
         check("007", json!("007"), true);
         check("true", json!(true), true);
         check("TRUE", json!(true), false);
+    }
+
+    #[test]
+    fn a_schema_costs_no_more_than_its_size() {
+        let name = "n".repeat(1 << 20);
+        let property = |number: usize| {
+            (
+                format!("a{number}"),
+                json!({ "type": "string", "x-mcp-header": format!("h{number}") }),
+            )
+        };
+        let many: Map<String, Value> = (0..50_000).map(property).collect();
+        let schema = json!({ "properties": { &name: { "properties": many } } });
+        let mirrored = mirrored(&schema).expect("valid");
+        assert_eq!(mirrored.len(), 50_000);
+        assert!(Arc::ptr_eq(&mirrored[0].path[0], &mirrored[49_999].path[0]));
     }
 
     #[test]

@@ -136,7 +136,7 @@ impl Draft<'_> {
         self.remove("/result/structuredContent".to_owned());
         if self
             .elements("/result/content")?
-            .is_some_and(|blocks| blocks.is_empty())
+            .is_none_or(|blocks| blocks.is_empty())
         {
             let block = json!([{ "type": "text", "text": text }]);
             self.set("/result/content", block.to_string());
@@ -358,6 +358,12 @@ mod tests {
             version,
             list,
             r#"{"content":[{"type":"text","text":"[1, 2]"}]}"#,
+        );
+        check_answer(
+            method::TOOLS_CALL,
+            version,
+            r#"{"structuredContent":"a","x":1}"#,
+            r#"{"x":1,"content":[{"type":"text","text":"\"a\""}]}"#,
         );
         check_answer(
             method::TOOLS_CALL,

@@ -24,8 +24,8 @@ use crate::upstream::SCAN;
 const RESUMES_MAX: u32 = 5;
 /// How long to wait before that, where the server does not say.
 pub(super) const RETRY: Duration = Duration::from_secs(1);
-/// The shortest such wait.
-const RETRY_MIN: Duration = Duration::from_millis(10);
+/// The shortest such wait, whatever the server says.
+pub(super) const RETRY_MIN: Duration = Duration::from_millis(10);
 
 /// Requests that change nothing, or nothing more if they are made twice.
 const SAFE: [&str; 14] = [

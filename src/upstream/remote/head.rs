@@ -1,13 +1,15 @@
 //! What the head of a POST says of a modern message in it (2026-07-28, "Standard Headers", "Custom Headers").
 
+use std::borrow::Cow;
+
 use reqwest::header::{HeaderMap, HeaderValue};
 
 use super::mirrors::Mirrors;
 use crate::protocol::Message;
-use crate::protocol::member::{member, string_member};
+use crate::protocol::member::string_member;
 use crate::protocol::modern::headers::encode;
 use crate::protocol::modern::meta::{PROTOCOL_VERSION, RequestMeta};
-use crate::protocol::modern::mirror::named_by;
+use crate::protocol::modern::mirror::{name_of, named_by};
 use crate::protocol::names::{header, method};
 
 /// A request of the modern era, as its head announces it.
@@ -21,15 +23,14 @@ pub(super) struct ModernHead {
 impl ModernHead {
     /// Returns what a message of the modern era is announced with; `None` for one of the handshake era.
     pub(super) fn of(message: &Message) -> Option<Self> {
-        let params = message.params()?;
-        memchr::memmem::find(&params, PROTOCOL_VERSION.as_bytes())?;
         if !RequestMeta::is_claimed(message) {
             return None;
         }
         let method = message.method();
-        let meta = member(&params, "_meta").map(|meta| meta.get().as_bytes());
-        let version = meta.and_then(|meta| string_member(meta, PROTOCOL_VERSION));
-        let named = named_by(&method).and_then(|key| string_member(&params, key));
+        let version = message
+            .meta()
+            .and_then(|meta| string_member(meta, PROTOCOL_VERSION));
+        let named = named_by(&method).and_then(|key| name_of(message, key));
         let mut headers = HeaderMap::new();
         for (name, value) in [
             (header::PROTOCOL_VERSION, version),
@@ -44,7 +45,9 @@ impl ModernHead {
                 headers.insert(name, value);
             }
         }
-        let tool = named.filter(|_| method == method::TOOLS_CALL);
+        let tool = named
+            .filter(|_| method == method::TOOLS_CALL)
+            .map(Cow::into_owned);
         Some(Self { headers, tool })
     }
 
@@ -57,9 +60,7 @@ impl ModernHead {
     pub(super) fn headers(&self, message: &Message, mirrors: &Mirrors) -> HeaderMap {
         let mut headers = self.headers.clone();
         if let Some(tool) = &self.tool {
-            let params = message.params().unwrap_or_default();
-            let arguments = member(&params, "arguments").map_or("{}", |raw| raw.get());
-            mirrors.write(tool, arguments, &mut headers);
+            mirrors.write(tool, &message.params().unwrap_or_default(), &mut headers);
         }
         headers
     }
@@ -121,6 +122,12 @@ mod tests {
         check(
             "server/discover",
             &format!("{{{META}}}"),
+            &[("mcp-method", "server/discover"), VERSION],
+        );
+        // Many a serializer escapes the slash.
+        check(
+            "server/discover",
+            &format!("{{{}}}", META.replace('/', "\\/")),
             &[("mcp-method", "server/discover"), VERSION],
         );
         check("tools/call", r#"{"name":"echo"}"#, &[]);

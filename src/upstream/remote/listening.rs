@@ -6,7 +6,7 @@ use std::time::Duration;
 use reqwest::header::{HeaderMap, HeaderValue};
 
 use super::body::Body;
-use super::exchange::{RETRY, is_message};
+use super::exchange::{RETRY, RETRY_MIN, is_message};
 use super::refusal::Refusal;
 use super::session::Epoch;
 use super::wire::Wire;
@@ -67,7 +67,7 @@ impl<'a> Stream<'a> {
             }
             self.read().await;
             let said = self.body.as_ref().and_then(Body::retry);
-            let pause = said.unwrap_or(RETRY) * 2_u32.saturating_pow(self.failures.min(8));
+            let pause = said.unwrap_or(RETRY).max(RETRY_MIN) * 2_u32.saturating_pow(self.failures.min(8));
             let most = said.unwrap_or_default().max(RETRY_MAX);
             tokio::time::sleep(pause.min(most)).await;
         }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::protocol::Message;
-use crate::protocol::member::{Members, members};
+use crate::protocol::member::{Members, member, members};
 use crate::protocol::modern::headers::encode;
 use crate::protocol::modern::mirror::{
     ANNOTATION, AnnotationError, Mirrored, argument, header_text, mirrored,
@@ -19,8 +19,9 @@ use crate::protocol::modern::mirror::{
 use crate::protocol::scan::scan_array;
 use crate::upstream::SCAN;
 
-/// Most tools of which something is kept; the arguments of others have no headers.
+/// Most tools of which something is kept, and most bytes of one; the arguments of others have no headers.
 const TOOLS_MAX: usize = 4096;
+const TOOL_BYTES_MAX: usize = 16 * 1024;
 
 /// What is known of a server's tools. A std mutex: held for look-ups.
 #[derive(Debug, Default)]
@@ -95,22 +96,26 @@ impl Mirrors {
         self.lock().tools.get(tool)?.as_ref().err().cloned()
     }
 
-    /// Adds the headers of a call with these arguments.
-    pub(super) fn write(&self, tool: &str, arguments: &str, headers: &mut HeaderMap) {
-        let known = self.lock();
-        let Some(Ok(mirrored)) = known.tools.get(tool) else {
+    /// Adds the headers of a call with these `params`, which few tools have any of.
+    pub(super) fn write(&self, tool: &str, params: &[u8], headers: &mut HeaderMap) {
+        let Some(mirrored) = self.of(tool) else {
             return;
         };
-        let Ok(arguments) = serde_json::from_str::<Value>(arguments) else {
+        let arguments = member(params, "arguments").map(|raw| serde_json::from_str::<Value>(raw.get()));
+        let Some(Ok(arguments)) = arguments else {
             return;
         };
-        for Mirrored { header, path } in mirrored {
+        for Mirrored { header, path } in &mirrored {
             let value = argument(&arguments, path).map(header_text);
             let value = value.and_then(|text| HeaderValue::from_str(&encode(&text)).ok());
             if let (Some(value), Ok(name)) = (value, HeaderName::from_bytes(header.as_bytes())) {
                 headers.insert(name, value);
             }
         }
+    }
+
+    fn of(&self, tool: &str) -> Option<Vec<Mirrored>> {
+        self.lock().tools.get(tool)?.as_ref().ok().cloned()
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
@@ -145,7 +150,8 @@ impl Known {
         {
             listed.refused.push((tool.name.clone(), error.clone()));
         }
-        if rule.as_ref().is_ok_and(Vec::is_empty) {
+        let mirrored = rule.iter().flatten().map(Mirrored::bytes).sum::<usize>();
+        if mirrored + tool.name.len() > TOOL_BYTES_MAX || rule.as_ref().is_ok_and(Vec::is_empty) {
             self.tools.remove(&tool.name);
         } else if self.tools.len() < TOOLS_MAX || self.tools.contains_key(&tool.name) {
             self.tools.insert(tool.name, rule);
@@ -181,7 +187,8 @@ mod tests {
     #[track_caller]
     fn check(mirrors: &Mirrors, arguments: &str, expect: &[(&str, &str)]) {
         let mut headers = HeaderMap::new();
-        mirrors.write("a", arguments, &mut headers);
+        let params = format!(r#"{{"arguments":{arguments}}}"#);
+        mirrors.write("a", params.as_bytes(), &mut headers);
         let seen = headers
             .iter()
             .map(|(name, value)| (name.as_str(), value.to_str().expect("ASCII")));
@@ -235,5 +242,12 @@ mod tests {
             .collect();
         mirrors.learn(&list(&format!("[{}]", tools.join(",")), ""));
         assert_eq!(mirrors.lock().tools.len(), TOOLS_MAX);
+        let mirrors = Mirrors::default();
+        let large = VALID.replace("\"n\"", &format!("{:?}", "n".repeat(TOOL_BYTES_MAX)));
+        mirrors.learn(&list(
+            &format!("[{},{}]", tool("a", &large), tool("b", VALID)),
+            "",
+        ));
+        assert_eq!(mirrors.lock().tools.keys().collect::<Vec<_>>(), ["b"]);
     }
 }

@@ -34,9 +34,15 @@ impl Wire {
         let opened = tokio::time::timeout(time, self.open_again(*renewals)).await;
         match opened.unwrap_or(Err(RemoteFailure::TooSlow)) {
             Ok(id) => {
+                let changes = self.changes();
+                // Whoever opens it may be gone at the next await, and nobody would do the rest.
+                let room = self.incoming.reserve_many(changes.len()).await;
                 self.session.replace(id);
                 self.sessions.send_modify(|sessions| *sessions += 1);
-                self.tell_changes().await;
+                // Fails only when the supervisor reads no more.
+                for (place, change) in room.into_iter().flatten().zip(changes) {
+                    place.send(change);
+                }
                 Ok(())
             }
             Err(failure) => {
@@ -114,17 +120,19 @@ impl Wire {
         Err(RemoteFailure::Broken)
     }
 
-    /// Whatever the server lists may have changed with it.
-    async fn tell_changes(&self) {
-        let mut told: Vec<&str> = Vec::new();
-        for listing in LISTINGS {
-            if !told.contains(&listing.changed) && self.session.tells_changes_of(listing.capability) {
-                told.push(listing.changed);
-                let mut line = Vec::new();
-                reply::write_notification(listing.changed, None, &mut line);
-                self.send(Bytes::from(line)).await;
-            }
-        }
+    /// Returns what tells that whatever the server lists may have changed.
+    fn changes(&self) -> Vec<Bytes> {
+        let told = LISTINGS
+            .iter()
+            .filter(|listing| self.session.tells_changes_of(listing.capability));
+        let mut methods: Vec<&str> = told.map(|listing| listing.changed).collect();
+        methods.dedup();
+        let written = methods.into_iter().map(|method| {
+            let mut line = Vec::new();
+            reply::write_notification(method, None, &mut line);
+            line.into()
+        });
+        written.collect()
     }
 }
 

@@ -120,6 +120,11 @@ impl RemoteServer {
         self.handshake_timeout
     }
 
+    /// Returns whether all that it says comes by one connection, which it may close.
+    pub(in crate::upstream) fn has_one_stream(&self) -> bool {
+        self.spec.transport == RemoteTransport::WebSocket || self.first_shape() == Shape::Classic
+    }
+
     /// Remembers how the server speaks.
     pub(super) fn remember(&self, shape: Shape) {
         *self.found.lock().expect("no holder panics") = Some(shape);

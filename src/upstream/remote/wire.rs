@@ -55,7 +55,7 @@ pub(super) struct Wire {
     /// Held by whoever opens another session; how often that was.
     pub(super) renewals: tokio::sync::Mutex<u64>,
     target: Url,
-    incoming: mpsc::Sender<Bytes>,
+    pub(super) incoming: mpsc::Sender<Bytes>,
     endings: mpsc::Sender<Ending>,
     /// Answers that are being read.
     answers: AtomicUsize,

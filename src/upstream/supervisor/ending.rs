@@ -162,9 +162,15 @@ impl Supervisor {
         }
         generation.connection.close(&UpstreamError::Ended(text.clone()));
         self.state.last_exit = Some(text.clone());
+        let then = self.then.take().unwrap_or(Then::Recover(text));
+        if let Then::Recover(_) = then
+            && generation.connection.facts().is_none()
+        {
+            // Its handshake ends with it, and has no time to note anything.
+            self.options.opening.ended(&generation.connection);
+        }
         drop(generation);
-        let then = self.then.take();
-        self.go_on(then.unwrap_or(Then::Recover(text)));
+        self.go_on(then);
     }
 
     /// Nothing of the process is left: tells who waits for that, and does what comes next.

@@ -51,6 +51,20 @@ async fn a_server_of_either_era_looks_modern() {
     }
 }
 
+#[tokio::test]
+async fn a_server_that_ends_at_what_it_does_not_know_is_asked_in_the_other_era() {
+    let gateway = crate::support::Gateway::start(
+        "[servers.mock]\ncommand = \"@self\"\nsharing = \"shared\"\nbackoff-initial = \"10ms\"\n\
+         args = [\"mock-server\", \"--era\", \"legacy\", \"--crash-on\", \"server/discover\"]\n",
+    );
+    let client = Client::of(&gateway, "mock", json!({}));
+    let result = client.call("echo", json!({ "x": 1 })).await;
+    assert_eq!(text(&result), "{\"x\":1}");
+    let record = gateway.admin("servers/mock").await;
+    assert_eq!(record["restarts"], 1, "{record}");
+    gateway.stop().await;
+}
+
 /// A process that the gateway ends says nothing of its server.
 #[tokio::test]
 async fn a_probe_that_nobody_waits_for_any_more_proves_nothing() {

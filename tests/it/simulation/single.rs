@@ -146,7 +146,7 @@ async fn the_wait_for_the_process_is_part_of_a_requests_time() {
     };
     let message = Message::parse(text, options).expect("it is a request");
     let asked = Instant::now();
-    let Answer::Json(answer) = gateway.handle(&ctx, message).await else {
+    let Answer::Json(answer, _) = gateway.handle(&ctx, message).await else {
         panic!("it is answered as JSON")
     };
     let answer: Value = serde_json::from_slice(&answer).expect("it is JSON");

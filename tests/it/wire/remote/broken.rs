@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::pair::{record, to};
 use super::scripted::{Scripted, Seen, Step, answer, events, polite, result, status};
-use crate::wire::peer::{Peer, call};
+use crate::wire::peer::{Peer, call, until};
 
 fn text_result(text: &str) -> Value {
     json!({ "content": [{ "type": "text", "text": text }] })
@@ -139,6 +139,26 @@ async fn the_stream_of_its_own_messages_is_opened_after_the_handshake_and_resume
         .position(|seen| seen.message["method"] == "notifications/initialized");
     let first = seen.iter().position(|seen| seen.method == "GET");
     assert!(told < first, "after the handshake");
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_wants_its_stream_opened_at_once_for_ever_is_asked_less_and_less_often() {
+    let server = Scripted::start(|seen, _| match &*seen.method {
+        "GET" => events("retry: 0\n\n"),
+        _ => polite(seen).unwrap_or_else(|| result(seen, text_result("x"))),
+    })
+    .await;
+    let gateway = to(&server.url(), "sharing = \"session\"");
+    let _peer = Peer::open(&gateway, "far").await;
+    let begin = Instant::now();
+    until("it was asked some times", async || {
+        let gets = server.seen().iter().filter(|seen| seen.method == "GET").count();
+        (gets >= 6).then_some(())
+    })
+    .await;
+    let pauses = [20, 40, 80, 160, 320];
+    assert!(begin.elapsed().as_millis() >= pauses.iter().sum::<u128>() - 50);
     gateway.stop().await;
 }
 

@@ -1,11 +1,13 @@
 //! A server that forgot the session, and one that was gone for a while.
 
-use futures_util::future::join_all;
-use serde_json::json;
+use futures_util::future::{join, join_all};
+use serde_json::{Value, json};
 
 use super::pair::{end_sessions, log, mock_at, near_the_mock, record, record_until, to};
 use super::relay::Relay;
 use super::scripted::{Scripted, polite, result, status};
+use crate::support::Gateway;
+use crate::wire::listener::Modern;
 use crate::wire::peer::{Peer, call};
 
 const WATCHED: &str = "test://watched-resource";
@@ -152,6 +154,37 @@ async fn a_classic_stream_that_breaks_is_opened_again_with_its_settings() {
     record_until(&gateway, "it is back", |record| record["phase"] == "ready").await;
     assert_eq!(peer.state().await["logLevel"], "error");
     gateway.stop().await;
+    relay.close().await;
+    near.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_nobody_was_at_when_it_was_asked_may_speak_either_era() {
+    let near = near_the_mock("shared");
+    let relay = Relay::to(near.address()).await;
+    let address = relay.close().await;
+    let far = Gateway::start(&format!(
+        "[servers.far]\nurl = \"{}\"\nsharing = \"shared\"\nbackoff-initial = \"1s\"\n",
+        mock_at(address)
+    ));
+    let calling = async { Modern::at(&far, "far").text("echo", json!({ "a": 1 })).await };
+    let coming = async {
+        record_until(&far, "it cannot be reached", |record| {
+            record["connectionState"] == "error"
+        })
+        .await;
+        Relay::at(address, near.address()).await
+    };
+    let (answer, relay) = join(calling, coming).await;
+    assert_eq!(answer, "{\"a\":1}");
+    let list = near.admin("sessions").await;
+    let sessions = list["sessions"].as_array().expect("a list");
+    let is_stateless = |session: &Value| session["transport"] == "stateless";
+    assert!(
+        sessions.iter().all(is_stateless),
+        "there was no handshake: {list}"
+    );
+    far.stop().await;
     relay.close().await;
     near.stop().await;
 }
