@@ -111,7 +111,7 @@ async fn a_server_that_does_not_answer_the_probe_is_shaken_hands_with() {
 async fn a_server_that_is_slow_to_start_is_spoken_with_in_the_era_in_which_it_answers_the_handshake() {
     for (era, first) in [("both", "legacy"), ("modern", "modern")] {
         let gateway = crate::support::Gateway::with_mock(
-            &["--era", era, "--slow-start", "1000", "--crash-on", "prompts/list"],
+            &["--era", era, "--slow-start", "1000", "--crash-on", "completion/complete"],
             "probe-timeout = \"50ms\"\nbackoff-initial = \"1ms\"",
         );
         let client = Client::of(&gateway, "mock", json!({}));
@@ -123,7 +123,7 @@ async fn a_server_that_is_slow_to_start_is_spoken_with_in_the_era_in_which_it_an
             }
         };
         assert_eq!(spoken().await, first, "{era}");
-        let (_, ended) = client.ask("prompts/list", json!({})).await;
+        let (_, ended) = client.ask("completion/complete", json!({})).await;
         assert!(ended["error"].is_object(), "{era}: {ended}");
         assert_eq!(spoken().await, "modern", "{era}, anew");
         gateway.stop().await;
