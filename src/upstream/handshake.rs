@@ -1,7 +1,7 @@
 //! How a conversation with a server opens: `initialize` (2025-11-25, "Lifecycle") or `server/discover` (2026-07-28,
 //! "Discovery"). The one place upstream that asks for the era.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -110,44 +110,66 @@ impl Opening {
         agreed.map_err(Failed::text)
     }
 
-    /// Asks whether the server is modern, and shakes hands if it is not, or does not say so in time. A late answer counts
-    /// as long as the handshake has none: the server may only have been slow to start.
+    /// Asks whether the server is modern, and shakes hands if it is not, or does not say so in time. Whoever has said so
+    /// before gets more of it.
     async fn probe(&self, connection: &Connection) -> Result<ServerFacts, Failed> {
+        let limit = match self.eras.speaks(Era::Modern) {
+            Some(true) => self.timeout / 2,
+            _ => self.probe_timeout,
+        };
         let mut discovering = pin!(self.discover(connection));
         connection.is_probed.store(true, Ordering::Relaxed);
-        let found = timeout(self.probe_timeout, discovering.as_mut()).await;
+        let found = timeout(limit, discovering.as_mut()).await;
         if !matches!(found, Ok(Err(Failed::Gone(_)))) {
             connection.is_probed.store(false, Ordering::Relaxed);
         }
-        let why = match found {
-            Ok(Ok(facts)) => return Ok(facts),
-            Ok(Err(Failed::Refused(why))) => why,
-            Ok(Err(gone)) => return Err(gone),
-            Err(_) => {
-                let mut initializing = pin!(self.initialize(connection));
-                let why = tokio::select! {
-                    found = discovering.as_mut() => match found {
-                        Err(Failed::Refused(why)) => why,
-                        decided => return decided,
-                    },
-                    initialized = initializing.as_mut() => match initialized {
-                        Ok(facts) => {
-                            self.eras.note(Era::Modern, false);
-                            return Ok(facts);
-                        }
-                        Err(Failed::Refused(why)) => {
-                            let found = discovering.await;
-                            return self.second(Era::Handshake, found, why);
-                        }
-                        gone => return gone,
-                    },
-                };
-                let initialized = initializing.await;
-                return self.second(Era::Modern, initialized, why);
+        match found {
+            Ok(Err(Failed::Refused(why))) => {
+                let initialized = self.initialize(connection).await;
+                self.second(Era::Modern, initialized, why)
             }
-        };
-        let initialized = self.initialize(connection).await;
-        self.second(Era::Modern, initialized, why)
+            Ok(decided) => decided,
+            Err(_) => self.ask_for_both(connection, discovering).await,
+        }
+    }
+
+    /// Shakes hands with a server that has not answered `server/discover` yet. It may know no such thing; or it was only slow
+    /// to start, and then it answers both. What it says to the handshake decides: there are servers of both eras that keep
+    /// to it once they have shaken hands, and such as refuse to once they have been discovered.
+    async fn ask_for_both(
+        &self,
+        connection: &Connection,
+        mut discovering: Pin<&mut impl Future<Output = Result<ServerFacts, Failed>>>,
+    ) -> Result<ServerFacts, Failed> {
+        let mut initializing = pin!(self.initialize(connection));
+        tokio::select! {
+            found = discovering.as_mut() => match found {
+                Ok(facts) => match timeout(self.probe_timeout, initializing).await {
+                    Ok(Ok(initialized)) => {
+                        self.eras.note(Era::Modern, true);
+                        Ok(initialized)
+                    }
+                    Ok(Err(gone @ Failed::Gone(_))) => Err(gone),
+                    Ok(Err(Failed::Refused(_))) | Err(_) => Ok(facts),
+                },
+                Err(Failed::Refused(why)) => {
+                    let initialized = initializing.await;
+                    self.second(Era::Modern, initialized, why)
+                }
+                gone => gone,
+            },
+            initialized = initializing.as_mut() => match initialized {
+                Ok(facts) => {
+                    self.eras.note(Era::Modern, false);
+                    Ok(facts)
+                }
+                Err(Failed::Refused(why)) => {
+                    let found = discovering.await;
+                    self.second(Era::Handshake, found, why)
+                }
+                gone => gone,
+            },
+        }
     }
 
     /// Returns what came of the second try, after the first was refused.

@@ -64,10 +64,12 @@ def capabilities(version):
 
 
 class Apart(gateway.Gateway):
-    """A gateway that gives each session a process of its own: then it has nothing to hold back."""
+    """A gateway that gives each session a process of its own: then it has nothing to hold back. It waits long for what a
+    server says of its era: many start at once."""
 
     def records(self, servers):
-        return {name: {**record, "sharing": "session"} for name, record in super().records(servers).items()}
+        apart = {"sharing": "session", "probe-timeout": "30s"}
+        return {name: {**record, **apart} for name, record in super().records(servers).items()}
 
 
 @dataclass

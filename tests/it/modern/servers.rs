@@ -106,6 +106,30 @@ async fn a_server_that_does_not_answer_the_probe_is_shaken_hands_with() {
     gateway.stop().await;
 }
 
+/// It has been asked for both by then: what it says to the handshake decides, and the next start knows that it is modern.
+#[tokio::test]
+async fn a_server_that_is_slow_to_start_is_spoken_with_in_the_era_in_which_it_answers_the_handshake() {
+    for (era, first) in [("both", "legacy"), ("modern", "modern")] {
+        let gateway = crate::support::Gateway::with_mock(
+            &["--era", era, "--slow-start", "1000", "--crash-on", "completion/complete"],
+            "probe-timeout = \"50ms\"\nbackoff-initial = \"1ms\"",
+        );
+        let client = Client::of(&gateway, "mock", json!({}));
+        let spoken = async || {
+            let state = client.call("state", json!({})).await;
+            match text(&state).contains(VERSION) {
+                true => "modern",
+                false => "legacy",
+            }
+        };
+        assert_eq!(spoken().await, first, "{era}");
+        let (_, ended) = client.ask("completion/complete", json!({})).await;
+        assert!(ended["error"].is_object(), "{era}: {ended}");
+        assert_eq!(spoken().await, "modern", "{era}, anew");
+        gateway.stop().await;
+    }
+}
+
 #[tokio::test]
 async fn the_configuration_pins_the_era() {
     for (pinned, is_modern) in [("legacy", false), ("modern", true)] {
