@@ -111,7 +111,14 @@ async fn a_server_that_does_not_answer_the_probe_is_shaken_hands_with() {
 async fn a_server_that_is_slow_to_start_is_spoken_with_in_the_era_in_which_it_answers_the_handshake() {
     for (era, first) in [("both", "legacy"), ("modern", "modern")] {
         let gateway = crate::support::Gateway::with_mock(
-            &["--era", era, "--slow-start", "1000", "--crash-on", "completion/complete"],
+            &[
+                "--era",
+                era,
+                "--slow-start",
+                "1000",
+                "--crash-on",
+                "completion/complete",
+            ],
             "probe-timeout = \"50ms\"\nbackoff-initial = \"1ms\"",
         );
         let client = Client::of(&gateway, "mock", json!({}));
