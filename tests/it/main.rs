@@ -19,6 +19,7 @@ mod policy;
 mod readme;
 mod simulation;
 mod stress;
+mod suspended;
 mod support;
 #[path = "../../src/plugin/trial/mod.rs"]
 #[expect(
