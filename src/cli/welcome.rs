@@ -24,6 +24,9 @@ pub(super) fn welcome(app: &App) -> String {
             server.spec().path
         );
     }
+    for route in app.gateway().config().routes.keys() {
+        text += &format!("  {route}: http://{address}/mcp/{route} (a route)\n");
+    }
     if let Some(path) = &app.gateway().config().http.unix_socket {
         text += &format!("  the same on the Unix socket {}\n", path.display());
     }

@@ -58,7 +58,7 @@ impl Gateway {
         let lease = self.lease(session, session.facts())?;
         exchange.set_after(&message);
         note_subscription(session, &message)?;
-        if lease.kind() != LeaseKind::Own && answer_for_shared(session, exchange, &message)? {
+        if lease.kind() != LeaseKind::Own && answer_for_shared(session, exchange, &lease, &message)? {
             return Ok(());
         }
         let spec = server.spec();
@@ -132,10 +132,11 @@ impl Gateway {
 fn answer_for_shared(
     session: &Arc<Session>,
     exchange: &Exchange,
+    lease: &Lease,
     message: &Message,
 ) -> Result<bool, GatewayError> {
     let hub = session.attachment().hub();
-    Tasks::check(hub.as_ref().map(|hub| hub.tasks()), session, message)?;
+    Tasks::check(hub.as_ref().map(|hub| hub.tasks()), session, lease, message)?;
     exchange.set_tasks(hub.as_ref().and_then(|hub| TaskAnswer::of(session, message, hub)));
     match &*message.method() {
         method::SET_LEVEL => Err(GatewayError::NotOnShared(method::SET_LEVEL.to_owned())),

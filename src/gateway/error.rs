@@ -35,6 +35,9 @@ pub enum GatewayError {
     /// The method does not work on a server that sessions share.
     #[error("{0} is not available on a shared server (set sharing = \"session\" for it)")]
     NotOnShared(String),
+    /// The server does not have this method, so far as the gateway must know it.
+    #[error("the server has no method {0}")]
+    NoSuchMethod(String),
     /// The session was opened twice.
     #[error("the session is initialized already")]
     InitializedTwice,
@@ -117,7 +120,7 @@ impl GatewayError {
             },
             Self::Disabled(_) | Self::Stopping => code::SERVER_UNAVAILABLE,
             Self::SessionEnded => code::SESSION_NOT_FOUND,
-            Self::NotOnShared(_) | Self::OfOtherEra(_) => code::METHOD_NOT_FOUND,
+            Self::NotOnShared(_) | Self::NoSuchMethod(_) | Self::OfOtherEra(_) => code::METHOD_NOT_FOUND,
             Self::InitializedTwice | Self::NotInitialized | Self::InFlightAlready(_) => code::INVALID_REQUEST,
             Self::InvalidParams(_) => code::INVALID_PARAMS,
             Self::NotToldOf(_) => code::RESOURCE_NOT_FOUND,

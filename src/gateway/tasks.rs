@@ -17,10 +17,11 @@ use super::shared_hub::SharedHub;
 use crate::protocol::document::{Ambiguous, Document};
 use crate::protocol::edit::retain;
 use crate::protocol::member::{member, string_member};
+use crate::protocol::modern::TASKS;
 use crate::protocol::names::method;
-use crate::protocol::{Era, Message};
+use crate::protocol::{Era, Message, ServerFacts};
 use crate::session::{Caller, SessionId};
-use crate::upstream::SCAN;
+use crate::upstream::{Connection, Lease, SCAN};
 
 /// Tasks of one process that are remembered; beyond it the oldest one is forgotten, and cannot be reached any more.
 const TASKS_MAX: usize = 4096;
@@ -55,13 +56,15 @@ struct Book {
 }
 
 impl Tasks {
-    /// Refuses a request that is about a task of somebody else, or of nobody; without `tasks` all are nobody's.
+    /// Refuses a request that is about a task of somebody else, or of nobody; without `tasks` all are nobody's. What the
+    /// server would not know is refused as it would refuse it, once it has said what it knows.
     ///
     /// # Errors
     /// It is; or it does not say which task it is about.
     pub(super) fn check(
         tasks: Option<&Self>,
         session: &Session,
+        lease: &Lease,
         request: &Message,
     ) -> Result<(), GatewayError> {
         let name = request.method();
@@ -70,13 +73,20 @@ impl Tasks {
         }
         let params = request.params().unwrap_or_default();
         let id = string_member(&params, "taskId");
-        let id = id.ok_or_else(|| GatewayError::InvalidParams("params.taskId is missing".to_owned()))?;
-        match tasks.is_some_and(|tasks| tasks.is_of(&id, &Owner::of(session))) {
-            true => Ok(()),
-            false => Err(GatewayError::InvalidParams(
-                "there is no such task of this client".to_owned(),
-            )),
+        let is_own = |id: &String| tasks.is_some_and(|tasks| tasks.is_of(id, &Owner::of(session)));
+        if id.as_ref().is_some_and(is_own) {
+            return Ok(());
         }
+        let connection = lease.upstream().current();
+        let facts = connection.as_deref().and_then(Connection::facts);
+        if facts.is_some_and(|facts| !is_of_tasks(&name, facts)) {
+            return Err(GatewayError::NoSuchMethod(name.into_owned()));
+        }
+        let problem = match id {
+            Some(_) => "there is no such task of this client",
+            None => "params.taskId is missing",
+        };
+        Err(GatewayError::InvalidParams(problem.to_owned()))
     }
 
     /// Leaves of the ids of tasks those of a session's client.
@@ -107,6 +117,17 @@ impl Tasks {
     fn lock(&self) -> MutexGuard<'_, Book> {
         self.0.lock().expect("no holder panics")
     }
+}
+
+/// Returns whether this is a method for tasks in the era of a server that may have some. With a handshake there are those
+/// that have them and do not announce it.
+fn is_of_tasks(name: &str, facts: &ServerFacts) -> bool {
+    let announces = |extension| facts.capability("extensions")?.get(extension);
+    let (its_own, may_have_some) = match facts.era() {
+        Era::Handshake => (method::TASKS_RESULT, true),
+        Era::Modern => (method::TASKS_UPDATE, announces(TASKS).is_some()),
+    };
+    may_have_some && [method::TASKS_GET, method::TASKS_CANCEL, its_own].contains(&name)
 }
 
 /// What the answer to a request will mean for the tasks of a shared process.

@@ -15,7 +15,7 @@ use tracing::{debug, warn};
 
 use crate::protocol::mcp::{LISTINGS, Listing};
 use crate::protocol::member::{member, members, string_member};
-use crate::upstream::{CallError, Connection};
+use crate::upstream::{CallError, Connection, UpstreamError};
 
 /// Pages of one list, at most; a server that hands out cursors for ever is cut off here.
 const PAGES_MAX: usize = 100;
@@ -175,6 +175,11 @@ async fn read_list(connection: &Connection, listing: &Listing) -> Option<List> {
                     "not listed"
                 );
                 break;
+            }
+            // Whoever comes for one call is often gone before the lists are read.
+            Err(CallError::Upstream(error @ UpstreamError::Stopped(_))) => {
+                debug!(method = listing.method, %error, "not listed");
+                return None;
             }
             Err(error) => {
                 warn!(method = listing.method, %error, "not listed");

@@ -24,10 +24,7 @@ def main():
     options = parser.parse_args()
     if doctest.testmod(shape).failed:
         return 1
-    try:
-        software.install_all()
-    except software.InstallError as error:
-        print(f"cannot install the published software: {error}", file=sys.stderr)
+    if not software.install_all():
         return 2
     with tempfile.TemporaryDirectory(prefix="portcullis-differential-") as scratch:
         return report(options.binary, Path(scratch).resolve(), options.server or list(CALLS))

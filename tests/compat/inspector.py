@@ -12,6 +12,8 @@ import subprocess
 import sys
 
 DEADLINE_S = 30
+# The Inspector's own 15 s are few for a server that npx starts on a busy machine.
+CONNECT_MS = 25_000
 
 
 def tool(name, **arguments):
@@ -62,7 +64,7 @@ def run(options, request):
     """The result that the CLI prints."""
     where = ["--transport", "http", "--server-url", options.url] if options.url else ["--", *options.command]
     command = [*options.cli.split(","), "--cli", "--protocol-era", options.era, "--format", "json", "--quiet",
-               "--method", *request, *where]
+               "--connect-timeout", str(CONNECT_MS), "--method", *request, *where]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE_S)
     if done.returncode != 0:
         raise AssertionError(f"exit code {done.returncode}: {done.stdout[-500:]} {done.stderr[-1000:]}")

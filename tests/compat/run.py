@@ -81,6 +81,8 @@ class Cell:
     failures: list
     seconds: float
     transcript: dict
+    # How many of its results were compared.
+    compared: int = 0
 
     @property
     def shares(self):
@@ -100,7 +102,8 @@ def run_cell(client, transport, column, server_era, scratch, started, url):
     transcript = scratch / f"transcript-{column}.json"
     transcript.unlink(missing_ok=True)
     where = ["--", started.command, *started.args] if started else ["--url", url]
-    command = [*client.command, "--server", column, *arguments(client, transport, scratch, transcript), *where]
+    command = [*client.command, "--server", column, "--era", client.era, "--directory", str(scratch / "files"),
+               "--transcript", str(transcript), "--transport", "stdio" if transport == "pipe" else transport, *where]
     environment = {**os.environ, **client.env, **(started.env if started else {})}
     if client.checks == "inspector":
         environment["HOME"] = str(scratch)  # it keeps files there
@@ -118,13 +121,6 @@ def run_cell(client, transport, column, server_era, scratch, started, url):
     passed, failures = judge(checks_of(client, column), output, errors, process.returncode)
     seen = json.loads(transcript.read_text()) if transcript.exists() else {}
     return Cell(client, transport, column, server_era, passed, failures, time.monotonic() - began, seen)
-
-
-def arguments(client, transport, scratch, transcript):
-    words = ["--era", client.era, "--directory", str(scratch / "files")]
-    if "rmcp" in client.name:  # that one speaks Streamable HTTP only and keeps no transcript
-        return words
-    return [*words, "--transcript", str(transcript), "--transport", "stdio" if transport == "pipe" else transport]
 
 
 def judge(checks, output, errors, code):
@@ -216,13 +212,17 @@ class Lane:
             started = self.tested.as_server(served_by(self.column)) if transport == "pipe" else None
             spoken = client.era if client.era in self.server.eras else self.server.eras[0]
         cell = run_cell(client, transport, self.column, spoken, self.scratch, started, self.url)
+        if not cell.transcript:
+            cell.failures.append("it recorded no result")
         if transport == "stdio":
             self.direct.append(cell)
         elif kin := [direct for direct in self.direct if direct.client.language == client.language]:
             direct = max(kin, key=lambda direct: (direct.client.name == client.name, direct.client.era == client.era))
             cell.failures += results.differences(direct, cell)
+            cell.compared = len(direct.transcript)
         mark = "FAILED" if cell.failures else "ok"
-        print(f"{mark:6} {client.name}, {client.era}, {transport}, {self.column}, {cell.seconds:.1f} s", flush=True)
+        # In one piece: other lanes print too.
+        print(f"{mark:6} {client.name}, {client.era}, {transport}, {self.column}, {cell.seconds:.1f} s\n", end="", flush=True)
         return cell
 
 
@@ -238,10 +238,7 @@ def run_all(options, scratch, servers, template, tested):
 
 def main():
     options = parse()
-    try:
-        software.install_all()
-    except software.InstallError as error:
-        print(f"cannot install the published software: {error}", file=sys.stderr)
+    if not software.install_all():
         return 2
     with tempfile.TemporaryDirectory(prefix="portcullis-compat-") as directory:
         scratch = Path(directory).resolve()
@@ -263,6 +260,7 @@ def main():
     print_failures(cells)
     print()
     print_table(cells)
+    print(f"{sum(cell.compared for cell in cells)} results compared with those of a direct connection")
     if complaint:
         print(complaint)
     elif tested:

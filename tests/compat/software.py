@@ -72,6 +72,12 @@ def servers(scratch, binary=None):
     }
 
 
+def sdk_server():
+    """One that is made with the TypeScript SDK, speaks both eras and asks its client in both."""
+    script = HERE.parent / "conformance" / "sdk" / "server.mjs"
+    return Server("node", [str(script)], {"COMPAT_NODE_PREFIX": str(NODE)}, eras=("legacy", "modern"))
+
+
 # ---- clients
 
 
@@ -108,7 +114,7 @@ def clients():
         found += [
             Client(f"typescript {PINS['@modelcontextprotocol/client']}", typescript(2), transports, era, NODE_ENV),
             Client(f"python {pinned('mcp', 2)}", python(2), transports, era),
-            Client(f"rmcp {rmcp_version()}", rmcp, ("http",), era),
+            Client(f"rmcp {rmcp_version()}", rmcp, ("stdio", "http", "pipe"), era),
             Client(f"inspector {inspector_version()}", inspector(), ("stdio", "http"), era, checks="inspector"),
         ]
     return found
@@ -212,7 +218,17 @@ def install_packages(folder=NODE):
 
 
 def install_all():
-    """Installs what is missing; with everything in place this takes a second."""
+    """Installs what is missing; with everything in place this takes a second. Returns whether that was possible, and says
+    what was not."""
+    try:
+        install_missing()
+    except InstallError as error:
+        print(f"cannot install the published software: {error}", file=sys.stderr)
+        return False
+    return True
+
+
+def install_missing():
     for folder in (NODE, INSPECTOR):
         install_packages(folder)
     once(NPX_CACHE, [HERE / "node" / "package.json"], install_npx)

@@ -28,7 +28,7 @@ run() {
     name=$1 package=$2
     shift 2
     log=$work/$package.log
-    out=${CONFORMANCE_OUT:-$work/out}/$package
+    out=${CONFORMANCE_OUT:-$work/out}/$name
     status=0
     suite "$package" server --url "$url" "$@" -o "$out" >"$log" 2>&1 || status=$?
     total=$(sed -n 's/^Total: //p' "$log" | tail -n 1)

@@ -26,11 +26,19 @@ pub(super) async fn show(client: &AdminClient, form: Form) -> Result<(), Failure
         line("sessions", &status["sessions"]),
         line("streams", &status["openStreams"]),
         line("in flight", &status["inFlight"]),
+        line("suspended", &status["suspended"]),
+        format!("{:<11}{}\n", "cache", kept(&status["cache"])),
         line("tasks", &status["tasks"]),
         told("wrong", &status["configuration"]["problems"]),
         told("restart", &status["configuration"]["needsRestart"]),
     ];
     Ok(print(&text.concat())?)
+}
+
+/// Returns what is kept of modern servers' answers, and how often that was of use.
+fn kept(cache: &Value) -> String {
+    let counts = ["answers", "bytes", "hits", "misses"].map(|name| format!("{} {name}", cell(&cache[name])));
+    counts.join(", ")
 }
 
 /// Returns a line for each of a list: what there is to say of the configuration, if anything.

@@ -14,7 +14,7 @@ use super::{events, servers, sessions, status};
 /// The commands that talk to a running gateway.
 #[derive(Debug, Subcommand)]
 pub enum AdminCommand {
-    /// Shows what the running gateway holds: sessions, streams, requests in flight, tasks
+    /// Shows what the running gateway holds: sessions, streams, requests in flight, tasks of its runtime
     Status(FormArgs),
     /// Lists the servers of the running gateway
     Servers(FormArgs),

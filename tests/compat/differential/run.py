@@ -23,6 +23,7 @@ DIRECT_RUNS = 2
 # Where the gateway seems to differ, chance has that many more runs to show that it may.
 MORE_RUNS = 4
 AT_ONCE = 8
+BOTH_ERAS = ("time", "sdk")
 INHERITED = "HOME LOGNAME PATH SHELL TERM USER LANG LC_ALL LC_CTYPE TMPDIR TZ".split()
 
 
@@ -39,17 +40,19 @@ class Case:
 
 
 def cases(chosen):
-    """Every server in every version that it speaks over HTTP, and in the latest one with a handshake over pipes too."""
+    """Every server in every version that it speaks over HTTP, and in the latest one of each era over pipes too."""
     for server in chosen:
-        for version in [UNHEARD_OF, *VERSIONS] + [MODERN] * (server == "time"):
+        modern = [MODERN] * (server in BOTH_ERAS)
+        for version in [UNHEARD_OF, *VERSIONS, *modern]:
             yield Case(server, version, "http")
-        yield Case(server, VERSIONS[-1], "pipe")
+        for version in [VERSIONS[-1], *modern]:
+            yield Case(server, version, "pipe")
 
 
 def capabilities(version):
     """What a client of the version may declare, all of it."""
     if version == MODERN:
-        return {}
+        return {"roots": {}, "sampling": {}, "elicitation": {"form": {}, "url": {}}}
     declared = {"roots": {"listChanged": True}, "sampling": {}}
     if version >= "2025-06-18":
         declared["elicitation"] = {}
@@ -92,7 +95,8 @@ class Stage:
         """Returns how the server is started for a run, so that it writes to a place of its own only."""
         files = self.files(case, run)
         files.parent.mkdir()
-        server = software.servers(files.parent)[case.server]
+        servers = software.servers(files.parent)
+        server = software.sdk_server() if case.server == "sdk" else servers[case.server]
         (files / "dot.png").write_bytes(base64.b64decode(PNG))
         return server
 

@@ -26,7 +26,7 @@ def play(session, server, files):
     listed = listing(session, about)
     calls = CALLS[server](str(files), session)
     for tool, arguments in calls:
-        session.ask("tools/call", {"name": tool, "arguments": arguments})
+        session.ask_on("tools/call", {"name": tool, "arguments": arguments})
     if unused := {tool["name"] for tool in listed["tools"]} - {tool for tool, _ in calls} - BY_HAND[server]:
         raise Incomplete(f"no arguments for {', '.join(sorted(unused))}")
     for tool in listed["tools"]:
@@ -285,11 +285,57 @@ def time(_files, _session):
     ]
 
 
-CALLS = {"everything": everything, "filesystem": filesystem, "memory": memory, "time": time}
+# ---- one that is made with the TypeScript SDK
+
+
+ASKS = ["test_missing_capability", "test_sampling", "test_elicitation", "test_elicitation_sep1034_defaults",
+        "test_elicitation_sep1330_enums"]
+ROUNDS = ["elicitation", "sampling", "list_roots", "multiple_inputs", "capabilities", "request_state", "tampered_state",
+          "multi_round"]
+OF_ROUNDS = [f"test_input_required_result_{kind}" for kind in ROUNDS]
+
+
+def sdk(_files, session):
+    address = {"street": "1 \u2028 caf\u00e9", "city": "\U0001f980"}
+    calls = [
+        ("test_simple_text", {}), ("test_image_content", {}), ("test_audio_content", {}), ("test_embedded_resource", {}),
+        ("test_multiple_content_types", {}), ("test_streaming_elicitation", {}), ("test_error_handling", {}),
+        ("test_x_mcp_header", {"region": "eu-\u00e6 1 ", "level": 3}), ("test_x_mcp_header", {"region": "", "level": 1.5}),
+        ("json_schema_2020_12_tool", {"name": "x", "address": address, "contactMethod": "phone", "phone": "1"}),
+        ("json_schema_2020_12_tool", {"contactMethod": "email", "phone": "1"}),
+        ("test_logging_tool", {}), ("test_tool_with_logging", {}), ("test_tool_with_progress", {}), ("test_reconnection", {}),
+    ]
+    if session.version == MODERN or "elicitation" in session.capabilities:
+        calls += [(tool, {"prompt": "say it", "message": "say it"}) for tool in (*ASKS, *OF_ROUNDS)]
+    return calls
+
+
+def more_of_sdk(session):
+    for name, arguments in [
+        ("test_simple_prompt", {}),
+        ("test_prompt_with_arguments", {"arg1": "\u00c5lesund", "arg2": ""}),
+        ("test_prompt_with_embedded_resource", {"resourceUri": "test://x"}),
+        ("test_prompt_with_image", {}),
+    ]:
+        session.ask("prompts/get", {"name": name, "arguments": arguments})
+    if session.version == MODERN or "elicitation" in session.capabilities:
+        session.ask_on("prompts/get", {"name": "test_input_required_result_prompt"})
+    session.ask("resources/read", {"uri": "test://template/7/data"})
+    template = {"type": "ref/resource", "uri": "test://template/{id}/data"}
+    session.ask("completion/complete", {"ref": template, "argument": {"name": "id", "value": "p"}})
+    progress = {"name": "test_tool_with_progress", "arguments": {}, "_meta": {"progressToken": "t-1"}}
+    session.ask("tools/call", progress)
+    level = {"io.modelcontextprotocol/logLevel": "debug"} if session.version == MODERN else {}
+    session.ask("tools/call", {"name": "test_tool_with_logging", "arguments": {}, "_meta": level})
+
+
+CALLS = {"everything": everything, "filesystem": filesystem, "memory": memory, "time": time, "sdk": sdk}
 SETTLE = {"everything": settle_everything, "filesystem": settle_filesystem}
-MORE = {"everything": more_of_everything, "memory": more_of_memory}
+MORE = {"everything": more_of_everything, "memory": more_of_memory, "sdk": more_of_sdk}
 # The tools that are called in the course of something longer.
 BY_HAND = {
     "everything": {"toggle-simulated-logging", "toggle-subscriber-updates", "trigger-long-running-operation"},
     "filesystem": set(), "memory": set(), "time": set(),
+    # Who listens to them is another matter; and what asks is asked only where there is somebody to ask.
+    "sdk": {"test_trigger_tool_change", "test_trigger_prompt_change", *ASKS, *OF_ROUNDS},
 }

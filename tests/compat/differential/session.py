@@ -63,6 +63,17 @@ class Session:
         """Sends a request and returns its answer, decoded."""
         return self.answer(self.begin(method, params))
 
+    def ask_on(self, method, params):
+        """The same, and again with what the server wants to know first, as often as it does (2026-07-28)."""
+        answer = self.ask(method, params)
+        while (wanted := answer.get("result", {})).get("resultType") == "input_required":
+            questions = wanted.get("inputRequests", {})
+            said = {key: self.responder.reply(asked["method"], asked.get("params", {}))["result"]
+                    for key, asked in questions.items()}
+            state = {"requestState": wanted["requestState"]} if "requestState" in wanted else {}
+            answer = self.ask(method, {**params, "inputResponses": said, **state})
+        return answer
+
     def ask_text(self, method, params):
         """The same with parameters that are written as they are."""
         identifier = next(self.ids)

@@ -13,6 +13,8 @@ TIMEOUT_S = 60
 STOP_S = 2
 MODERN = "2026-07-28"
 NAMED = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
+# Arguments that go along in a header, by their tool (`x-mcp-header`).
+MIRRORED = {"test_x_mcp_header": {"region": "Mcp-Param-Region"}}
 
 
 class Stdio:
@@ -124,7 +126,16 @@ class Http:
 def mirrored(message):
     """The headers of a modern request, which say what its body says."""
     headers = {"Mcp-Method": message["method"]}
-    if name := message.get("params", {}).get(NAMED.get(message["method"])):
-        is_plain = name.isascii() and name.isprintable() and name == name.strip()
-        headers["Mcp-Name"] = name if is_plain else f"=?base64?{base64.b64encode(name.encode()).decode()}?="
+    params = message.get("params", {})
+    if name := params.get(NAMED.get(message["method"])):
+        headers["Mcp-Name"] = header_value(name)
+    arguments = params.get("arguments", {})
+    for argument, header in MIRRORED.get(name, {}).items():
+        if isinstance(value := arguments.get(argument), str):
+            headers[header] = header_value(value)
     return headers
+
+
+def header_value(text):
+    is_plain = text.isascii() and text.isprintable() and text == text.strip() and text
+    return text if is_plain else f"=?base64?{base64.b64encode(text.encode()).decode()}?="

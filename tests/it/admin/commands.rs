@@ -136,12 +136,19 @@ async fn the_status_is_shown() {
     let gateway = gateway("");
     let (code, text, _) = run(&gateway, &["status"]).await;
     let lines: Vec<&str> = text.lines().collect();
-    assert_eq!((code, lines.len()), (0, 9), "{text}");
+    assert_eq!((code, lines.len()), (0, 11), "{text}");
     assert_eq!(
         lines[4],
         "servers    0 connected, 0 disabled, 1 disconnected, 0 error"
     );
-    assert_eq!(lines[7], "in flight  0");
+    assert_eq!(
+        lines[7..10],
+        [
+            "in flight  0",
+            "suspended  0",
+            "cache      0 answers, 0 bytes, 0 hits, 0 misses"
+        ]
+    );
     let (_, json, _) = run(&gateway, &["status", "--json"]).await;
     let status: Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!(lines[1], format!("pid        {}", status["pid"]));

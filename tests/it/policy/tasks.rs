@@ -32,18 +32,26 @@ async fn a_task_of_another_session_is_not_there() {
     let (mut other, _) = Visitor::enter(&gateway, Door::Plain, json!({})).await;
     let (mine, its) = (begin(&mut one).await, begin(&mut other).await);
     assert_ne!(mine, its, "one process has both");
-    for method in ["tasks/get", "tasks/result", "tasks/cancel", "tasks/unheard"] {
+    let no_task = (-32602, "there is no such task of this client");
+    for (method, (code, message)) in [
+        ("tasks/get", no_task),
+        ("tasks/result", no_task),
+        ("tasks/cancel", no_task),
+        // Of the other era, or of none: nobody's task gets there, and the answer is the server's.
+        ("tasks/update", (-32601, "the server has no method tasks/update")),
+        (
+            "tasks/unheard",
+            (-32601, "the server has no method tasks/unheard"),
+        ),
+    ] {
         let request = |id: &str| format!(r#""method":"{method}","params":{{"taskId":"{id}"}}"#);
         for id in [its.as_str(), "99"] {
             let refused = answer(&mut one, &request(id)).await;
-            assert_eq!(refused["error"]["code"], -32602, "{method} {id}: {refused}");
-            assert_eq!(
-                refused["error"]["message"],
-                "there is no such task of this client"
-            );
+            assert_eq!(refused["error"]["code"], code, "{method} {id}: {refused}");
+            assert_eq!(refused["error"]["message"], message, "{method} {id}");
         }
         let missing = answer(&mut one, &format!(r#""method":"{method}","params":{{}}"#)).await;
-        assert_eq!(missing["error"]["code"], -32602, "{method}: {missing}");
+        assert_eq!(missing["error"]["code"], code, "{method}: {missing}");
     }
     let list = r#""method":"tasks/list""#;
     assert_eq!(listed(&answer(&mut one, list).await), [mine.as_str()]);
@@ -185,6 +193,9 @@ async fn nobody_listens_to_a_task_of_another() {
         let get = json!({ "taskId": id });
         let got = ask_modern(&guarded, token, mode, "tasks/get", get).await;
         assert_eq!(got.get("result").is_some(), is_its_own, "{mode}: {got}");
+        // This era has it no more, whoever's task it is.
+        let removed = ask_modern(&guarded, token, mode, "tasks/result", json!({ "taskId": id })).await;
+        assert_eq!(removed["error"]["code"], -32601, "{mode}: {removed}");
         let wanted = json!({ "notifications": { "taskIds": [id] } });
         let heard = ask_modern(&guarded, token, mode, "subscriptions/listen", wanted).await;
         let honoured = &heard["params"]["notifications"];

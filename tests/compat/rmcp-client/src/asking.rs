@@ -18,7 +18,7 @@ pub async fn mock(probe: &mut Probe) {
     probe.check("sampling", sampling).await;
     probe.check("elicitation", elicitation).await;
     probe.check("resource-read", resource_read).await;
-    probe.check("subscription", subscription).await;
+    probe.unrecorded("subscription", subscription).await;
     probe.check("prompt", prompt).await;
     probe.check_unknown_tool().await;
 }

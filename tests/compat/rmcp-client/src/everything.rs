@@ -30,7 +30,7 @@ pub async fn full(probe: &mut Probe) {
     probe.check("templates", templates).await;
     probe.check("prompts", prompts).await;
     if !probe.is_modern {
-        probe.check("ping", ping).await;
+        probe.unrecorded("ping", ping).await;
     }
     probe
         .check("echo", async |probe| echo(probe, "grüß dich 🦀 \u{2028}").await)
@@ -44,28 +44,28 @@ pub async fn full(probe: &mut Probe) {
         .await;
     probe.check_unknown_tool().await;
     probe.check("progress", progress).await;
-    probe.check("concurrency", concurrency).await;
+    probe.unrecorded("concurrency", concurrency).await;
     probe.check("sampling", sampling).await;
     probe.check("elicitation", elicitation).await;
     probe.check("roots", roots).await;
     if !probe.is_modern {
-        probe.check("logging", logging).await;
+        probe.unrecorded("logging", logging).await;
     }
     probe.check("resource-read", resource_read).await;
     if !probe.is_modern {
-        probe.check("subscription", subscription).await;
+        probe.unrecorded("subscription", subscription).await;
     }
     probe.check("prompt", prompt).await;
     probe.check("completion", completion).await;
-    probe.check("cancellation", cancellation).await;
+    probe.unrecorded("cancellation", cancellation).await;
 }
 
 /// For a client that declares nothing, so that the gateway may let it share the process with others.
 pub async fn plain(probe: &mut Probe) {
     probe.check_tools(&["echo"], &["trigger-sampling-request"]).await;
     probe.check("progress", progress).await;
-    probe.check("concurrency", concurrency).await;
-    probe.check("subscription", subscription).await;
+    probe.unrecorded("concurrency", concurrency).await;
+    probe.unrecorded("subscription", subscription).await;
 }
 
 async fn resources(probe: &Probe) -> Outcome {

@@ -23,6 +23,16 @@ pub enum Declares {
     Nothing,
 }
 
+impl Declares {
+    /// What is declared to a server: to those that ask, everything.
+    pub fn to(server: &str) -> Self {
+        match server {
+            "everything" | "mock" => Self::Everything,
+            _ => Self::Nothing,
+        }
+    }
+}
+
 pub struct Handler {
     pub declares: Declares,
     pub inbox: Inbox,

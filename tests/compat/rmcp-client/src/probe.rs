@@ -1,19 +1,22 @@
 //! One connection and the report of its checks.
 
 use std::fmt::Display;
-use std::time::Duration;
+use std::process::Stdio;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rmcp::model::{
     CallToolRequestParams, CallToolResult, ProtocolVersion, ServerNotification, SubscribeRequestParams,
     SubscriptionFilter, UnsubscribeRequestParams,
 };
 use rmcp::service::{ClientLifecycleMode, Peer, RunningService};
-use rmcp::transport::StreamableHttpClientTransport;
+use rmcp::transport::{StreamableHttpClientTransport, TokioChildProcess, Transport};
 use rmcp::{ClientServiceExt, RoleClient};
 use serde_json::{Value, json};
+use tokio::process::Command;
 
 use crate::handler::{Declares, Handler};
 use crate::inbox::Inbox;
+use crate::transcript::{Tap, Transcript};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -23,6 +26,9 @@ pub type Outcome = Result<(), String>;
 pub struct Probe {
     service: RunningService<RoleClient, Handler>,
     pub inbox: Inbox,
+    /// A word for what is written: no other run has it, and the transcript leaves it out.
+    pub nonce: String,
+    transcript: Transcript,
     /// Whether it speaks without a handshake.
     pub is_modern: bool,
     failures: u32,
@@ -80,30 +86,63 @@ fn lifecycle(era: &str) -> Result<ClientLifecycleMode, String> {
     }
 }
 
-async fn open(
-    server: &str,
-    url: &str,
+/// Where the server is.
+#[derive(Clone, Copy)]
+pub enum Place<'a> {
+    Url(&'a str),
+    /// A program to start, and its arguments.
+    Command(&'a str, &'a [String]),
+}
+
+type Opened = Result<RunningService<RoleClient, Handler>, String>;
+
+async fn open(place: Place<'_>, handler: Handler, era: &str, transcript: Transcript) -> Opened {
+    match place {
+        Place::Url(url) => {
+            let transport = StreamableHttpClientTransport::from_uri(url);
+            serve(transport, handler, era, transcript).await
+        }
+        Place::Command(program, arguments) => {
+            let mut command = Command::new(program);
+            command.args(arguments);
+            let started = TokioChildProcess::builder(command).stderr(Stdio::null()).spawn();
+            serve(started.map_err(shown)?.0, handler, era, transcript).await
+        }
+    }
+}
+
+async fn serve(
+    inner: impl Transport<RoleClient> + 'static,
+    handler: Handler,
     era: &str,
-    inbox: Inbox,
-) -> Result<RunningService<RoleClient, Handler>, String> {
-    let declares = if ["everything", "mock"].contains(&server) {
-        Declares::Everything
-    } else {
-        Declares::Nothing
-    };
-    let handler = Handler { declares, inbox };
-    let opening = handler.serve_with_lifecycle(StreamableHttpClientTransport::from_uri(url), lifecycle(era)?);
-    let opened = tokio::time::timeout(DEADLINE, opening).await;
-    opened
+    transcript: Transcript,
+) -> Opened {
+    let opening = handler.serve_with_lifecycle(Tap { inner, transcript }, lifecycle(era)?);
+    tokio::time::timeout(DEADLINE, opening)
+        .await
         .map_err(|_| format!("nothing within {DEADLINE:?}"))?
         .map_err(shown)
 }
 
+/// Something no other run has: the process and the time, in nanoseconds.
+fn nonce() -> String {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("the clock is past 1970");
+    format!("{}-{}", std::process::id(), now.as_nanos())
+}
+
 impl Probe {
     /// Connects and reports the check `initialize`; `None` if that failed.
-    pub async fn connect(server: &str, url: &str, era: &str) -> Option<Self> {
-        let inbox = Inbox::default();
-        let opened = open(server, url, era, inbox.clone()).await;
+    pub async fn connect(server: &str, place: Place<'_>, era: &str) -> Option<Self> {
+        let (inbox, transcript) = (Inbox::default(), Transcript::default());
+        let handler = Handler {
+            declares: Declares::to(server),
+            inbox: inbox.clone(),
+        };
+        transcript.record(Some("initialize"));
+        let opened = open(place, handler, era, transcript.clone()).await;
+        transcript.record(None);
         let info = opened.as_ref().ok().and_then(|service| service.peer_info());
         let name = info
             .and_then(|info| info.server_info.clone())
@@ -125,6 +164,8 @@ impl Probe {
         opened.ok().map(|service| Self {
             service,
             inbox,
+            nonce: nonce(),
+            transcript,
             is_modern: era == "modern",
             failures,
         })
@@ -161,8 +202,21 @@ impl Probe {
         self.service.peer()
     }
 
-    /// Runs one check under the deadline and reports it.
+    /// What came back from the checks that are recorded.
+    pub fn transcript(&self) -> String {
+        self.transcript.text(&self.nonce)
+    }
+
+    /// Runs one check under the deadline, reports it and records its results.
     pub async fn check(&mut self, name: &str, body: impl AsyncFnOnce(&Self) -> Outcome) {
+        self.transcript.record(Some(name));
+        self.unrecorded(name, body).await;
+        self.transcript.record(None);
+    }
+
+    /// Runs one check under the deadline and reports it. Its results need not be those of a direct connection: they come in
+    /// any order, or tell the time, or only one era has such requests.
+    pub async fn unrecorded(&mut self, name: &str, body: impl AsyncFnOnce(&Self) -> Outcome) {
         let outcome = within(body(self)).await;
         self.failures += u32::from(outcome.is_err());
         report(name, &outcome);
