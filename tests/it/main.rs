@@ -19,8 +19,8 @@ mod policy;
 mod readme;
 mod simulation;
 mod stress;
-mod suspended;
 mod support;
+mod suspended;
 #[path = "../../src/plugin/trial/mod.rs"]
 #[expect(
     dead_code,
