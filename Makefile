@@ -140,10 +140,12 @@ bench-plugins: build $(BUNDLED)
 torture:
 	PORTCULLIS_STRESS_SCALE=$(TORTURE_SCALE) $(CARGO) test $(PROFILE) --test it -- stress::torture --nocapture
 
-## soak: the simulation with many more schedules, the torture, then the stress and leak tests again and again
+## soak: the simulations with many more schedules, the torture, then the stress and leak tests again and again
 soak: torture
 	PORTCULLIS_SIMULATION_SCHEDULES=$(SOAK_SCHEDULES) PORTCULLIS_SIMULATION_SEED=$(SOAK_SEED) \
 		$(CARGO) test $(PROFILE) --test it simulation
+	PORTCULLIS_SUSPENDED_SCHEDULES=$$(($(SOAK_SCHEDULES) / 10)) PORTCULLIS_SUSPENDED_SEED=$(SOAK_SEED) \
+		$(CARGO) test $(PROFILE) --test it suspended
 	for round in $$(seq $(SOAK_ROUNDS)); do \
 		echo "round $$round of $(SOAK_ROUNDS)"; PORTCULLIS_STRESS_SCALE=$(SOAK_SCALE) \
 			$(CARGO) test $(PROFILE) --test it -- stress classic leaks guard drain; \

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
-use tokio::time::Instant;
 
 use super::conversation::Session;
 use super::error::GatewayError;
@@ -12,12 +11,11 @@ use super::exchange::{Exchange, Question, Reach};
 use super::gateway::Gateway;
 use super::need::Need;
 use super::pages::check_agreed;
+use super::policy::Asked;
 use crate::protocol::member::{Members, member, members, string_member};
 use crate::protocol::names::method;
 use crate::protocol::{Message, translate};
-use crate::upstream::SCAN;
-use crate::upstream::Waiter;
-use crate::upstream::pending::Patience;
+use crate::upstream::{SCAN, Waiter};
 
 /// Requests whose answer may ask for something (2026-07-28, "Multi Round-Trip Requests").
 pub(super) const MAY_ASK: [&str; 3] = [method::TOOLS_CALL, method::PROMPTS_GET, method::READ];
@@ -91,6 +89,14 @@ impl Suspension {
     pub(super) fn is_to_be_repeated(&self) -> bool {
         matches!(self.what, Wait::Refused)
     }
+
+    /// Returns the request at which the server still works.
+    pub(super) fn at_work(&self) -> Option<&Arc<Exchange>> {
+        match &self.what {
+            Wait::AtWork(exchange) => Some(exchange),
+            Wait::Refused => None,
+        }
+    }
 }
 
 impl Gateway {
@@ -111,6 +117,8 @@ impl Gateway {
                 Wait::Refused => Err("no request of the client is under way"),
                 // It is asked when the client comes again.
                 Wait::AtWork(_) => {
+                    // Those that the server has taken back: however many it asks, so many are kept as may wait.
+                    suspension.asked.retain(|asked| conversation.awaits(asked.number));
                     suspension.asked.push(inquiry);
                     Ok(())
                 }
@@ -124,13 +132,10 @@ impl Gateway {
             waiter.give_up(&GatewayError::MissingCapability(need));
             return Err(unmet);
         }
-        // Whoever leaves ends its request first, and then looks here, under this lock, whether it has to wait.
-        if waiter.reach() != Reach::Live {
-            return Err("the client has gone");
-        }
         self.suspend_waiter(session, &mut place, waiter, vec![inquiry])
     }
 
+    /// Has a request end for its client, and the call wait for that to come again.
     fn suspend_waiter(
         &self,
         session: &Arc<Session>,
@@ -138,25 +143,21 @@ impl Gateway {
         waiter: Arc<Exchange>,
         asked: Vec<Inquiry>,
     ) -> Result<(), &'static str> {
+        // Whoever leaves ends its request first, and then looks here, under this lock, whether it has to wait.
+        if waiter.reach() != Reach::Live {
+            return Err("the client has gone");
+        }
         let state = self.suspended.admit(session, question_of(&waiter)?)?;
-        let patience = self.suspended.timeout();
-        waiter.postpone(Patience {
-            since: Instant::now(),
-            timeout: patience,
-            timeout_max: patience,
-        });
-        let result = input_required(&asked, &state);
+        if !waiter.suspend(&input_required(&asked, &state)) {
+            // It has been answered, or taken back, in the meantime.
+            self.suspended.forget(session);
+            return Err("the request is over");
+        }
         *place = Some(Suspension {
-            what: Wait::AtWork(waiter.clone()),
+            what: Wait::AtWork(waiter),
             asked,
         });
-        if waiter.suspend(&result) {
-            return Ok(());
-        }
-        // It has been answered, or taken back, in the meantime.
-        *place = None;
-        self.suspended.forget(session);
-        Err("the request is over")
+        Ok(())
     }
 
     /// Goes on with the call that a session's client has been asked something for, if there is one: the server gets what
@@ -189,24 +190,46 @@ impl Gateway {
         };
         let pending = waiter.bequeath_to(exchange);
         exchange.postpone(self.patience(&session.attachment().server().spec()));
-        // What the server has taken back nobody needs to answer; what has ended asks nothing more.
-        open.retain(|inquiry| pending.is_none() && session.attachment().awaits(inquiry.number));
-        if !open.is_empty()
-            && let Err(why) = self.suspend_waiter(session, &mut place, exchange.clone(), open)
-        {
-            drop(place);
-            exchange.give_up(&GatewayError::InvalidParams(why.to_owned()));
-            return Ok(None);
-        }
+        // What the server has taken back nobody needs to answer.
+        open.retain(|inquiry| session.attachment().awaits(inquiry.number));
+        let numbers: Vec<i64> = open.iter().map(|inquiry| inquiry.number).collect();
+        let asked = match pending {
+            // What has ended asks nothing more.
+            Some(_) => Err("the request is over"),
+            None if open.is_empty() => Ok(()),
+            None => self.suspend_waiter(session, &mut place, exchange.clone(), open),
+        };
         drop(place);
+        if let Err(why) = asked {
+            refuse_all(session, &numbers, why);
+        }
         pending.into_iter().for_each(|outcome| exchange.complete(outcome));
         for inquiry in answered {
-            let answer = answer_to(&inquiry, responses[inquiry.key().as_str()]);
-            if let Some(request) = session.attachment().take_server_request(&answer) {
-                self.handle_answer(session, request, answer);
-            }
+            self.pass_on_response(session, exchange, &inquiry, responses[inquiry.key().as_str()]);
         }
         Ok(None)
+    }
+
+    /// Gives the server what the client says to one of its questions, if the policies agree that hold for the request in
+    /// which the client says it.
+    fn pass_on_response(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        exchange: &Exchange,
+        inquiry: &Inquiry,
+        response: &RawValue,
+    ) {
+        let Some(mut request) = session.attachment().remove_server_request(inquiry.number) else {
+            return;
+        };
+        let asked = request.judged.take().map(|(_, asked)| asked);
+        let asked = asked.unwrap_or_else(|| Asked {
+            method: inquiry.method.clone(),
+            target: None,
+            was_judged: false,
+        });
+        request.judged = exchange.judge().map(|judge| (judge.clone(), asked));
+        self.handle_answer(session, request, answer_to(inquiry, response));
     }
 
     /// Asks for what a client has not said yet; with nothing left the request is to be made again.
@@ -224,7 +247,7 @@ impl Gateway {
         if open.is_empty() {
             return Ok(false);
         }
-        let refused = |why: &str| GatewayError::InvalidParams(why.to_owned());
+        let refused = |why: &str| GatewayError::ClientDidNotSay(why.to_owned());
         let state = self
             .suspended
             .admit(session, question_of(exchange).map_err(refused)?);
@@ -232,6 +255,16 @@ impl Gateway {
         *place = Some(Suspension::to_be_repeated(open));
         exchange.answer(&result);
         Ok(true)
+    }
+}
+
+/// Tells the server that nobody will say what it has asked.
+fn refuse_all(session: &Session, numbers: &[i64], why: &str) {
+    let error = GatewayError::ClientDidNotSay(why.to_owned());
+    for number in numbers {
+        if let Some(request) = session.attachment().remove_server_request(*number) {
+            request.refuse(&error);
+        }
     }
 }
 

@@ -340,10 +340,10 @@ impl Conversation {
         Some(number)
     }
 
-    /// Forgets a request that could not be delivered; `false` if the client has answered it all the same.
-    pub(super) fn forget_server_request(&self, number: i64) -> bool {
+    /// Takes out a request of the server; `None` if it has been answered, or taken back.
+    pub(super) fn remove_server_request(&self, number: i64) -> Option<ServerRequest> {
         let mut requests = self.server_requests.lock().expect("no holder panics");
-        requests.remove(&number).is_some()
+        requests.remove(&number)
     }
 
     /// Forgets a request that its server took back; returns the client's id of it.
@@ -390,8 +390,7 @@ impl Conversation {
         let Some(RequestId::Number(number)) = answer.id() else {
             return None;
         };
-        let mut requests = self.server_requests.lock().expect("no holder panics");
-        requests.remove(number)
+        self.remove_server_request(*number)
     }
 
     fn exchanges(&self) -> MutexGuard<'_, Vec<Arc<Exchange>>> {

@@ -239,7 +239,7 @@ impl Ear {
             connection.count_stray();
             return;
         };
-        connection.listen_acknowledged(next.id);
+        connection.keep_open(next.id);
         let params = notification.params().unwrap_or_default();
         next.honoured = Filter::parse(&params).unwrap_or_default();
         let honoured = next.honoured.clone();

@@ -231,7 +231,11 @@ impl Exchange {
 
     /// Returns whether anything but the answer reaches the client here.
     pub(super) fn reach(&self) -> Reach {
-        match &*self.state() {
+        self.reach_in(&self.state())
+    }
+
+    fn reach_in(&self, state: &State) -> Reach {
+        match state {
             State::Waiting(None) if self.stream_after.is_some() => Reach::Live,
             State::Streaming(outbox, _) if outbox.is_attached() => Reach::Live,
             State::Streaming(..) => Reach::Detached,
@@ -278,10 +282,7 @@ impl Exchange {
     }
 
     fn cancel_upstream(&self, reason: &str) {
-        let Some((connection, id)) = self.place() else {
-            return;
-        };
-        let Some(connection) = connection.upgrade() else {
+        let Some((connection, id)) = self.connection() else {
             return;
         };
         let params = to_raw_value(&serde_json::json!({ "requestId": id, "reason": reason }));
@@ -296,11 +297,15 @@ impl Exchange {
         self.upstream.lock().expect("no holder panics").clone()
     }
 
+    /// Returns where it was sent, if that is still there.
+    fn connection(&self) -> Option<(Arc<Connection>, i64)> {
+        let (connection, id) = self.place()?;
+        Some((connection.upgrade()?, id))
+    }
+
     /// Gives the server another patience, from now on.
     pub(super) fn postpone(&self, patience: Patience) {
-        if let Some((connection, id)) = self.place()
-            && let Some(connection) = connection.upgrade()
-        {
+        if let Some((connection, id)) = self.connection() {
             connection.postpone(id, patience);
         }
     }
@@ -414,7 +419,7 @@ impl Exchange {
 
     /// Ends the exchange; `false` if it has ended already.
     fn finish(&self, end: End) -> bool {
-        let is_first = self.end(end, || {});
+        let is_first = self.end(end, |_| true);
         // Nobody wants to know any more what the client is being asked.
         if let Some(round) = self.round().take() {
             round.give_up();
@@ -422,14 +427,13 @@ impl Exchange {
         is_first
     }
 
-    /// Ends the exchange, and calls `meanwhile` if it had not ended, before anybody can see that it has.
-    fn end(&self, end: End, meanwhile: impl FnOnce()) -> bool {
-        self.session.attachment().remove_exchange(self);
+    /// Ends the exchange if it had not ended and `agrees` says so, before anybody can see that it has.
+    fn end(&self, end: End, agrees: impl FnOnce(&State) -> bool) -> bool {
         let mut state = self.state();
-        if state.is_over() {
+        if state.is_over() || !agrees(&state) {
             return false;
         }
-        meanwhile();
+        self.session.attachment().remove_exchange(self);
         match &mut *state {
             State::Waiting(answer) => {
                 *answer = Some(end);

@@ -124,7 +124,7 @@ impl Gateway {
         self.draining.store(true, Ordering::Relaxed);
         self.exchanges.close();
         // Nobody could go on with them.
-        for session in self.suspended.remove_all() {
+        for session in self.suspended.close() {
             self.end_session(&session, "the gateway is stopping");
         }
     }

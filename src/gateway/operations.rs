@@ -200,7 +200,10 @@ impl Gateway {
         session.close_streams();
         drop(held);
         // What waits for its client again holds the session, too.
-        drop(conversation.suspension().take());
+        let suspension = conversation.suspension().take();
+        if suspension.is_some() {
+            self.suspended.forget(session);
+        }
         let server = conversation.server().name();
         if session.is_alone() {
             debug!(session = ?session.id(), %server, cause, "request over");

@@ -58,7 +58,7 @@ impl Gateway {
         let mut place = session.attachment().suspension();
         let refused = |why: &str| GatewayError::ClientDidNotSay(why.to_owned());
         // Whoever leaves ends its request first, and then looks here, under this lock, whether it has to wait.
-        if exchange.reach() == Reach::Never {
+        if exchange.reach() != Reach::Live {
             return Err(refused("the client has gone"));
         }
         let state = self

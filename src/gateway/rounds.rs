@@ -57,6 +57,8 @@ struct Said {
     responses: Vec<(String, Bytes)>,
     /// The first error: without an answer the request cannot go on.
     failed: Option<String>,
+    /// Whether nobody is to be asked any more.
+    is_over: bool,
 }
 
 impl Round {
@@ -108,6 +110,21 @@ impl Round {
         said.failed
             .get_or_insert_with(|| "the request is over".to_owned());
         self.settled.notify_one();
+    }
+
+    /// Takes back what has been asked and not answered; what waits to be judged will not be asked.
+    fn end(self: &Arc<Self>, session: &Session) {
+        self.said.lock().expect("no holder panics").is_over = true;
+        self.withdraw(session);
+    }
+
+    fn withdraw(self: &Arc<Self>, session: &Session) {
+        let open = session.attachment().withdraw_round(self);
+        take_back(session, open, "the request is over");
+    }
+
+    fn is_over(&self) -> bool {
+        self.said.lock().expect("no holder panics").is_over
     }
 
     fn is_settled(&self) -> bool {
@@ -181,8 +198,7 @@ async fn next_round(
         Err(_) => Ok(()),
     };
     // What was not answered needs no answer any more.
-    let open = session.attachment().withdraw_round(&round);
-    take_back(session, open, "the request is over");
+    round.end(session);
     asked?;
     if settled.is_err() {
         let text = "the client did not say in time what the server asked".to_owned();
@@ -201,11 +217,19 @@ fn ask_all(session: &Arc<Session>, round: &Arc<Round>, requests: Members<'_>) ->
         let judged = judge.clone().map(|judge| (judge, Asked::of(&question)));
         let (asked, key) = (round.clone(), key.into_owned());
         let taken = in_turn(session, judge, question, move |session, passed| {
+            // Another question may have failed while this one was judged.
+            if asked.is_over() {
+                return;
+            }
             let asking = passed
                 .map_err(|error| error.to_string())
                 .and_then(|question| ask(session, &question, (&asked, &key), judged));
             if let Err(why) = asking {
                 asked.refuse(&key, why);
+            }
+            // Or just now.
+            if asked.is_over() {
+                asked.withdraw(session);
             }
         });
         if taken.is_err() {

@@ -11,11 +11,12 @@ use bytes::Bytes;
 use serde_json::value::to_raw_value;
 use tracing::debug;
 
-use super::asking::Inquiry;
+use super::asking::{Inquiry, Suspension};
 use super::attention::Attention;
 use super::audience::{Audience, add_wishes, tell_subscriptions};
 use super::conversation::{ServerRequest, Session, destination};
 use super::ear::Ear;
+use super::exchange::Exchange;
 use super::gateway::Gateway;
 use super::lists::Lists;
 use super::policy::{Asked, in_turn};
@@ -61,8 +62,12 @@ impl SessionInbox {
     }
 }
 
-/// Tells a client that questions want no answer any more.
+/// Tells a client that questions want no answer any more. One that gets no requests knows nothing of them by these numbers,
+/// and takes them for those of its own.
 pub(super) fn take_back(session: &Session, numbers: Vec<i64>, reason: &str) {
+    if session.era() == Era::Modern {
+        return;
+    }
     for number in numbers {
         let params = serde_json::json!({ "requestId": number, "reason": reason });
         let params = to_raw_value(&params).expect("plain data becomes JSON");
@@ -109,7 +114,7 @@ fn ask(
     let gateway = gateway.upgrade().ok_or("the gateway is stopping")?;
     let suspended = gateway.suspend(session, Inquiry::new(number, message));
     if suspended.is_err() {
-        conversation.forget_server_request(number);
+        drop(conversation.remove_server_request(number));
     }
     suspended
 }
@@ -126,20 +131,28 @@ pub(super) fn ask_by_message(
     };
     let mut out = Vec::new();
     message.write_with_id(&RequestId::Number(number), &mut out);
-    if deliver(session, out.into()) || !conversation.forget_server_request(number) {
+    // It may have been answered all the same.
+    if deliver(session, out.into()) || conversation.remove_server_request(number).is_none() {
         return Ok(());
     }
     Err("the client does not read its messages")
 }
 
-/// Returns whether the client wants to hear of it: where there are no sessions, each request says whether it wants log
-/// messages.
-fn is_wanted(session: &Session, message: &Message) -> bool {
-    if session.era() == Era::Handshake || message.method() != method::LOG_MESSAGE {
-        return true;
+/// Puts a log message before a client without a session, if its request wants log messages. While the client is asked
+/// something, it waits for it.
+fn log(session: &Session, message: &Message) {
+    let conversation = session.attachment();
+    let suspended = conversation
+        .suspension()
+        .as_ref()
+        .and_then(Suspension::at_work)
+        .cloned();
+    let exchange = suspended.or_else(|| conversation.only_exchange());
+    let wants_logs =
+        |exchange: &Arc<Exchange>| exchange.question().is_some_and(|asked| asked.log_level.is_some());
+    if let Some(exchange) = exchange.filter(wants_logs) {
+        exchange.pass_on_log(message.clone());
     }
-    let exchange = session.attachment().only_exchange();
-    exchange.is_some_and(|exchange| exchange.question().is_some_and(|asked| asked.log_level.is_some()))
 }
 
 /// Puts a notification before the client.
@@ -148,8 +161,8 @@ fn tell(session: &Session, connection: &Arc<Connection>, message: &Message) {
     if session.era() == Era::Modern && is_for_listeners {
         return Attention::tell(session, message);
     }
-    if !is_wanted(session, message) {
-        return;
+    if session.era() == Era::Modern && message.method() == method::LOG_MESSAGE {
+        return log(session, message);
     }
     let mut out = Vec::new();
     if message.method() == method::CANCELLED {

@@ -38,7 +38,14 @@ pub(super) struct Suspended {
     per_principal_max: usize,
     timeout: Duration,
     /// A std mutex: held for look-ups.
-    calls: Mutex<HashMap<Uuid, Call>>,
+    calls: Mutex<Calls>,
+}
+
+#[derive(Default)]
+struct Calls {
+    by_id: HashMap<Uuid, Call>,
+    /// Whether none waits any more.
+    is_closed: bool,
 }
 
 struct Call {
@@ -47,10 +54,17 @@ struct Call {
     until: Instant,
 }
 
+impl Call {
+    /// Returns its session and what its client asked.
+    fn what(&self) -> (Arc<Session>, Question) {
+        (self.session.clone(), self.question.clone())
+    }
+}
+
 impl std::fmt::Debug for Suspended {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Suspended")
-            .field("calls", &self.calls().len())
+            .field("calls", &self.len())
             .finish_non_exhaustive()
     }
 }
@@ -63,6 +77,11 @@ fn unusable(why: &str) -> GatewayError {
 /// Returns why a call cannot be gone on with whose state says nothing to this gateway.
 fn foreign() -> GatewayError {
     unusable("it was not made by this gateway for this client and method, or the gateway has been restarted")
+}
+
+/// Returns why a call cannot be gone on with that is not there.
+fn gone() -> GatewayError {
+    unusable("the call has been gone on with, or has ended")
 }
 
 /// Refuses a request that goes on with a call, at a server which has never asked for that: nobody else has made its state.
@@ -87,29 +106,30 @@ impl Suspended {
         }
     }
 
-    /// Returns how long a call waits for its client.
-    pub(super) fn timeout(&self) -> Duration {
-        self.timeout
-    }
-
     /// Returns how many calls wait.
     pub(super) fn len(&self) -> usize {
-        self.calls().len()
+        self.calls().by_id.len()
     }
 
-    /// Has a call wait for its client; returns what names it to the client, and to nobody else.
+    /// Has a call wait for its client; returns what names it to the client, and to nobody else. The caller holds the place
+    /// of the session's suspension: whoever ends the session comes after it, or before.
     ///
     /// # Errors
-    /// Too many wait.
+    /// Too many wait, or nobody could go on with it.
     pub(super) fn admit(&self, session: &Arc<Session>, question: &Question) -> Result<String, &'static str> {
         let mut calls = self.calls();
-        if calls.len() >= self.max {
+        if calls.is_closed {
+            return Err("the gateway is stopping");
+        }
+        if session.has_ended() {
+            return Err("the session has ended");
+        }
+        if calls.by_id.len() >= self.max {
             return Err("too many calls wait for their clients (requests.suspended-max)");
         }
         let principal = session.principal();
-        let its = calls
-            .values()
-            .filter(|call| call.session.principal() == principal);
+        let all = calls.by_id.values();
+        let its = all.filter(|call| call.session.principal() == principal);
         if its.count() >= self.per_principal_max {
             return Err("too many calls of this client wait (requests.suspended-per-principal-max)");
         }
@@ -119,7 +139,7 @@ impl Suspended {
             question: question.clone(),
             until: Instant::now() + self.timeout,
         };
-        calls.insert(id, call);
+        calls.by_id.insert(id, call);
         drop(calls);
         Ok(self.seal(id, session.caller(), &question.method))
     }
@@ -127,13 +147,14 @@ impl Suspended {
     /// Returns whether a call of a session waits for its client to come again.
     pub(super) fn holds(&self, session: &Arc<Session>) -> bool {
         let calls = self.calls();
-        calls.values().any(|call| Arc::ptr_eq(&call.session, session))
+        let mut sessions = calls.by_id.values().map(|call| &call.session);
+        sessions.any(|its| Arc::ptr_eq(its, session))
     }
 
     /// Takes out the call of a session.
     pub(super) fn forget(&self, session: &Arc<Session>) {
-        self.calls()
-            .retain(|_, call| !Arc::ptr_eq(&call.session, session));
+        let mut calls = self.calls();
+        calls.by_id.retain(|_, call| !Arc::ptr_eq(&call.session, session));
     }
 
     /// Takes out the call that a request goes on with, and begins the request's stay in its session, which is returned
@@ -153,36 +174,40 @@ impl Suspended {
         };
         let question = &Question::of(request);
         let id = self.open(sealed, caller, &question.method)?;
-        let mut calls = self.calls();
-        let Some(call) = calls.get(&id) else {
-            return Err(unusable("the call has been gone on with, or has ended"));
-        };
-        if !target.leads_to(call.session.attachment().server()) {
+        // The parameters may be long: they are not compared under the lock.
+        let found = self.calls().by_id.get(&id).map(Call::what);
+        let (session, first) = found.ok_or_else(gone)?;
+        if !target.leads_to(session.attachment().server()) {
             return Err(unusable("it belongs to a call of another server"));
         }
-        if asked(&call.question).is_none_or(|first| Some(first) != asked(question)) {
+        if asked(&first).is_none_or(|first| Some(first) != asked(question)) {
             return Err(unusable("the request is not the one that it was"));
         }
-        let call = calls.remove(&id).expect("it was there a moment ago");
+        let mut calls = self.calls();
+        calls.by_id.remove(&id).ok_or_else(gone)?;
         // Whoever looks whether the call waits sees that it does, or that somebody else has the session now.
-        let stay = call.session.attachment().begin_visit();
+        let stay = session.attachment().begin_visit();
         drop(calls);
-        if call.session.has_ended() {
-            return Err(unusable("the call has ended"));
+        match session.has_ended() {
+            true => Err(gone()),
+            false => Ok(Some((session, stay))),
         }
-        Ok(Some((call.session, stay)))
     }
 
     /// Takes out the calls whose clients have not come again in time.
     pub(super) fn remove_late(&self, now: Instant) -> Vec<Arc<Session>> {
         let mut calls = self.calls();
-        let late = calls.extract_if(|_, call| call.until <= now || call.session.has_ended());
+        let late = calls
+            .by_id
+            .extract_if(|_, call| call.until <= now || call.session.has_ended());
         late.map(|(_, call)| call.session).collect()
     }
 
-    /// Takes out all calls.
-    pub(super) fn remove_all(&self) -> Vec<Arc<Session>> {
-        self.calls().drain().map(|(_, call)| call.session).collect()
+    /// Takes out all calls; from now on none waits.
+    pub(super) fn close(&self) -> Vec<Arc<Session>> {
+        let mut calls = self.calls();
+        calls.is_closed = true;
+        calls.by_id.drain().map(|(_, call)| call.session).collect()
     }
 
     fn seal(&self, id: Uuid, caller: &Caller, method: &str) -> String {
@@ -223,7 +248,7 @@ impl Suspended {
         Ok(Uuid::from_bytes(*id))
     }
 
-    fn calls(&self) -> MutexGuard<'_, HashMap<Uuid, Call>> {
+    fn calls(&self) -> MutexGuard<'_, Calls> {
         self.calls.lock().expect("no holder panics")
     }
 }

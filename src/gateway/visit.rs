@@ -44,8 +44,10 @@ impl Drop for Visit {
     fn drop(&mut self) {
         let conversation = self.session.attachment();
         let is_suspended = conversation.suspension().is_some();
-        // Before it is looked whose session it is: who goes on with the call takes both at once.
-        let is_awaited = is_suspended && self.gateway.suspended.holds(&self.session);
+        // Only who has heard that it is asked comes again. Before it is looked whose session it is: who goes on with the call
+        // takes both at once.
+        let is_answered = conversation.in_flight() == 0;
+        let is_awaited = is_suspended && is_answered && self.gateway.suspended.holds(&self.session);
         match (conversation.is_visit(self.number), is_suspended) {
             _ if is_awaited => {}
             // Its client has come again.

@@ -313,11 +313,6 @@ impl Connection {
         true
     }
 
-    /// Gives a request that waits another patience, from now on.
-    pub fn postpone(&self, id: i64, patience: Patience) {
-        self.pending().postpone(id, patience);
-    }
-
     /// Returns how many requests wait for an answer.
     pub fn in_flight(&self) -> usize {
         self.pending().len()

@@ -29,11 +29,6 @@ impl Connection {
         })
     }
 
-    /// Notes that the server has acknowledged it: from now on it may take any time.
-    pub fn listen_acknowledged(&self, id: i64) {
-        self.pending().keep_open(id);
-    }
-
     /// Ends it and tells the server.
     pub fn stop_listening(&self, id: i64) {
         self.cancel(id, |out| {

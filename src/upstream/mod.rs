@@ -28,6 +28,7 @@ mod room;
 pub mod state;
 pub mod stderr;
 pub mod supervisor;
+mod waiting;
 
 pub use connection::{Connection, Origin, RequestRefused, SCAN};
 pub use error::{CallError, UpstreamError};

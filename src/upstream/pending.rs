@@ -166,6 +166,12 @@ impl Pending {
         Some(entry.waiter.clone())
     }
 
+    /// Has somebody else wait for an answer; returns who did so far.
+    pub(super) fn hand_over(&mut self, id: i64, waiter: Arc<dyn Waiter>) -> Option<Arc<dyn Waiter>> {
+        let entry = self.entries.get_mut(&id)?;
+        Some(std::mem::replace(&mut entry.waiter, waiter))
+    }
+
     /// Gives a request another patience, from now on.
     pub(super) fn postpone(&mut self, id: i64, patience: Patience) {
         if let Some(entry) = self.entries.get_mut(&id) {
@@ -280,6 +286,24 @@ mod tests {
         assert!(pending.expire(seconds(start, 69)).is_empty());
         assert_eq!(pending.expire(seconds(start, 70)).len(), 1);
         assert!(pending.progress(id, seconds(start, 71)).is_none());
+    }
+
+    #[test]
+    fn a_request_that_is_kept_open_is_handed_over_and_given_a_patience_again() {
+        let start = Instant::now();
+        let mut pending = Pending::new(8, start);
+        let id = pending
+            .insert(Arc::new(Nobody), patience(start), Purpose::Use, start)
+            .expect("open");
+        pending.keep_open(id);
+        assert!(pending.expire(seconds(start, 1_000)).is_empty());
+        let heir: Arc<dyn Waiter> = Arc::new(Nobody);
+        assert!(pending.hand_over(id, heir.clone()).is_some());
+        pending.postpone(id, patience(seconds(start, 1_000)));
+        assert!(pending.expire(seconds(start, 1_029)).is_empty());
+        let late = pending.expire(seconds(start, 1_030));
+        assert!(late.iter().all(|(_, waiter, _)| Arc::ptr_eq(waiter, &heir)) && late.len() == 1);
+        assert!(pending.hand_over(id, heir).is_none(), "it is over");
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod readme;
 mod simulation;
 mod stress;
 mod support;
+mod suspended;
 #[path = "../../src/plugin/trial/mod.rs"]
 #[expect(
     dead_code,

@@ -3,6 +3,7 @@
 mod cache;
 mod client;
 mod ladder;
+mod meanwhile;
 mod pages;
 mod questions;
 mod servers;

@@ -8,7 +8,7 @@
 //! - `PORTCULLIS_SIMULATION_SEED`: the first seed. With it and one schedule a failure is seen again, with all that happened.
 
 mod actors;
-mod dice;
+pub(crate) mod dice;
 mod messages;
 mod peer;
 mod phases;

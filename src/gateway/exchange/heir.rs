@@ -4,38 +4,54 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use tracing::debug;
 
-use super::{End, Exchange};
+use super::{End, Exchange, Reach};
+use crate::gateway::policy::in_turn;
 use crate::protocol::Message;
+use crate::protocol::names::method;
 use crate::upstream::{Outcome, SCAN, Waiter};
 
-/// Messages about progress that wait for a client to come again; of more the latest, which say the most.
-const PROGRESS_MAX: usize = 16;
+/// Messages about progress and log messages that wait for a client to come again; of more the latest, which say the most.
+const SAID_MAX: usize = 16;
 
 /// Who gets what the server says to a request that has ended for its client.
 #[derive(Debug)]
 pub(super) enum Heir {
     /// Its client has yet to come again; what the server has said meanwhile.
     Awaited {
-        progress: VecDeque<Message>,
+        said: VecDeque<Message>,
         outcome: Option<Box<Outcome>>,
     },
     /// The request with which its client came again.
     Found(Arc<Exchange>),
 }
 
+impl Heir {
+    fn awaited() -> Self {
+        Self::Awaited {
+            said: VecDeque::new(),
+            outcome: None,
+        }
+    }
+}
+
 impl Exchange {
     /// Ends the exchange for its client with a result, although the server still works on the request: what comes goes
-    /// to the request with which the client comes again. Returns `false` if it has ended already.
+    /// to the request with which the client comes again. Returns `false` if it has ended already, or its client has gone.
     pub(in super::super) fn suspend(&self, result: &[u8]) -> bool {
-        let result = self.written(result);
-        self.end(End::Answer(result, None), || {
-            let awaited = || Heir::Awaited {
-                progress: VecDeque::new(),
-                outcome: None,
-            };
-            self.heir.get_or_init(|| Mutex::new(awaited()));
-        })
+        let is_suspended = self.end(End::Answer(self.written(result), None), |state| {
+            let is_heard = self.reach_in(state) == Reach::Live;
+            if is_heard {
+                self.heir.get_or_init(|| Mutex::new(Heir::awaited()));
+            }
+            is_heard
+        });
+        // From now on the time is kept where those are that wait for their clients.
+        if is_suspended && let Some((connection, id)) = self.connection() {
+            connection.keep_open(id);
+        }
+        is_suspended
     }
 
     /// Has another request of the same client get what the server says to this one. Returns what it has said already.
@@ -51,9 +67,13 @@ impl Exchange {
         }
         let mut place = self.heir.get()?.lock().expect("no holder panics");
         match std::mem::replace(&mut *place, Heir::Found(heir.clone())) {
-            Heir::Awaited { progress, outcome } => {
+            Heir::Awaited { said, outcome } => {
                 // Under the lock: what comes now comes after it.
-                progress.into_iter().for_each(|message| heir.progress(message));
+                said.into_iter().for_each(|message| heir.hear_late(message));
+                // However often its client comes again, only the latest request is kept.
+                if let Some((connection, id)) = self.connection() {
+                    connection.hand_over(id, heir.clone());
+                }
                 outcome.map(|outcome| *outcome)
             }
             Heir::Found(_) => None,
@@ -84,23 +104,48 @@ impl Exchange {
         }
     }
 
-    /// Returns who is to hear of progress: itself, or the request with which its client came again. As long as it has not,
+    /// Takes what has waited for it.
+    fn hear_late(self: &Arc<Self>, message: Message) {
+        if message.method() == method::PROGRESS {
+            return self.progress(message);
+        }
+        // It has been judged; what is still being judged was there before it.
+        let me = self.clone();
+        let taken = in_turn(&self.session, None, message, move |_, passed| {
+            passed.into_iter().for_each(|message| me.pass_on_log(message));
+        });
+        if taken.is_err() {
+            debug!("log message dropped: too many messages wait to be judged");
+        }
+    }
+
+    /// Puts a log message before whoever hears it now.
+    pub(in super::super) fn pass_on_log(&self, message: Message) {
+        if let Some((hearer, message)) = self.hearer(message)
+            && !hearer.event(message.bytes().clone())
+        {
+            debug!("log message dropped: nobody takes it, or the stream is full");
+        }
+    }
+
+    /// Returns who is to hear something: itself, or the request with which its client came again. As long as it has not,
     /// the message waits for it.
     pub(super) fn hearer(&self, message: Message) -> Option<(Arc<Self>, Message)> {
         let Some(place) = self.heir.get() else {
             return Some((self.me.upgrade()?, message));
         };
-        match &mut *place.lock().expect("no holder panics") {
-            Heir::Found(heir) => Some((heir.clone(), message)),
-            Heir::Awaited { progress, .. } => {
-                if progress.len() == PROGRESS_MAX {
-                    progress.pop_front();
+        let heir = match &mut *place.lock().expect("no holder panics") {
+            Heir::Found(heir) => heir.clone(),
+            Heir::Awaited { said, .. } => {
+                if said.len() == SAID_MAX {
+                    said.pop_front();
                 }
                 // A copy: it may be a piece of a much larger buffer.
                 let own = Message::parse(Bytes::copy_from_slice(message.bytes()), SCAN);
-                progress.push_back(own.expect("it was parsed before"));
-                None
+                said.push_back(own.expect("it was parsed before"));
+                return None;
             }
-        }
+        };
+        heir.hearer(message)
     }
 }

@@ -73,6 +73,11 @@ impl Exchange {
         !self.is_over()
     }
 
+    /// Returns who has judged it, and will judge the answer.
+    pub(in super::super) fn judge(&self) -> Option<&Judge> {
+        self.judged.get().map(|(judge, _)| judge)
+    }
+
     pub(super) fn round(&self) -> MutexGuard<'_, Option<Arc<Round>>> {
         self.round.lock().expect("no holder panics")
     }
@@ -154,12 +159,14 @@ impl Waiter for Exchange {
         let Some((me, message)) = self.hearer(message) else {
             return;
         };
-        if !std::ptr::eq(&raw const *me, self) {
-            return me.progress(message);
-        }
-        let judge = self.judged.get().map(|(judge, _)| judge.clone());
+        let judge = me.judge().cloned();
         let taken = in_turn(&self.session, judge, message, move |_, judged| match judged {
-            Ok(message) => me.pass_on_progress(&message),
+            // It may have been suspended in the meantime.
+            Ok(message) => {
+                if let Some((hearer, message)) = me.hearer(message) {
+                    hearer.pass_on_progress(&message);
+                }
+            }
             Err(error) => debug!(%error, "progress dropped"),
         });
         if taken.is_err() {
