@@ -307,7 +307,7 @@ impl Errand {
             pinned: None,
         };
         match self.gateway.handle(&ctx, request).await {
-            Answer::Json(answer) => self.hear(parsed(&answer)),
+            Answer::Json(answer, _) => self.hear(parsed(&answer)),
             Answer::Stream(mut reader) => {
                 while let Some(events) = reader.next().await {
                     events.iter().for_each(|event| self.hear(parsed(&event.data)));
