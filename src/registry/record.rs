@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::catalog::CatalogView;
 use super::events::milliseconds;
 use crate::config::ServerName;
-use crate::upstream::{Phase, UpstreamState};
+use crate::upstream::{Connection, Phase, UpstreamState};
 
 /// Whether a server may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -97,6 +97,8 @@ pub struct InstanceRecord {
     pub instance: u64,
     /// Where it is in its life.
     pub phase: &'static str,
+    /// The version of the protocol that is spoken with it, while it is ready.
+    pub protocol_version: Option<&'static str>,
     /// Its process.
     pub pid: Option<u32>,
     /// How often its process was started.
@@ -130,9 +132,11 @@ pub(super) fn seconds_since(time: SystemTime) -> u64 {
 pub(super) fn instance_record(upstream: &crate::upstream::Upstream, state: &UpstreamState) -> InstanceRecord {
     use std::sync::atomic::Ordering::Relaxed;
     let counts = upstream.counts();
+    let facts = state.connection.as_deref().and_then(Connection::facts);
     InstanceRecord {
         instance: upstream.instance(),
         phase: state.phase.as_str(),
+        protocol_version: facts.map(|facts| facts.version().as_str()),
         pid: state.pid,
         generation: state.generation,
         restarts: state.restarts,

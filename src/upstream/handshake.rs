@@ -143,6 +143,7 @@ impl Opening {
     ) -> Result<ServerFacts, Failed> {
         let mut initializing = pin!(self.initialize(connection));
         tokio::select! {
+            biased;
             found = discovering.as_mut() => match found {
                 Ok(facts) => match timeout(self.probe_timeout, initializing).await {
                     Ok(Ok(initialized)) => {
