@@ -87,6 +87,7 @@ CONFIGURATION
 start near
 near=$gateway
 await_port near
+near_port=$port
 
 cat >"$work/far.toml" <<CONFIGURATION
 state-dir = "$work/far"
@@ -107,18 +108,27 @@ type = "sse"
 url = "http://127.0.0.1:$port/mcp/legacy"
 CONFIGURATION
 
-status=0
-run legacy legacy near "legacy server over stdio"
-run modern modern near "modern server over stdio"
-run legacy modern near "modern server over stdio"
-run bridged legacy near "legacy server over stdio"
 start far
 far=$gateway
 await_port far
+
+# Those of the two gateways run side by side: the suites wait for the most part.
+(
+    port=$near_port status=0
+    run legacy legacy near "legacy server over stdio"
+    run modern modern near "modern server over stdio"
+    run legacy modern near "modern server over stdio"
+    run bridged legacy near "legacy server over stdio"
+    exit "$status"
+) >"$work/near.cells" 2>&1 &
+near_cells=$!
+status=0
 run legacy http-legacy far "legacy server over Streamable HTTP"
 run modern http-modern far "modern server over Streamable HTTP"
 run legacy http-modern far "modern server over Streamable HTTP"
 run bridged http-legacy far "legacy server over Streamable HTTP"
 run legacy sse far "legacy server over HTTP+SSE"
 run bridged sse far "legacy server over HTTP+SSE"
+wait "$near_cells" || status=$?
+cat "$work/near.cells"
 exit "$status"
